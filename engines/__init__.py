@@ -1,0 +1,1 @@
+"""Talking to model servers: `ENGINES` lists what a configuration may name."""

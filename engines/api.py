@@ -1,0 +1,184 @@
+"""What a model server looks like from here: one call in, one reply out, five ways to fail.
+
+An engine is one replica: one upstream address or one child process. It speaks OpenAI JSON towards us
+whatever it speaks towards the server, and says nothing about HTTP statuses: `gateway/errors.py` does.
+
+    EngineError
+    ├── Unreachable   no connection, or none that answered      retry_safe
+    ├── Overloaded    the server says it has too much to do     retry_safe
+    ├── Failed        it broke before the first content byte    retry_safe
+    │   └── TimedOut  it said nothing within a timer            retry_safe
+    ├── Rejected      the caller's mistake                      not
+    └── Interrupted   it broke after the first content byte     not
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, Protocol, Self
+
+import msgspec
+from pydantic import BaseModel
+
+from engines.sweeper import Sweeper
+
+Kind = Literal["chat", "completion", "embedding"]
+Phase = Literal["connect", "first_token", "inter_token", "total"]
+
+
+@dataclass(slots=True)
+class Usage:
+    """Tokens of one call. `exact` is false where the count was made here because the server's never came."""
+
+    prompt: int
+    completion: int
+    exact: bool = True
+
+
+@dataclass(slots=True)
+class Call:
+    """One request as an engine sees it; it does not say who asked.
+
+    `fields` are the top-level members of an OpenAI request body, still encoded, with the upstream's model name in
+    `model`, a token cap and, for streams, `stream_options.include_usage` already set. `model` is the name the client
+    knows; the engine puts it back into the answer. `deadline` is in seconds on the event loop's clock.
+    """
+
+    id: str
+    kind: Kind
+    fields: dict[str, msgspec.Raw]
+    model: str
+    stream: bool
+    show_usage: bool
+    deadline: float
+
+    def body(self) -> bytes:
+        """The request as JSON."""
+        return msgspec.json.encode(self.fields)
+
+
+class Reply(Protocol):
+    """An answer whose first content is already here.
+
+    Iterating gives bytes for the client: a unary answer is one JSON document, a stream is whole server-sent events,
+    the last of them `data: [DONE]`, the usage event only if the call shows it. It raises `Interrupted` if the server
+    fails before that end. Leaving the `with` block closes the upstream side at once and never waits.
+    """
+
+    headers: Mapping[bytes, bytes]
+    queued: float
+    """Seconds the call waited inside the engine before the server had it."""
+
+    @property
+    def usage(self) -> Usage | None: ...
+    def __aiter__(self) -> AsyncIterator[bytes]: ...
+    def __enter__(self) -> Self: ...
+    def __exit__(self, *exc: object) -> None: ...
+
+
+@dataclass(slots=True, frozen=True)
+class Health:
+    """What a probe found: whether the server would take a call now, and if not, why (for people, no secrets)."""
+
+    ready: bool
+    reason: str = ""
+
+
+class Engine(Protocol):
+    """A replica that can be called, probed and closed. `start` is called once, on the running loop."""
+
+    async def start(self) -> None: ...
+    async def call(self, call: Call) -> Reply: ...
+    async def probe(self) -> Health: ...
+    async def aclose(self) -> None: ...
+
+
+@dataclass(slots=True, frozen=True)
+class Timers:
+    """Bounds on an upstream's silence, in seconds. The total bound is the call's own deadline."""
+
+    connect: float = 5.0
+    first_token: float = 120.0
+    inter_token: float = 60.0
+
+
+@dataclass(slots=True, frozen=True)
+class Surroundings:
+    """What every engine is built with besides its own options."""
+
+    sweeper: Sweeper
+    timers: Timers
+
+
+class EngineFactory(Protocol):
+    """A class in `ENGINES`: its options, checked by pydantic, lie beside it."""
+
+    Options: ClassVar[type[BaseModel]]
+
+    def __call__(self, options: Any, surroundings: Surroundings) -> Engine: ...
+
+
+class EngineError(Exception):
+    """Why a call got no (whole) answer. The text is for the client: no secrets, no prompt, no addresses."""
+
+    retry_safe: ClassVar[bool] = False
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+
+class Unreachable(EngineError):
+    """No connection, or one that closed before a byte of an answer."""
+
+    retry_safe = True
+
+
+class Overloaded(EngineError):
+    """The server refused for load; `retry_after` is in seconds, None if it did not say."""
+
+    retry_safe = True
+
+    def __init__(self, message: str, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class Failed(EngineError):
+    """The server broke, or answered nonsense, before the first content byte."""
+
+    retry_safe = True
+
+
+class TimedOut(Failed):
+    """The server was silent for longer than the timer of a phase allows."""
+
+    def __init__(self, phase: Phase, seconds: float) -> None:
+        super().__init__(f"The model server did not answer within its {phase.replace('_', ' ')} limit of {seconds:g} s.")
+        self.phase = phase
+
+
+class Rejected(EngineError):
+    """The caller's mistake: `kind` picks the status, `param` and `code` go into the answer."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        kind: Literal["invalid", "too_large"] = "invalid",
+        param: str | None = None,
+        code: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.param = param
+        self.code = code
+
+
+class Interrupted(EngineError):
+    """The server broke after the first content byte; `timed_out` tells a timer from a broken connection."""
+
+    def __init__(self, message: str, *, timed_out: bool = False) -> None:
+        super().__init__(message)
+        self.timed_out = timed_out
