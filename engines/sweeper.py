@@ -1,7 +1,7 @@
 """Every timer of the process in one sweep: no timer handle per request, none per chunk.
 
-Whoever waits keeps a number, `due`, up to date (a plain attribute write); the sweep, four times a second, calls
-`expire` on those whose time has come. A timer therefore fires up to a quarter of a second late, never early.
+Whoever waits keeps a number, `due`, up to date (a plain attribute write); the sweep, ten times a second, calls
+`expire` on those whose time has come. `soon` gives a `due` without reading the clock: up to two ticks late, never early.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 NEVER = float("inf")
-TICK = 0.25
+TICK = 0.1
 
 
 class Watch(Protocol):
@@ -27,6 +27,7 @@ class Sweeper:
 
     def __init__(self) -> None:
         self._watches: set[Watch] = set()
+        self.now = 0.0  # of the last sweep
 
     def __repr__(self) -> str:
         return f"<Sweeper {len(self._watches)} watched>"
@@ -37,7 +38,12 @@ class Sweeper:
     def discard(self, watch: Watch) -> None:
         self._watches.discard(watch)
 
+    def soon(self, seconds: float) -> float:
+        """The `due` of something that may take `seconds` from now on."""
+        return self.now + TICK + seconds
+
     def sweep(self, now: float) -> None:
+        self.now = now
         for watch in tuple(self._watches):
             if watch.due <= now:
                 watch.expire(now)
@@ -45,6 +51,7 @@ class Sweeper:
     async def run(self, beat: Callable[[float], None]) -> None:
         """Sweep until cancelled; `beat(now)` follows each sweep (heartbeat, folding of metrics and logs)."""
         loop = asyncio.get_running_loop()
+        self.now = loop.time()
         while True:
             await asyncio.sleep(TICK)
             now = loop.time()

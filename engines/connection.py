@@ -1,0 +1,248 @@
+"""One HTTP/1.1 connection to a model server: a request out, its response in, parsed in C, read by one coroutine."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Literal, cast
+
+import httptools
+
+from engines.api import EngineError, Failed, TimedOut, Timers, Unreachable
+from engines.sweeper import NEVER, Sweeper
+
+MAX_HEAD = 64 * 1024
+PAUSE_AT = 64 * 1024
+"""Bytes held for a reader that is behind before the server is made to wait."""
+
+State = Literal["idle", "head", "body", "complete", "closed"]
+
+
+class Connection(asyncio.Protocol):
+    """Serves one request at a time; `due` is when the present wait has lasted too long (see `engines.sweeper`).
+
+    A connection goes back to its pool only when a response ended cleanly and the server keeps it open; everything
+    else aborts it, at once and without waiting.
+    """
+
+    __slots__ = (
+        "_buffered", "_chunks", "_head_bytes", "_keep", "_loop", "_lost", "_on_free", "_parser", "_phase_due", "_sweeper",
+        "_timers", "_transport", "_until_eof", "_waiter", "due", "error", "first", "headers", "heard", "lingering",
+        "paused", "reused", "state", "status",
+    )  # fmt: skip
+
+    def __init__(
+        self, sweeper: Sweeper, timers: Timers, on_free: Callable[[Connection], None], lost: Callable[[Connection], None]
+    ) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._sweeper = sweeper
+        self._timers = timers
+        self._on_free = on_free
+        self._lost = lost
+        self._transport: asyncio.Transport | None = None
+        self._parser = httptools.HttpResponseParser(self)
+        self._waiter: asyncio.Future[None] | None = None
+        self._chunks: list[bytes] = []
+        self.due = NEVER
+        self.reused = False
+        self.state: State = "idle"
+        self._prepare()
+
+    def __repr__(self) -> str:
+        return f"<Connection {self.state}, {self._buffered} B held{', paused' if self.paused else ''}>"
+
+    def _prepare(self) -> None:
+        self.status = 0
+        self.headers: dict[bytes, bytes] = {}
+        self.error: EngineError | None = None
+        self.heard = False  # whether any byte of this response has come
+        self.first = True  # whether the first content is still awaited
+        self.paused = False
+        self.lingering = False
+        self._until_eof = False
+        self._keep = False
+        self._phase_due = NEVER
+        self._head_bytes = 0
+        self._buffered = 0
+
+    # What the pool and the replies call
+
+    def send(self, request: bytes) -> None:
+        """Write a whole request; the time for the first token runs from here."""
+        self._prepare()
+        self.state = "head"
+        self._phase_due = self._sweeper.soon(self._timers.first_token)
+        assert self._transport is not None  # the pool hands out connected ones only
+        self._transport.write(request)
+
+    async def head(self) -> None:
+        """Wait for status and headers."""
+        while self.state == "head":
+            await self._wait()
+        if self.error is not None and not self._chunks:
+            raise self.error
+
+    async def read(self) -> bytes:
+        """The bytes of the body that have come since; b"" at its end. Raises EngineError once it is broken."""
+        while not self._chunks:
+            if self.error is not None:
+                raise self.error
+            if self.state == "complete":
+                return b""
+            if self.state == "closed":
+                raise Failed("The connection to the model server is closed.")
+            await self._wait()
+        data = self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
+        self._chunks.clear()
+        self._buffered = 0
+        if self.paused and self._transport is not None:
+            self.paused = False
+            self._transport.resume_reading()
+        return data
+
+    def content_began(self) -> None:
+        """From now on the inter-token limit holds instead of the first-token one."""
+        self.first = False
+
+    def release(self, *, whole: bool = False) -> None:
+        """Done with the response. `whole`: its content ended, only the framing may be missing. Never waits."""
+        if self.state == "complete":
+            self._free()
+        elif whole and self.state == "body" and self.error is None:
+            self.lingering = True  # the last chunk's terminator often comes in a packet of its own
+            self.due = self._sweeper.soon(1.0)
+        else:
+            self.abort()
+
+    def abort(self) -> None:
+        if self._transport is not None:
+            self._transport.abort()
+        self.state = "closed"
+        self.due = NEVER
+
+    def rest_until(self, due: float) -> None:
+        """Idle in the pool; `due` is when it has lain there for too long."""
+        self.state = "idle"
+        self.reused = True
+        self.due = due
+
+    def expire(self, _now: float) -> None:
+        if self.state == "idle" or self.lingering:
+            self.abort()
+        elif self.first:
+            self._break(TimedOut("first_token", self._timers.first_token))
+        else:
+            self._break(TimedOut("inter_token", self._timers.inter_token))
+
+    # asyncio.Protocol
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+
+    def data_received(self, data: bytes) -> None:
+        if self.state in ("idle", "complete", "closed"):  # nobody asked
+            self._keep = False
+            if self.state == "idle":
+                self.abort()
+            return
+        self.heard = True
+        try:
+            self._parser.feed_data(data)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade):
+            if self.state != "closed":
+                self._break(Failed("The model server did not answer in HTTP."))
+        if self.state == "head":
+            self._head_bytes += len(data)
+            if self._head_bytes > MAX_HEAD:
+                self._break(Failed("The model server sent too large a head."))
+
+    def eof_received(self) -> bool:
+        return False
+
+    def connection_lost(self, _exc: Exception | None) -> None:
+        if self.state == "body" and self._until_eof:
+            self.on_message_complete()
+        elif self.state in ("head", "body"):
+            self._break(
+                Failed("The model server closed the connection early.")
+                if self.heard
+                else Unreachable("The model server closed the connection without an answer.")
+            )
+        self.state = "complete" if self.state == "complete" and not self.lingering else "closed"
+        self.due = NEVER
+        self._transport = None
+        self._lost(self)
+
+    # httptools callbacks
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self.headers[name.lower()] = value
+
+    def on_headers_complete(self) -> None:
+        status = self._parser.get_status_code()
+        if status < 200:
+            self.headers = {}  # interim: the response is still to come
+            return
+        self.status = status
+        self._keep = self._parser.should_keep_alive()
+        self._until_eof = b"content-length" not in self.headers and b"chunked" not in self.headers.get(
+            b"transfer-encoding", b""
+        )
+        self.state = "body"
+        self._wake()
+
+    def on_body(self, data: bytes) -> None:
+        self._chunks.append(data)
+        self._buffered += len(data)
+        if self._buffered > PAUSE_AT and not self.paused and self._transport is not None:
+            self.paused = True
+            self._transport.pause_reading()
+        if self._waiter is not None:
+            self._wake()
+
+    def on_message_complete(self) -> None:
+        if self.state != "body":
+            return  # the end of an interim response
+        self.state = "complete"
+        if self.lingering:
+            self._free()
+        self._wake()
+
+    # Inside
+
+    def _free(self) -> None:
+        """Back to the pool, or closed if it can't serve another request."""
+        self.lingering = False
+        transport = self._transport
+        if (
+            transport is None
+            or transport.is_closing()
+            or not self._keep
+            or self.paused
+            or transport.get_write_buffer_size()
+        ):
+            self.abort()
+            return
+        self._chunks.clear()
+        self._on_free(self)
+
+    async def _wait(self) -> None:
+        waiter = self._waiter = self._loop.create_future()
+        self.due = self._phase_due if self.first else self._sweeper.soon(self._timers.inter_token)
+        try:
+            await waiter
+        finally:
+            self._waiter = None
+            self.due = NEVER
+
+    def _wake(self) -> None:
+        waiter = self._waiter
+        if waiter is not None:
+            self._waiter = None
+            if not waiter.done():
+                waiter.set_result(None)
+
+    def _break(self, error: EngineError) -> None:
+        self.error = self.error or error
+        self.abort()
+        self._wake()

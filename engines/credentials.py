@@ -1,0 +1,43 @@
+"""A secret by reference: where it lies, never what it is, so that configuration can be printed and stored."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, model_validator
+
+
+class SecretReference(BaseModel):
+    """`{env: NAME}` or `{file: PATH}`; exactly one of them."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    env: str | None = None
+    file: Path | None = None
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> Self:
+        if (self.env is None) == (self.file is None):
+            msg = "give exactly one of env and file"
+            raise ValueError(msg)
+        return self
+
+    def read(self) -> str:
+        """The secret. Raises ValueError, without the secret, if it is missing or can't stand in a header."""
+        if self.env is not None:
+            found, where = os.environ.get(self.env, ""), f"environment variable {self.env}"
+        else:
+            assert self.file is not None  # _exactly_one
+            where = f"file {self.file}"
+            try:
+                found = self.file.read_text()
+            except OSError as error:
+                msg = f"{where} can't be read: {error.strerror}"
+                raise ValueError(msg) from None
+        secret = found.strip()
+        if not secret or not secret.isascii() or not secret.isprintable():
+            msg = f"{where} holds no usable secret"
+            raise ValueError(msg)
+        return secret

@@ -1,0 +1,165 @@
+"""An OpenAI stream on its way through: server-sent events in, the same bytes out, and the few facts that matter.
+
+Per chunk this is a handful of searches at C speed; an event is parsed only before the content begins and where it
+carries usage, an error or the end.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from engines.api import Usage
+
+MAX_EVENT = 1 << 20
+"""Bytes of one event; tool calls and logprobs of a whole answer stay far below."""
+
+
+class _Delta(msgspec.Struct):
+    content: str | None = None
+    refusal: str | None = None
+    reasoning: str | None = None
+    reasoning_content: str | None = None
+    tool_calls: msgspec.Raw = msgspec.Raw(b"null")
+    function_call: msgspec.Raw = msgspec.Raw(b"null")
+    audio: msgspec.Raw = msgspec.Raw(b"null")
+
+    def says_something(self) -> bool:
+        if self.content or self.refusal or self.reasoning or self.reasoning_content:
+            return True
+        return any(bytes(raw) not in (b"null", b"[]") for raw in (self.tool_calls, self.function_call, self.audio))
+
+
+class _Choice(msgspec.Struct):
+    delta: _Delta | None = None
+    text: str | None = None
+    finish_reason: str | None = None
+
+    def says_something(self) -> bool:
+        return bool(self.text or self.finish_reason or (self.delta is not None and self.delta.says_something()))
+
+
+class _Tokens(msgspec.Struct):
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+
+
+class _Chunk(msgspec.Struct):
+    model: msgspec.Raw = msgspec.Raw(b"")
+    choices: list[_Choice] = []
+    usage: _Tokens | None = None
+    error: msgspec.Raw = msgspec.Raw(b"null")
+
+
+_decode = msgspec.json.Decoder(_Chunk).decode
+
+
+def rename(document: bytes, reported: bytes, public: bytes) -> tuple[bytes, bytes] | None:
+    """The replacement that puts the public model name (JSON) where the server wrote its own; None if they agree."""
+    if not reported or reported == public:
+        return None
+    for spelling in (b'"model":', b'"model": '):
+        if spelling + reported in document:
+            return spelling + reported, spelling + public
+    return None
+
+
+class EventFilter:
+    """Feeds one stream through. `failure` says why it can't go on, `done` that `[DONE]` was seen."""
+
+    __slots__ = ("_public", "_renaming", "_rest", "_show_usage", "chunks", "content_started", "done", "failure", "usage")
+
+    def __init__(self, model: str, *, show_usage: bool) -> None:
+        self._public = msgspec.json.encode(model)
+        self._show_usage = show_usage
+        self._renaming: tuple[bytes, bytes] | None = None
+        self._rest = b""
+        self.content_started = False
+        self.chunks = 0  # events with content
+        self.done = False
+        self.failure: str | None = None
+        self.usage: Usage | None = None
+
+    def __repr__(self) -> str:
+        state = "done" if self.done else self.failure or "open"
+        return f"<EventFilter {state}, {self.chunks} chunks, {len(self._rest)} B held>"
+
+    def feed(self, data: bytes) -> bytes:
+        """Whole events for the client out of the next bytes of the server; b"" if there are none yet."""
+        if self.done or self.failure:
+            return b""
+        if self._rest:
+            data = self._rest + data
+            self._rest = b""
+        if b"\r" in data:
+            data = self._unify_line_ends(data)
+        if not data.endswith(b"\n\n"):
+            data = self._hold_unfinished(data)
+        if (
+            not self.content_started
+            or b'"usage"' in data
+            or b'"error"' in data
+            or data.count(b"\n\n") != data.count(b"}\n\n")  # a comment, the end, or an event that was cut
+        ):
+            return self._feed_each(data)
+        self.chunks += data.count(b"\n\n")
+        return data.replace(*self._renaming) if self._renaming else data
+
+    def _unify_line_ends(self, data: bytes) -> bytes:
+        # JSON never holds a bare CR, so every one of them is a line end of the event stream.
+        if data.endswith(b"\r"):  # perhaps half of a CRLF
+            data, self._rest = data[:-1], b"\r"
+        return data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+
+    def _hold_unfinished(self, data: bytes) -> bytes:
+        end = data.rfind(b"\n\n")
+        end = 0 if end < 0 else end + 2
+        self._rest = data[end:] + self._rest
+        if len(self._rest) > MAX_EVENT:
+            self.failure = "The model server sent an event without an end."
+        return data[:end]
+
+    def _feed_each(self, data: bytes) -> bytes:
+        out = []
+        for event in data.split(b"\n\n"):
+            if event:
+                out.append(self._read(event))
+                if self.done or self.failure:
+                    break
+        return b"".join(out)
+
+    def _read(self, event: bytes) -> bytes:
+        event = event.lstrip(b"\n")
+        payload = event if event.startswith(b"{") else _payload(event)
+        if not payload:
+            return b""  # a comment: we send our own
+        if payload == b"[DONE]":
+            self.done = True
+            return b"data: [DONE]\n\n"
+        try:
+            chunk = _decode(payload)
+        except (msgspec.DecodeError, RecursionError):
+            self.failure = "The model server sent a malformed event."
+            return b""
+        if bytes(chunk.error) != b"null":
+            self.failure = "The model server reported an error in its stream."
+            return b""
+        return self._pass(event, chunk)
+
+    def _pass(self, event: bytes, chunk: _Chunk) -> bytes:
+        if not self.content_started:
+            self._renaming = rename(event, bytes(chunk.model), self._public)
+        if chunk.usage is not None:
+            self.usage = Usage(chunk.usage.prompt_tokens, chunk.usage.completion_tokens)
+            if not chunk.choices and not self._show_usage:
+                return b""
+        if any(choice.says_something() for choice in chunk.choices):
+            self.content_started = True
+            self.chunks += 1
+        if self._renaming:
+            event = event.replace(*self._renaming)
+        return event + b"\n\n"
+
+
+def _payload(event: bytes) -> bytes:
+    lines = [line[5:].removeprefix(b" ") for line in event.split(b"\n") if line.startswith(b"data:")]
+    return b"\n".join(lines)

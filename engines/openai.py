@@ -1,0 +1,143 @@
+"""Any OpenAI-compatible server (vLLM, SGLang, trtllm-serve, llama.cpp, a cloud) as an engine."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import msgspec
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from engines.api import Call, EngineError, Failed, Health, Kind, Overloaded, Rejected, Reply, Surroundings
+from engines.connection import Connection
+from engines.credentials import SecretReference
+from engines.http import Pool, read_all
+from engines.replies import StreamReply, UnaryReply
+
+PATHS: dict[Kind, str] = {"chat": "/chat/completions", "completion": "/completions", "embedding": "/embeddings"}
+
+
+class OpenAIOptions(BaseModel):
+    """One replica: the URL up to and including `/v1`, and how to sign in there."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    url: str
+    api_key: SecretReference | None = None
+    connections: int = Field(default=1024, ge=1)
+
+    @field_validator("url")
+    @classmethod
+    def _http(cls, url: str) -> str:
+        if not url.startswith(("http://", "https://")) or not url.isascii() or not url.isprintable() or " " in url:
+            msg = "must be an http:// or https:// URL"
+            raise ValueError(msg)
+        return url
+
+
+class OpenAIEngine:
+    """Relays calls to one server."""
+
+    Options: ClassVar[type[BaseModel]] = OpenAIOptions
+
+    def __init__(self, options: OpenAIOptions, surroundings: Surroundings) -> None:
+        self._pool = Pool(options.url, surroundings, connections=options.connections)
+        self._sweeper = surroundings.sweeper
+        self._authorization = {} if options.api_key is None else {"authorization": f"Bearer {options.api_key.read()}"}
+        self._heads = {kind: self._head(path) for kind, path in PATHS.items()}
+
+    def __repr__(self) -> str:
+        return f"<OpenAIEngine {self._pool!r}>"
+
+    def _head(self, path: str) -> bytes:
+        lines = [
+            f"POST {self._pool.base}{path} HTTP/1.1",
+            f"host: {self._pool.authority.decode()}",
+            "content-type: application/json",
+            "accept: application/json, text/event-stream",
+            "accept-encoding: identity",
+            "user-agent: snowshed",
+            *(f"{name}: {value}" for name, value in self._authorization.items()),
+            "",
+        ]
+        return "\r\n".join(lines).encode()
+
+    async def start(self) -> None:
+        """Connections are made when they are needed."""
+
+    async def call(self, call: Call) -> Reply:
+        body = call.body()
+        left = max(1, int((call.deadline - self._sweeper.now) * 1000))
+        request = b"%bx-request-id: %b\r\nx-request-timeout-ms: %d\r\ncontent-length: %d\r\n\r\n%b" % (
+            self._heads[call.kind], call.id.encode(), left, len(body), body,
+        )  # fmt: skip
+        connection = await self._pool.request(request)
+        try:
+            if connection.status != 200:
+                raise await _refusal(connection)
+            if connection.headers.get(b"content-encoding", b"identity") != b"identity":
+                raise Failed("The model server used an encoding that was not asked for.")
+            if call.stream and b"event-stream" in connection.headers.get(b"content-type", b""):
+                return await StreamReply.open(call, connection)
+            reply = await UnaryReply.open(call, connection)
+            if call.stream:
+                raise Failed("The model server did not stream.")
+        except BaseException:
+            connection.release()
+            raise
+        return reply
+
+    async def probe(self) -> Health:
+        """Asks for the list of models: no completion, no tokens."""
+        try:
+            status, _ = await self._pool.fetch("GET", "/models", headers=self._authorization)
+        except EngineError as error:
+            return Health(ready=False, reason=error.message)
+        return Health(status == 200, "" if status == 200 else f"The list of models answered {status}.")
+
+    async def aclose(self) -> None:
+        await self._pool.aclose()
+
+
+class _Problem(msgspec.Struct):
+    message: str | None = None
+    param: str | None = None
+    code: Any = None
+
+
+class _Refusal(msgspec.Struct):
+    error: _Problem | str | None = None
+    message: str | None = None  # vLLM before 0.10 and others answer flat
+
+
+async def _refusal(connection: Connection) -> EngineError:
+    """What a non-200 answer means. A caller's mistake keeps the server's words, everything else gets ours."""
+    status = connection.status
+    body = await read_all(connection)
+    if status in (429, 503):
+        return Overloaded("The model server is overloaded.", _seconds(connection.headers.get(b"retry-after")))
+    if status not in (400, 413, 422):  # 401, 403 and 404 mean that *our* credential or configuration is wrong
+        return Failed(f"The model server answered {status}.")
+    problem = _problem(body)
+    return Rejected(
+        problem.message or "The model server refused the request.",
+        kind="too_large" if status == 413 else "invalid",
+        param=problem.param,
+        code=problem.code if isinstance(problem.code, str) else None,
+    )
+
+
+def _problem(body: bytes) -> _Problem:
+    try:
+        refusal = msgspec.json.decode(body, type=_Refusal)
+    except (msgspec.DecodeError, RecursionError):
+        return _Problem()
+    if isinstance(refusal.error, _Problem):
+        return refusal.error
+    return _Problem(message=refusal.error or refusal.message)
+
+
+def _seconds(header: bytes | None) -> float | None:
+    try:
+        return max(0.0, float(header)) if header else None
+    except ValueError:
+        return None  # a date: not worth a parser

@@ -1,0 +1,131 @@
+"""Answers of an OpenAI-compatible HTTP server as replies: a stream on its way, or one whole document."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from typing import Self
+
+import msgspec
+
+from engines.api import Call, EngineError, Failed, Interrupted, TimedOut, Usage
+from engines.connection import Connection
+from engines.events import EventFilter, rename
+from engines.http import read_all
+
+
+class _Tokens(msgspec.Struct):
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+
+
+class _Answer(msgspec.Struct):
+    model: msgspec.Raw = msgspec.Raw(b"")
+    usage: _Tokens | None = None
+    error: msgspec.Raw = msgspec.Raw(b"null")
+
+
+_decode = msgspec.json.Decoder(_Answer).decode
+
+
+class UnaryReply:
+    """A whole JSON answer with the model's public name put back."""
+
+    queued = 0.0
+
+    def __init__(self, headers: Mapping[bytes, bytes], document: bytes, usage: Usage | None) -> None:
+        self.headers = headers
+        self.usage = usage
+        self._document = document
+
+    def __repr__(self) -> str:
+        return f"<UnaryReply {len(self._document)} B>"
+
+    @classmethod
+    async def open(cls, call: Call, connection: Connection) -> Self:
+        """Read the answer to its end, so that a broken one can still be asked for elsewhere."""
+        document = await read_all(connection)
+        connection.release()
+        try:
+            answer = _decode(document)
+        except (msgspec.DecodeError, RecursionError):
+            raise Failed("The model server's answer is not what it should be.") from None
+        if bytes(answer.error) != b"null":
+            raise Failed("The model server answered with an error.")
+        if renaming := rename(document, bytes(answer.model), msgspec.json.encode(call.model)):
+            document = document.replace(*renaming, 1)
+        tokens = answer.usage
+        return cls(connection.headers, document, Usage(tokens.prompt_tokens, tokens.completion_tokens) if tokens else None)
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        yield self._document
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        """Nothing is held any more."""
+
+
+class StreamReply:
+    """A stream of events whose first content is here; holds the connection until it is left."""
+
+    queued = 0.0
+
+    def __init__(self, connection: Connection, events: EventFilter, first: bytes) -> None:
+        self.headers: Mapping[bytes, bytes] = connection.headers
+        self._connection = connection
+        self._events = events
+        self._first = first
+
+    def __repr__(self) -> str:
+        return f"<StreamReply {self._events!r} on {self._connection!r}>"
+
+    @property
+    def usage(self) -> Usage | None:
+        """As reported; before that, the chunks that have come so far stand for the completion's tokens."""
+        if self._events.usage is not None:
+            return self._events.usage
+        return Usage(0, self._events.chunks, exact=False)
+
+    @classmethod
+    async def open(cls, call: Call, connection: Connection) -> Self:
+        """Read up to the first content: until then another server may still be asked."""
+        events = EventFilter(call.model, show_usage=call.show_usage)
+        held = b""
+        while not (events.content_started or events.done):
+            data = await connection.read()
+            if not data:
+                raise Failed("The model server ended its stream before any content.")
+            held += events.feed(data)
+            if events.failure and not events.content_started:
+                raise Failed(events.failure)
+        connection.content_began()
+        return cls(connection, events, held)
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        if self._first:
+            first, self._first = self._first, b""
+            return first
+        events = self._events
+        while not events.done:
+            if events.failure:
+                raise Interrupted(events.failure)
+            try:
+                data = await self._connection.read()
+            except EngineError as error:
+                raise Interrupted(error.message, timed_out=isinstance(error, TimedOut)) from None
+            if not data:
+                raise Interrupted("The model server ended its stream early.")
+            out = events.feed(data)
+            if out:
+                return out
+        raise StopAsyncIteration
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._connection.release(whole=self._events.done)
