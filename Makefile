@@ -1,0 +1,46 @@
+# Everything one does with Snowshed. Needs python3 (3.11 or newer) with its venv module, and make.
+#   PYTHON=...  which Python makes the virtual environment    ARGS=...  passed on to what is run
+
+.DEFAULT_GOAL := help
+.PHONY: serve test check fmt bench prove lock help
+
+PYTHON ?=
+ARGS ?=
+export PYTHON
+
+run := .venv/bin/python -m
+
+serve: ## Set up, fetch the model once, and serve on http://127.0.0.1:8080
+	@scripts/setup serve
+	@$(run) gateway pull
+	@exec $(run) gateway serve $(ARGS)
+
+test: ## Set up and run all tests (ARGS="tests/unit -k retry")
+	@scripts/setup dev
+	@exec $(run) pytest $(ARGS)
+
+check: ## Lint, formatting, types and import contracts
+	@scripts/setup dev
+	$(run) ruff check
+	$(run) ruff format --check --quiet
+	$(run) mypy
+	.venv/bin/lint-imports
+
+fmt: ## Format, and mend what the linter can
+	@scripts/setup dev
+	$(run) ruff check --fix-only
+	$(run) ruff format
+
+bench: ## Compare with a raw proxy on this machine: CPU, latency, memory
+	@scripts/setup dev
+	@exec $(run) loadtests.bench $(ARGS)
+
+prove: ## Strict figures, soaks and many seeds; writes docs/evidence/
+	@scripts/setup dev
+	@exec $(run) loadtests.prove $(ARGS)
+
+lock: ## Renew requirements/*.txt from pyproject.toml (ARGS="--upgrade")
+	@scripts/lock $(ARGS)
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' Makefile
