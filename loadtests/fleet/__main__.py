@@ -1,0 +1,51 @@
+"""Runs a fleet until SIGTERM or SIGINT: `python -m loadtests.fleet --port 18000 --replicas 2 --set tokens=100`."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import signal
+import sys
+from collections.abc import Callable
+
+import msgspec
+
+from loadtests.fleet.fleet import Fleet
+from loadtests.fleet.settings import Settings, directed
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m loadtests.fleet", description="Simulated OpenAI model servers.")
+    parser.add_argument("--port", type=int, default=0, help="of the first replica; the others follow (0: any free)")
+    parser.add_argument("--replicas", type=int, default=1)
+    parser.add_argument("--control-port", type=int, default=0, help="for control verbs, always open (0: any free)")
+    parser.add_argument("--set", default="", metavar="KEY=VALUE,...", help="settings to start with")
+    options = parser.parse_args()
+    settings = directed(Settings(), options.set) if options.set else Settings()
+    fleet = Fleet(options.replicas, settings, options.port, options.control_port)
+    with asyncio.Runner(loop_factory=_fastest_loop()) as runner:
+        runner.run(_serve(fleet))
+
+
+def _fastest_loop() -> Callable[[], asyncio.AbstractEventLoop]:
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.new_event_loop
+    return uvloop.new_event_loop
+
+
+async def _serve(fleet: Fleet) -> None:
+    """Says where it is in one line of JSON, then serves."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    async with fleet:
+        sys.stdout.buffer.write(msgspec.json.encode({"urls": fleet.urls, "control": fleet.control_url}) + b"\n")
+        sys.stdout.flush()
+        await stop.wait()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,100 @@
+"""One request being answered: runs its script, keeps its time, and ends its entry in the log whatever happens."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Generator
+from typing import TYPE_CHECKING
+
+from loadtests.fleet.answers import Plan
+from loadtests.fleet.asks import Ask
+from loadtests.fleet.calls import Call, Outcome
+from loadtests.fleet.settings import Settings
+
+if TYPE_CHECKING:
+    from loadtests.fleet.connection import Connection
+    from loadtests.fleet.replica import Replica
+
+FOREVER = float("inf")
+Script = Generator[float, None, Outcome]
+"""Writes to the wire and yields the seconds until it goes on (0: in the loop's next round); returns how it ended.
+
+Scripts are plain generators because one that is waiting costs a timer, not a task, and closing it is a cancellation.
+"""
+
+
+def _waiting() -> Script:
+    yield FOREVER
+    return "cancelled"
+
+
+class Turn:
+    """Waits for a slot, then runs the script. Times are seconds on `time.monotonic()`."""
+
+    __slots__ = ("_due", "_held", "_script", "_timer", "ask", "call", "connection", "plan", "replica", "settings")
+
+    def __init__(self, connection: Connection, replica: Replica, call: Call, settings: Settings) -> None:
+        self.connection = connection
+        self.replica = replica
+        self.call = call
+        self.settings = settings
+        self.ask: Ask
+        self.plan: Plan
+        self._script: Script = _waiting()
+        self._timer: asyncio.Handle | None = None
+        self._due = 0.0
+        self._held = False
+
+    def __repr__(self) -> str:
+        return f"<Turn {self.call!r} {'queued' if self.call.served is None else 'served'}>"
+
+    def serve(self, script: Script) -> None:
+        """A slot is there."""
+        self.call.served = self._due = time.monotonic()
+        self._script = script
+        self._advance()
+
+    def write(self, data: bytes) -> None:
+        self.connection.write(data)
+
+    def produced(self, tokens: int) -> None:
+        self.replica.calls.produced(self.call, tokens)
+
+    def resume(self) -> None:
+        """The client reads again."""
+        if self._held:
+            self._held = False
+            self._due = time.monotonic()
+            self._advance()
+
+    def drop(self) -> None:
+        """The client has gone."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._script.close()
+        self._end("cancelled")
+
+    def _advance(self) -> None:
+        self._timer = None
+        if self.connection.congested:
+            self._held = True
+            return
+        try:
+            pause = next(self._script)
+        except StopIteration as end:
+            self._end(end.value)
+            return
+        loop = self.replica.loop
+        if pause == 0:
+            self._timer = loop.call_soon(self._advance)
+        elif pause != FOREVER:
+            self._due += pause
+            self._timer = loop.call_later(max(0.0, self._due - time.monotonic()), self._advance)
+
+    def _end(self, outcome: Outcome) -> None:
+        self.connection.turn = None
+        self.replica.calls.close(self.call, outcome)
+        self.replica.release(self)
+        if outcome != "cancelled":
+            self.connection.answered(self.settings)

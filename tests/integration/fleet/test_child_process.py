@@ -1,0 +1,65 @@
+"""The fleet as a child process: started, told what to do, asked what happened, with the official SDK as client."""
+
+from collections.abc import Iterator
+
+import openai
+import pytest
+
+from loadtests.fleet.answers import words
+from tests.support.fleet import SpawnedFleet, spawn_fleet
+
+
+@pytest.fixture(scope="module")
+def fleet() -> Iterator[SpawnedFleet]:
+    with spawn_fleet(replicas=2, settings="tokens=8") as fleet:
+        yield fleet
+
+
+@pytest.fixture
+def client(fleet: SpawnedFleet) -> Iterator[openai.OpenAI]:
+    for replica in fleet.replicas:
+        replica.reset()
+    with openai.OpenAI(base_url=fleet.urls[0], api_key="none", max_retries=0) as client:
+        yield client
+
+
+def test_the_sdk_gets_an_answer_and_the_log_says_what_it_sent(fleet: SpawnedFleet, client: openai.OpenAI) -> None:
+    answer = client.chat.completions.create(model="m", messages=[{"role": "user", "content": "one two three"}])
+    assert answer.choices[0].message.content == "".join(words(0, 8))
+    assert answer.usage is not None
+    assert (answer.usage.prompt_tokens, answer.usage.completion_tokens) == (3, 8)
+    (call,) = fleet.replicas[0].wait_for(lambda calls: bool(calls) and calls[0].outcome == "finished")
+    assert call.body["messages"][0]["content"] == "one two three"
+    assert call.header("authorization") == "Bearer none"
+    assert fleet.replicas[1].calls() == []
+
+
+def test_the_sdk_streams_with_usage(client: openai.OpenAI) -> None:
+    stream = client.chat.completions.create(
+        model="m", messages=[{"role": "user", "content": "hi"}], stream=True, stream_options={"include_usage": True}
+    )
+    chunks = list(stream)
+    assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices) == "".join(words(0, 8))
+    assert [chunk.choices[0].finish_reason for chunk in chunks[:-1]] == [None] * 8 + ["stop"]
+    assert chunks[-1].usage is not None
+    assert chunks[-1].usage.completion_tokens == 8
+
+
+def test_settings_change_for_one_replica_and_a_refusing_one_comes_back(
+    fleet: SpawnedFleet, client: openai.OpenAI
+) -> None:
+    fleet.replicas[0].set(tokens=2, upstream_model="other")
+    answer = client.completions.create(model="m", prompt="a b")
+    assert (answer.choices[0].text, answer.model) == ("The quick", "other")
+    fleet.replicas[0].listen("refused", drop=True)
+    with pytest.raises(openai.APIConnectionError):
+        client.models.list()
+    fleet.replicas[0].listen("open")
+    assert [model.id for model in client.models.list()] == ["other"]
+
+
+def test_an_error_status_is_openai_shaped(client: openai.OpenAI) -> None:
+    with pytest.raises(openai.RateLimitError) as caught:
+        client.completions.create(model="@@fault=status,status=429,retry_after=7@@", prompt="a")
+    assert caught.value.code == "rate_limit_exceeded"
+    assert caught.value.response.headers["retry-after"] == "7"
