@@ -1,0 +1,40 @@
+"""Guards uvicorn's upgrades: the front door is built on methods that uvicorn does not promise to keep."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from importlib import metadata
+from pathlib import Path
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from gateway.front_door import FrontDoor
+from tests.architecture import tree
+
+OVERRIDDEN = {
+    "__init__",
+    "_start_asgi_task",
+    "connection_lost",
+    "connection_made",
+    "data_received",
+    "on_body",
+    "on_header",
+    "on_headers_complete",
+    "on_message_begin",
+    "on_message_complete",
+    "on_response_complete",
+    "shutdown",
+}
+
+
+def test_uvicorn_still_calls_what_the_front_door_overrides() -> None:
+    """A method that uvicorn renames would leave its override behind, never called and missed by no one."""
+    methods = {name for name, value in vars(FrontDoor).items() if inspect.isfunction(value)}
+    assert {name for name in methods if name in vars(HttpToolsProtocol)} == OVERRIDDEN
+
+
+def test_the_installed_uvicorn_is_the_one_it_was_built_on() -> None:
+    pin = re.search(r'"uvicorn==([^"]+)"', tree.text(Path("pyproject.toml")))
+    assert pin is not None
+    assert metadata.version("uvicorn") == pin[1]
