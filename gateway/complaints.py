@@ -82,7 +82,9 @@ def _locate(error: msgspec.ValidationError) -> Invalid:
     for pattern, flaw in _MISTAKES:
         if match := pattern.match(text):
             return flaw(match).at(path)
-    return unsuitable("", "Invalid value for '{}'.").at(path)
+    choices = _CHOICES.get(path.rpartition(".")[2])  # msgspec says which value was wrong, not which are right
+    supported = f" Supported values are: {choices}." if choices else ""
+    return unsuitable("", f"Invalid value for '{{}}'.{supported}").at(path)
 
 
 def _wrong_type(match: re.Match[str]) -> Flaw:
@@ -109,6 +111,12 @@ _NOUNS = {
     "int": "an integer", "float": "a number", "str": "a string", "string": "a string", "bool": "a boolean",
     "array": "an array", "object": "an object", "null": "null",
 }  # fmt: skip
+_CHOICES = {
+    "role": "'system', 'developer', 'user', 'assistant', 'tool' and 'function'",
+    "tool_choice": "'none', 'auto', 'required' and an object that names a tool",
+    "function_call": "'none', 'auto' and an object that names a function",
+    "encoding_format": "'float' and 'base64'",
+}
 _PLACE = re.compile(r" - at `(?:key` in `)?\$(?P<path>[^`]*)`$")
 _MISTAKES: list[tuple[re.Pattern[str], Callable[[re.Match[str]], Flaw]]] = [
     (re.compile(r"Object missing required field `(?P<field>\w+)`"), lambda match: missing(match["field"])),
@@ -118,9 +126,5 @@ _MISTAKES: list[tuple[re.Pattern[str], Callable[[re.Match[str]], Flaw]]] = [
     (
         re.compile(r"(?:Integer value|Number) out of range"),
         lambda _: unsuitable("", "Invalid '{}': the number is out of range."),
-    ),
-    (
-        re.compile(r"Invalid (?:enum )?value"),
-        lambda _: unsuitable("", "Invalid value for '{}': it is not one of the supported values."),
     ),
 ]

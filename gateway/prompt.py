@@ -8,7 +8,7 @@ from typing import Literal
 import msgspec
 
 from engines.api import Kind
-from gateway.complaints import Invalid, undecodable
+from gateway.complaints import Flaw, Invalid, undecodable
 from gateway.schema import Chat, Completion, Embedding
 
 __all__ = ["Invalid", "Prompt", "parse"]
@@ -16,6 +16,7 @@ __all__ = ["Invalid", "Prompt", "parse"]
 _CAPS = ("max_tokens", "max_completion_tokens", "n_predict")
 """Every name under which some server takes a token cap; llama.cpp lets `n_predict` override the other two."""
 
+_MOST_MEMBERS = 256
 _NAME_SHOWN = 64  # characters of a name that we say back to its caller
 _ASK_USAGE = msgspec.Raw(b'{"include_usage":true}')
 _TRUE = msgspec.Raw(b"true")
@@ -65,14 +66,18 @@ def parse(kind: Kind, body: bytes) -> Prompt:
     try:
         if not body.isascii():
             body.decode()  # msgspec does not look inside the strings it skips
-        fields = _members(_MEMBERS.decode(body))
+        fields = _members(body)
         if kind == "chat":
             return _generation("chat", _CHAT.decode(body), fields)
         if kind == "completion":
             return _generation("completion", _COMPLETION.decode(body), fields)
-        return Prompt("embedding", _EMBEDDING.decode(body).model, False, False, fields, None, 1)  # noqa: FBT003
+        return _plain(_EMBEDDING.decode(body), fields)
     except (UnicodeDecodeError, RecursionError, msgspec.DecodeError) as error:
         raise undecodable(error) from None
+
+
+def _plain(asked: Embedding, fields: dict[str, msgspec.Raw]) -> Prompt:
+    return Prompt("embedding", asked.model, stream=False, show_usage=False, fields=fields, max_tokens=None, n=1)
 
 
 def _generation(kind: Kind, asked: Chat | Completion, fields: dict[str, msgspec.Raw]) -> Prompt:
@@ -84,31 +89,39 @@ def _generation(kind: Kind, asked: Chat | Completion, fields: dict[str, msgspec.
     return Prompt(
         kind,
         asked.model,
-        asked.stream is True,
-        options is not None and options.include_usage is True,
-        fields,
-        max(caps, default=None),
-        answers,
+        stream=asked.stream is True,
+        show_usage=options is not None and options.include_usage is True,
+        fields=fields,
+        max_tokens=max(caps, default=None),
+        n=answers,
     )
 
 
-class _Name:
-    """A member's name that equals no other, so that a dict keeps both members of one name."""
+class _Key:
+    """Stands for a member's name and equals no other, so that a dict keeps both members of one name."""
 
-    __slots__ = ("name",)
-
-    def __init__(self, name: str) -> None:
-        self.name = name
+    __slots__ = ()
 
 
-def _members(pairs: dict[_Name, msgspec.Raw]) -> dict[str, msgspec.Raw]:
-    """The members under their names. Two of one name are refused: we might read the one and the server the other."""
-    fields = {key.name: raw for key, raw in pairs.items()}
-    if len(fields) == len(pairs):
-        return fields
-    names = Counter(key.name for key in pairs)
-    twice = next(name for name, times in names.items() if times > 1)[:_NAME_SHOWN]
-    raise Invalid(f"Parameter given more than once: {twice!r}.", twice, "duplicate_parameter")
+def _members(body: bytes) -> dict[str, msgspec.Raw]:
+    """The members as spelled. Two of one name are refused: we might read the one, and the model server the other.
+
+    Also refused, as soon as they are too many, are those that cost more time to read than any real request does.
+    """
+    names: list[str] = []
+
+    def note(_: type, name: str) -> _Key:
+        if len(names) == _MOST_MEMBERS:
+            raise Flaw("", "object_above_max_properties", f"The body has more than {_MOST_MEMBERS} parameters.")
+        names.append(name)
+        return _Key()
+
+    values = msgspec.json.decode(body, type=_PAIRS, dec_hook=note).values()
+    fields = dict(zip(names, values, strict=True))
+    if len(fields) < len(names):
+        twice = next(name for name, times in Counter(names).items() if times > 1)[:_NAME_SHOWN]
+        raise Invalid(f"Parameter given more than once: {twice!r}.", twice, "duplicate_parameter")
+    return fields
 
 
 def _asking_usage(given: msgspec.Raw | None) -> msgspec.Raw:
@@ -119,11 +132,7 @@ def _asking_usage(given: msgspec.Raw | None) -> msgspec.Raw:
     return msgspec.Raw(msgspec.json.encode(options))
 
 
-def _named(_: type, name: str) -> _Name:
-    return _Name(name)
-
-
-_MEMBERS = msgspec.json.Decoder(dict[_Name, msgspec.Raw], dec_hook=_named)
+_PAIRS = dict[_Key, msgspec.Raw]
 _OPTIONS = msgspec.json.Decoder(dict[str, msgspec.Raw] | None)
 _CHAT = msgspec.json.Decoder(Chat)
 _COMPLETION = msgspec.json.Decoder(Completion)
