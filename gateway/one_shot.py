@@ -73,12 +73,13 @@ class _Connection:
 
 
 class OneShotServer:
-    """Serves from `start` to `close`; `respond` runs on its thread."""
+    """Serves from `start` to `close`; `respond` runs on its thread. No connection lasts longer than `patience`."""
 
-    def __init__(self, host: str, port: int, respond: Respond) -> None:
+    def __init__(self, host: str, port: int, respond: Respond, patience: float = PATIENCE) -> None:
         self._host = host
         self.port = port
         self._respond = respond
+        self._patience = patience
         self._waiting: dict[int, _Connection] = {}  # by descriptor, in the order of their deadlines
         self._thread: Thread | None = None
 
@@ -137,7 +138,7 @@ class OneShotServer:
         except OSError:  # no descriptor left, most likely, and the next round finds the same: do not spin
             time.sleep(0.05)
             return
-        self._advance(_Connection(accepted, time.monotonic() + PATIENCE))
+        self._advance(_Connection(accepted, time.monotonic() + self._patience))
 
     def _advance(self, connection: _Connection) -> None:
         try:

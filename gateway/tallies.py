@@ -6,6 +6,7 @@ per record, and a scrape could see half of one. Here a record costs 2 µs, and o
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_left
 from collections import Counter
 from copy import deepcopy
@@ -33,6 +34,13 @@ MODELS: Final = 500
 """Most (kind, model) pairs with series of their own; later ones share the model `other`."""
 VALUES: Final = 200
 """Most codes, and most replicas, of one pair; later ones share `other`."""
+
+_CODE: Final = re.compile(r"[a-z][a-z0-9_]{0,63}")
+
+
+def code_label(code: str) -> str:
+    """An error code as it may be counted and logged: a model server's own code could be a sentence with content."""
+    return code if _CODE.fullmatch(code) else OTHER
 
 
 class Histogram:
@@ -85,7 +93,7 @@ class Tally:
     def add(self, record: Record) -> None:
         """Count one finished request."""
         outcome = record.outcome
-        key = (outcome, record.code or NONE)
+        key = (outcome, code_label(record.code) if record.code else NONE)
         if key not in self.requests and len(self.requests) >= VALUES:
             key = (outcome, OTHER)
         self.requests[key] += 1

@@ -1,0 +1,1 @@
+"""Which model, which replica, and when."""

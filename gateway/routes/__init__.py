@@ -1,0 +1,1 @@
+"""Routes: paths and their documentation, nothing else."""

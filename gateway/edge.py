@@ -1,0 +1,69 @@
+"""What every request at the door is measured against and served with: bounds, clocks and the pipeline behind it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from engines.sweeper import Sweeper
+from gateway.accounts import Accounts, Record
+from gateway.traffic import BodyMemory, Traffic
+from security.exposure import HostCheck
+
+if TYPE_CHECKING:
+    from gateway.exchange import Exchange
+
+
+@dataclass(slots=True, frozen=True)
+class Bounds:
+    """Sizes in bytes, times in seconds."""
+
+    head: int = 32 * 1024
+    headers: int = 100
+    url: int = 4 * 1024
+    body: int = 8 * 1024 * 1024
+    bodies: int = 256 * 1024 * 1024
+    pipelined: int = 8
+    connections: int = 10_000
+    head_time: float = 10.0
+    body_time: float = 30.0
+    idle_time: float = 75.0
+    stall_time: float = 30.0
+    total_time: float = 600.0
+    comment_grace: float = 10.0
+    comment_every: float = 10.0
+
+
+class RequestIds:
+    """Ids for requests: a random part for the process, and a count. Unique, short, and ours."""
+
+    def __init__(self, random: Callable[[int], bytes] = os.urandom) -> None:
+        self._prefix = "req_" + random(8).hex()
+        self._count = 0
+
+    def __repr__(self) -> str:
+        return f"<RequestIds {self._count} given>"
+
+    def next(self) -> str:
+        self._count += 1
+        return f"{self._prefix}{self._count:08x}"
+
+
+@dataclass(slots=True)
+class Edge:
+    """Shared by every connection; made by `wiring.build`."""
+
+    bounds: Bounds
+    clock: Callable[[], float]
+    sweeper: Sweeper
+    traffic: Traffic
+    memory: BodyMemory
+    accounts: Accounts
+    ids: RequestIds
+    hosts: HostCheck | None
+    serve: Callable[[Exchange], Coroutine[Any, Any, None]]
+
+    def record(self, kind: str) -> Record:
+        return Record(self.ids.next(), "", kind, self.clock())

@@ -1,0 +1,138 @@
+"""The one table of what can go wrong and how it is told: the only place that knows status codes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import msgspec
+
+from engines.api import Failed, Interrupted, Overloaded, Rejected, TimedOut, Unreachable
+from gateway.accounts import Outcome
+from gateway.complaints import Invalid
+from router.api import NoReplica, NoSuchModel
+
+
+@dataclass(slots=True, frozen=True)
+class Problem:
+    """An error as the client sees it, in OpenAI's envelope. `retry_after` in seconds; `close` ends the connection."""
+
+    status: int
+    type: str
+    code: str
+    message: str
+    param: str | None = None
+    retry_after: float | None = None
+    close: bool = False
+    outcome: Outcome = "ignored"
+
+    def envelope(self) -> bytes:
+        """`{"error": {message, type, param, code}}` as JSON."""
+        return msgspec.json.encode(
+            {"error": {"message": self.message, "type": self.type, "param": self.param, "code": self.code}}
+        )
+
+    def headers(self) -> list[tuple[bytes, bytes]]:
+        """What belongs beside the envelope."""
+        headers = [(b"content-type", b"application/json")]
+        if self.retry_after is not None:
+            # Clients read whole seconds, ignore more than 120, and must not come back too early.
+            seconds = min(120, max(1, math.ceil(self.retry_after)))
+            headers.append((b"retry-after", b"%d" % seconds))
+        if self.close:
+            headers.append((b"connection", b"close"))
+        return headers
+
+    def but(self, **changes: Any) -> Problem:
+        """The same problem with some members replaced."""
+        return replace(self, **changes)
+
+
+class Refusal(Exception):
+    """Carries a problem up to the edge. (A new one each time: a raised exception keeps its frames alive.)"""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem.code)
+        self.problem = problem
+
+
+def _caller(status: int, code: str, message: str, *, close: bool = False, param: str | None = None) -> Problem:
+    return Problem(status, "invalid_request_error", code, message, param, close=close)
+
+
+def _ours(status: int, code: str, message: str, retry_after: float | None = None) -> Problem:
+    return Problem(status, "server_error", code, message, retry_after=retry_after, outcome="failed")
+
+
+MALFORMED_HTTP = _caller(400, "malformed_request", "The request is not valid HTTP/1.1.", close=True)
+HEAD_TOO_LARGE = _caller(431, "headers_too_large", "The request's headers are too large.", close=True)
+URL_TOO_LONG = _caller(414, "url_too_long", "The request's URL is too long.", close=True)
+REPEATED_HEADER = _caller(400, "repeated_header", "A header that must be sent once was repeated.", close=True)
+SLOW_HEAD = _caller(408, "request_timeout", "The request's headers took too long.", close=True)
+SLOW_BODY = _caller(408, "request_timeout", "The request's body took too long.", close=True)
+BODY_TOO_LARGE = _caller(413, "request_too_large", "The request's body is too large.", close=True)
+BODY_CUT = _caller(400, "incomplete_body", "The request's body ended early.", close=True)
+UNSUPPORTED_TYPE = _caller(415, "unsupported_content_type", "Send the body with content-type: application/json.")
+UNKNOWN_HOST = _caller(421, "unknown_host", "This server does not answer under that host name.", close=True)
+NOT_FOUND = _caller(404, "unknown_url", "There is nothing at this URL.")
+METHOD_NOT_ALLOWED = _caller(405, "method_not_allowed", "This URL does not take that method.")
+UNKNOWN_EXPECTATION = _caller(417, "unknown_expectation", "Only expect: 100-continue can be met.", close=True)
+INVALID_LABEL = _caller(
+    400, "invalid_value", "x-client-request-id takes 1 to 128 letters, digits and any of ._:- .", param="x-client-request-id"
+)  # fmt: skip
+INVALID_TIMEOUT = _caller(
+    400, "invalid_value", "x-request-timeout-ms takes a whole number of milliseconds from 1.", param="x-request-timeout-ms"
+)  # fmt: skip
+MODEL_NOT_FOUND = _caller(404, "model_not_found", "There is no model of that name here.", param="model")
+DRAINING = _ours(503, "draining", "The gateway is shutting down; another one will answer.", 1.0).but(close=True)
+BODIES_FULL = _ours(503, "overloaded", "The gateway holds too many request bodies; try again soon.", 1.0)
+DEADLINE = Problem(504, "server_error", "upstream_timeout", "The request's deadline has passed.", outcome="failed")
+INTERNAL = _ours(500, "internal_error", "Something went wrong in the gateway; the request id tells which log line.")
+
+
+def _overloaded(error: Any) -> Problem:
+    return _ours(503, "upstream_overloaded", error.message, 1.0 if error.retry_after is None else error.retry_after)
+
+
+def _rejected(error: Any) -> Problem:
+    if error.kind == "too_large":
+        return _caller(413, error.code or "request_too_large", error.message, param=error.param)
+    return _caller(400, error.code or "invalid_value", error.message, param=error.param)
+
+
+def _interrupted(error: Any) -> Problem:
+    return _ours(504 if error.timed_out else 502, "upstream_timeout" if error.timed_out else "upstream_interrupted", error.message)
+
+
+TABLE: dict[type[BaseException], Callable[[Any], Problem]] = {
+    Refusal: lambda e: e.problem,
+    Invalid: lambda e: _caller(413 if e.too_large else 400, e.code or "invalid_value", e.message, param=e.param),
+    NoSuchModel: lambda _: MODEL_NOT_FOUND,
+    NoReplica: lambda _: _ours(503, "no_replica", "The model has no replica.", 5.0),
+    Rejected: _rejected,
+    Overloaded: _overloaded,
+    Unreachable: lambda e: _ours(502, "upstream_unreachable", e.message),
+    TimedOut: lambda e: _ours(504, "upstream_timeout", e.message),
+    Failed: lambda e: _ours(502, "upstream_error", e.message),
+    Interrupted: _interrupted,
+}
+
+
+def problem(error: BaseException) -> Problem:
+    """How an exception of any room is told to the client; what the table does not know is ours, and internal."""
+    for kind in type(error).__mro__:
+        if kind in TABLE:
+            return TABLE[kind](error)
+    return INTERNAL
+
+
+def for_status(status: int) -> Problem:
+    """An error that FastAPI, Starlette or uvicorn found, by its status."""
+    known = {404: NOT_FOUND, 405: METHOD_NOT_ALLOWED, 400: MALFORMED_HTTP}
+    if status in known:
+        return known[status]
+    if status < 500:
+        return _caller(status, "invalid_request", "The request can't be answered.")
+    return INTERNAL

@@ -1,0 +1,231 @@
+"""One request in flight: what came in, what went out, what time is left; it ends answered, whatever happened."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import traceback
+from types import TracebackType
+from typing import Literal, Protocol, Self
+
+from engines.api import Call, Kind, Reply
+from engines.sweeper import NEVER
+from gateway import preamble, sse
+from gateway.edge import Edge
+from gateway.errors import BODY_CUT, DEADLINE, INTERNAL, SLOW_BODY, Problem, problem
+from gateway.intake import Intake
+from gateway.prompt import Prompt
+from router.api import Model
+
+_logger = logging.getLogger("snowshed")
+
+Phase = Literal["body", "waiting", "relaying", "stalled"]
+
+FORWARDED = (b"openai-processing-ms", b"openai-version")
+"""Headers of the upstream's answer that reach the client."""
+
+
+class Wire(Protocol):
+    """The way out to the client. Writing never waits; whoever writes much asks `paused` and awaits `drain`."""
+
+    @property
+    def paused(self) -> bool: ...
+    def open(self, status: int, headers: list[tuple[bytes, bytes]], length: int | None) -> None: ...
+    def write(self, data: bytes) -> None: ...
+    async def drain(self) -> None: ...
+    def end(self) -> None: ...
+    def abort(self) -> None: ...
+
+
+class Exchange:
+    """A hold like the others: entered by the pipeline, it is live; left, it is answered, closed and forgotten.
+
+    `due` belongs to the sweeper: it bounds the body's arrival, sends keep-alive comments, cuts a client that does
+    not read, and ends the request at its deadline.
+    """
+
+    __slots__ = (
+        "_edge", "_phase", "_reason", "_started", "deadline", "due", "headers", "intake", "kind", "record", "stream",
+        "task", "wire",
+    )  # fmt: skip
+
+    def __init__(self, edge: Edge, kind: Kind, headers: preamble.Headers, wire: Wire, intake: Intake) -> None:
+        self._edge = edge
+        self.kind = kind
+        self.headers = headers
+        self.wire = wire
+        self.intake = intake
+        self.record = edge.record(kind)
+        self.task: asyncio.Task[None] | None = None
+        self.stream = False
+        self._started = False
+        self._phase: Phase = "body"
+        self._reason: Problem | None = None
+        self.deadline = self.record.headers_at + edge.bounds.total_time
+        self.due = self.record.headers_at + edge.bounds.body_time
+
+    def __repr__(self) -> str:
+        return f"<Exchange {self.record.id} {self.kind} [{self._phase}{', started' if self._started else ''}]>"
+
+    # On the way in
+
+    def check(self) -> None:
+        """Judge by the headers alone. Raises Refusal."""
+        record, bounds = self.record, self._edge.bounds
+        preamble.check(self.headers, self._edge.hosts)
+        record.label = preamble.label(self.headers)
+        self.deadline = record.headers_at + preamble.seconds(self.headers, bounds.total_time)
+        self._edge.traffic.admit()
+
+    async def body(self) -> bytes:
+        """The whole body. Raises Refusal if it is too large, too slow or cut."""
+        body = await self.intake.read()
+        record = self.record
+        record.body_at = self._edge.clock()
+        record.body_bytes = len(body)
+        self._wait_for_upstream()
+        return body
+
+    def identify(self, prompt: Prompt, model: Model) -> None:
+        self.record.model = model.name
+        self.record.stream = self.stream = prompt.stream
+        self._wait_for_upstream()
+
+    def call(self, prompt: Prompt, model: Model) -> Call:
+        """The request as the model's engines get it."""
+        self.record.dispatched_at = self._edge.clock()
+        fields = prompt.upstream_fields(model.upstream, model.cap_field, model.max_tokens)
+        return Call(self.record.id, self.kind, fields, model.name, prompt.stream, prompt.show_usage, self.deadline)
+
+    # On the way out
+
+    def start(self, reply: Reply, length: int | None = None) -> None:
+        """Write the head of a good answer, unless a keep-alive comment has already done so."""
+        record = self.record
+        now = record.first_at = record.last_at = self._edge.clock()
+        record.queued = reply.queued
+        record.overhead = record.dispatched_at - record.body_at
+        self._phase = "relaying"
+        self.due = self.deadline
+        if self._started:
+            return
+        headers = [(name, reply.headers[name]) for name in FORWARDED if name in reply.headers]
+        headers.append((b"server-timing", b"gateway;dur=%.2f, queue;dur=%.2f, first_token;dur=%.2f" % (
+            record.overhead * 1000, record.queued * 1000, (now - record.dispatched_at - record.queued) * 1000,
+        )))  # fmt: skip
+        self._open(200, headers + (sse.HEADERS if self.stream else _JSON), length)
+
+    async def drain(self) -> None:
+        """Wait until the client has read; it must, within the stall limit."""
+        self._phase = "stalled"
+        self.due = min(self.deadline, self._edge.sweeper.soon(self._edge.bounds.stall_time))
+        await self.wire.drain()
+        self._phase = "relaying"
+        self.due = self.deadline
+
+    def finish(self) -> None:
+        """The whole answer is written."""
+        self.record.outcome = "success"
+        self.wire.end()
+
+    def fail(self, trouble: Problem) -> None:
+        """Tell the client: by status while that is still possible, by a last event in a stream, else by cutting."""
+        record = self.record
+        record.code = trouble.code
+        record.outcome = trouble.outcome
+        if not self._started:
+            body = trouble.envelope()
+            self._open(trouble.status, trouble.headers(), len(body))
+            self.wire.write(body)
+            self.wire.end()
+        elif self.stream:
+            self.wire.write(sse.error_event(trouble))
+            self.wire.end()
+        else:
+            self.wire.abort()
+
+    def give_up(self, reason: Problem) -> None:
+        """End the request from outside: every block unwinds, and the client is told why."""
+        if self._reason is None and self.task is not None:
+            self._reason = reason
+            self.task.cancel()
+
+    def abandon(self) -> None:
+        """The client has left."""
+        self.intake.fail(BODY_CUT)
+        if self.task is not None:
+            self.task.cancel()
+        if self not in self._edge.traffic.live and not self._started:  # its turn never came: still, one record each
+            with self._edge.accounts.open(self.record):
+                self._leave()
+
+    def _leave(self) -> None:
+        self.record.client_gone = True
+        self.record.code = "client_gone"
+
+    def _open(self, status: int, headers: list[tuple[bytes, bytes]], length: int | None) -> None:
+        record = self.record
+        self._started = True
+        record.status = status
+        headers = [(b"x-request-id", record.id.encode()), *headers]
+        if record.label:
+            headers.append((b"x-client-request-id", record.label.encode()))
+        self.wire.open(status, headers, length)
+
+    def _wait_for_upstream(self) -> None:
+        self._phase = "waiting"
+        grace = self._edge.bounds.comment_grace
+        self.due = min(self.deadline, self._edge.sweeper.soon(grace)) if self.stream else self.deadline
+
+    # engines.sweeper.Watch
+
+    def expire(self, now: float) -> None:
+        self.due = NEVER
+        if now >= self.deadline:
+            self.give_up(DEADLINE)
+        elif self._phase == "body":
+            self.intake.fail(SLOW_BODY)
+        elif self._phase == "stalled":
+            self.wire.abort()
+        else:
+            self._comment(now)
+
+    def _comment(self, now: float) -> None:
+        # Proxies in between cut a stream that is silent for a minute. The status is spent with the first comment:
+        # later errors come as events.
+        if not self._started:
+            self._open(200, sse.HEADERS, None)
+        self.wire.write(sse.KEEP_ALIVE)
+        self.due = min(self.deadline, now + self._edge.bounds.comment_every)
+
+    # The hold
+
+    def __enter__(self) -> Self:
+        self._edge.traffic.live.add(self)
+        self._edge.sweeper.add(self)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None) -> bool:
+        edge = self._edge
+        edge.traffic.live.discard(self)
+        edge.sweeper.discard(self)
+        self.intake.close()
+        if exc is None:
+            return False
+        if isinstance(exc, asyncio.CancelledError):
+            if self._reason is None:
+                self._leave()
+                self.wire.abort()
+                return False
+            self.fail(self._reason)
+            return True
+        trouble = problem(exc)
+        if trouble is INTERNAL:
+            # Neither the exception's text nor its locals: they may hold what the caller wrote.
+            frames = "".join(traceback.format_tb(exc.__traceback__))
+            _logger.error("%s in request %s\n%s", type(exc).__name__, self.record.id, frames)
+        self.fail(trouble)
+        return True
+
+
+_JSON = [(b"content-type", b"application/json")]

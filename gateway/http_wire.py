@@ -1,0 +1,85 @@
+"""One answer on its way out over HTTP/1.1: head, framing, end; bytes straight to the transport."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from http import HTTPStatus
+
+from uvicorn.protocols.http.flow_control import FlowControl
+
+STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus}
+
+Headers = Iterable[tuple[bytes, bytes]]
+
+
+class HttpWire:
+    """The way out for one request of a connection. `ended(keep)` is called once, when the answer is complete.
+
+    The head waits for the first bytes of the body, so that both leave in one packet.
+    """
+
+    __slots__ = ("_chunked", "_defaults", "_ended", "_flow", "_head", "_http10", "_keep", "_transport")
+
+    def __init__(
+        self, transport: asyncio.Transport, flow: FlowControl, ended: Callable[[bool], None], *, keep: bool, http10: bool
+    ) -> None:
+        self._transport = transport
+        self._flow = flow
+        self._ended = ended
+        self._keep = keep
+        self._http10 = http10
+        self._chunked = False
+        self._head = b""
+
+    def __repr__(self) -> str:
+        return f"<HttpWire {'chunked' if self._chunked else 'sized'}{', keeps' if self._keep else ''}>"
+
+    @property
+    def paused(self) -> bool:
+        """Whether the client is behind by more than the transport's high-water mark."""
+        return self._flow.write_paused
+
+    def open(self, status: int, headers: Headers, length: int | None) -> None:
+        """Status and headers; `length` None means a stream: chunked, or for HTTP/1.0 ended by closing."""
+        lines = [STATUS_LINES[status]]
+        for name, value in headers:
+            if name == b"connection":
+                self._keep = False
+            else:
+                lines.append(b"%b: %b\r\n" % (name, value))
+        if length is not None:
+            lines.append(b"content-length: %d\r\n" % length)
+        elif self._http10:
+            self._keep = False
+        else:
+            self._chunked = True
+            lines.append(b"transfer-encoding: chunked\r\n")
+        if not self._keep:
+            lines.append(b"connection: close\r\n")
+        elif self._http10:
+            lines.append(b"connection: keep-alive\r\n")
+        lines.append(b"\r\n")
+        self._head = b"".join(lines)
+
+    def write(self, data: bytes) -> None:
+        if self._chunked:
+            data = b"%x\r\n%b\r\n" % (len(data), data)
+        if self._head:
+            data = self._head + data
+            self._head = b""
+        self._transport.write(data)
+
+    async def drain(self) -> None:
+        await self._flow.drain()
+
+    def end(self) -> None:
+        if self._chunked:
+            self._transport.write(self._head + b"0\r\n\r\n")
+        elif self._head:
+            self._transport.write(self._head)
+        self._ended(self._keep)
+
+    def abort(self) -> None:
+        """Cut the connection: the client must not take what it has for a whole answer."""
+        self._transport.abort()

@@ -1,0 +1,98 @@
+"""A request's body on its way in: bounded, timed, and at most a first portion taken before somebody asks for it."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Protocol
+
+from gateway.errors import BODIES_FULL, BODY_TOO_LARGE, Problem, Refusal
+from gateway.traffic import BodyMemory
+
+FIRST_PORTION = 64 * 1024
+"""Bytes taken in before the pipeline asks: whoever is refused at the headers never fills memory."""
+
+
+class Source(Protocol):
+    """Where a body comes from, as far as it can be slowed down."""
+
+    def pause_reading(self) -> None: ...
+    def resume_reading(self) -> None: ...
+    def send_continue(self) -> None: ...
+
+
+class Intake:
+    """Collects one body. `feed`, `end` and `fail` come from the protocol, `read` from the pipeline."""
+
+    __slots__ = ("_asked", "_complete", "_limit", "_memory", "_parts", "_problem", "_source", "_waiter", "size")
+
+    def __init__(self, source: Source, memory: BodyMemory, limit: int) -> None:
+        self._source = source
+        self._memory = memory
+        self._limit = limit
+        self._parts: list[bytes] = []
+        self._problem: Problem | None = None
+        self._complete = False
+        self._asked = False
+        self._waiter: asyncio.Future[None] | None = None
+        self.size = 0
+
+    def __repr__(self) -> str:
+        return f"<Intake {self.size} B, {'complete' if self._complete else 'open'}>"
+
+    @property
+    def complete(self) -> bool:
+        """Whether the last byte is in."""
+        return self._complete
+
+    def expect(self, length: int) -> None:
+        """Refuse a body by its declared length, before a byte of it was read."""
+        if length > self._limit:
+            self.fail(BODY_TOO_LARGE)
+
+    def feed(self, data: bytes) -> None:
+        if self._problem is not None:
+            return
+        if self.size + len(data) > self._limit:
+            self.fail(BODY_TOO_LARGE)
+        elif not self._memory.take(len(data)):
+            self.fail(BODIES_FULL)
+        else:
+            self.size += len(data)
+            self._parts.append(data)
+            if not self._asked and self.size > FIRST_PORTION:
+                self._source.pause_reading()
+
+    def end(self) -> None:
+        self._complete = True
+        self._wake()
+
+    def fail(self, problem: Problem) -> None:
+        """What arrives from now on is dropped; the reader is told."""
+        self._problem = self._problem or problem
+        self._drop()
+        self._wake()
+
+    async def read(self) -> bytes:
+        """The whole body. Raises Refusal if it can't be had."""
+        if not self._complete and self._problem is None:
+            self._asked = True
+            self._source.send_continue()
+            self._source.resume_reading()
+            self._waiter = asyncio.get_running_loop().create_future()
+            await self._waiter
+        if self._problem is not None:
+            raise Refusal(self._problem)
+        return self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
+
+    def close(self) -> None:
+        """Give the memory back; idempotent."""
+        self._drop()
+
+    def _drop(self) -> None:
+        self._memory.give(self.size)
+        self.size = 0
+        self._parts = []
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)

@@ -1,0 +1,41 @@
+"""The whole product on one page: what happens to a request, in order, and what is held while it happens."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from gateway.accounts import Accounts
+from gateway.exchange import Exchange
+from gateway.prompt import parse
+from gateway.relay import relay
+from router.catalog import Catalog
+from router.dispatch import Dispatcher
+
+
+class Pipeline:
+    """Nesting is the architecture: what stands inside a `with` is protected by it, the last streamed byte included."""
+
+    def __init__(
+        self, accounts: Accounts, catalog: Catalog, dispatcher: Dispatcher, clock: Callable[[], float]
+    ) -> None:
+        self._accounts = accounts
+        self._catalog = catalog
+        self._dispatcher = dispatcher
+        self._clock = clock
+
+    def __repr__(self) -> str:
+        return f"<Pipeline of {self._catalog!r}, {self._accounts!r}>"
+
+    async def serve(self, exchange: Exchange) -> None:
+        """Runs from the moment the headers are in. Ends answered; only the client's leaving gets out, as a cancellation."""
+        with self._accounts.open(exchange.record), exchange:
+            exchange.check()
+            # Authentication and the gate stand here: a stranger is refused before a body is read.
+            prompt = parse(exchange.kind, await exchange.body())
+            model = self._catalog.find(prompt.model)
+            exchange.identify(prompt, model)
+            # Limits stand here, before the queue: over quota takes no place in it. Inside them redaction, inside that
+            # admission, so that waiting costs nothing but a place.
+            call = exchange.call(prompt, model)
+            with await self._dispatcher.dispatch(model, call, exchange.record) as reply:
+                await relay(reply, exchange, self._clock)

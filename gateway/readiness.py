@@ -1,0 +1,57 @@
+"""Whether requests should be sent here, and if not, why: plain state that the ops thread may read at any time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from gateway.traffic import Traffic
+from router.api import Model, Replica
+
+PROBE_EVERY = 5.0
+PROBE_TIMEOUT = 5.0
+FIRST_PROBE_EVERY = 0.2
+"""Seconds between probes of a replica that has never been ready: a start should not wait for a slow rhythm."""
+
+
+class Readiness:
+    """Probes replicas in the background. A model is ready with one replica; the gateway with one model."""
+
+    def __init__(self, traffic: Traffic, models: Sequence[Model]) -> None:
+        self._traffic = traffic
+        self._models = models
+        self._verdicts: dict[str, str] = {r.name: "not probed yet" for model in models for r in model.replicas}
+
+    def __repr__(self) -> str:
+        return f"<Readiness {'; '.join(self.reasons()) or 'ready'}>"
+
+    def reasons(self) -> list[str]:
+        """Why not; empty means ready. Several models: those without a replica are only a reason once all are."""
+        if self._traffic.draining:
+            return ["draining"]
+        bad = [reason for model in self._models if (reason := self._judge(model))]
+        return bad if len(bad) == len(self._models) else []
+
+    def _judge(self, model: Model) -> str:
+        verdicts = [self._verdicts[replica.name] for replica in model.replicas]
+        return "" if "" in verdicts else f"model {model.name}: {verdicts[0]}"
+
+    async def watch(self) -> None:
+        """Probe every replica until cancelled; one that hangs delays no other."""
+        async with asyncio.TaskGroup() as probes:
+            for model in self._models:
+                for replica in model.replicas:
+                    probes.create_task(self._watch(replica))
+
+    async def _watch(self, replica: Replica) -> None:
+        pause = FIRST_PROBE_EVERY
+        while True:
+            try:
+                async with asyncio.timeout(PROBE_TIMEOUT):
+                    health = await replica.engine.probe()
+            except TimeoutError:
+                self._verdicts[replica.name] = f"no answer to a probe within {PROBE_TIMEOUT:g} s"
+            else:
+                self._verdicts[replica.name] = "" if health.ready else health.reason
+                pause = PROBE_EVERY if health.ready else min(PROBE_EVERY, pause * 1.5)
+            await asyncio.sleep(pause)

@@ -1,0 +1,81 @@
+"""OpenAI's paths. Under uvicorn the three POSTs never come here: the front door takes them at the headers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from fastapi import APIRouter
+from starlette.responses import Response
+
+from gateway.asgi import PipelineResponse
+from gateway.edge import Edge
+from gateway.errors import MODEL_NOT_FOUND
+from gateway.schema import Chat, Completion, Embedding
+from router.api import Model, NoSuchModel
+from router.catalog import Catalog
+
+_ERROR = {
+    "description": "OpenAI's error envelope",
+    "content": {"application/json": {"example": {"error": {"message": "…", "type": "…", "param": None, "code": "…"}}}},
+}
+
+
+def routes(edge: Edge, catalog: Catalog) -> APIRouter:
+    """Every path under /v1."""
+    router = APIRouter(prefix="/v1", tags=["OpenAI"], responses={"4XX": _ERROR, "5XX": _ERROR})
+
+    @router.post("/chat/completions", openapi_extra=_documented(Chat, streams=True))
+    async def create_chat_completion() -> Response:
+        """Answer a conversation; a stream of server-sent events with `stream: true`."""
+        return PipelineResponse(edge, "chat")
+
+    @router.post("/completions", openapi_extra=_documented(Completion, streams=True))
+    async def create_completion() -> Response:
+        """Continue a text."""
+        return PipelineResponse(edge, "completion")
+
+    @router.post("/embeddings", openapi_extra=_documented(Embedding, streams=False))
+    async def create_embedding() -> Response:
+        """Turn texts into vectors."""
+        return PipelineResponse(edge, "embedding")
+
+    @router.get("/models")
+    async def list_models() -> Response:
+        """The models that may be named here."""
+        return _json({"object": "list", "data": [_shown(model) for model in catalog]})
+
+    @router.get("/models/{model:path}")
+    async def retrieve_model(model: str) -> Response:
+        """One model by its name, which may hold slashes."""
+        try:
+            return _json(_shown(catalog.find(model)))
+        except NoSuchModel:
+            return Response(MODEL_NOT_FOUND.envelope(), MODEL_NOT_FOUND.status, media_type="application/json")
+
+    return router
+
+
+def _shown(model: Model) -> dict[str, object]:
+    return {"id": model.name, "object": "model", "created": model.created, "owned_by": "snowshed"}
+
+
+def _json(value: object) -> Response:
+    return Response(msgspec.json.encode(value), media_type="application/json")
+
+
+def _documented(body: type[msgspec.Struct], *, streams: bool) -> dict[str, Any]:
+    """The request's schema straight from the types that check it."""
+    schema = msgspec.json.schema(body)
+    definitions = schema.pop("$defs")
+    content: dict[str, Any] = {"application/json": {}}
+    if streams:
+        content["text/event-stream"] = {}
+    # OpenAPI 3.1 takes whole JSON schemas, their own definitions included, as long as the references stay inside.
+    name = schema["$ref"].rpartition("/")[2]
+    return {
+        "requestBody": {"required": True, "content": {"application/json": {"schema": {**definitions[name]}}}},
+        "responses": {"200": {"description": "As OpenAI answers", "content": content}},
+    }
+
+

@@ -1,0 +1,64 @@
+"""uvicorn's server with our way of stopping: withdraw, keep serving a while, finish or cut streams, exit 0."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+from collections.abc import Callable
+from types import FrameType
+
+import uvicorn
+
+from gateway.app import create_app
+from gateway.front_door import FrontDoor
+from gateway.wiring import Gateway
+
+POLL = 0.05
+
+
+class Server(uvicorn.Server):
+    """SIGTERM or SIGINT: readiness says no at once; new requests are still served for `drain_delay`, then refused;
+    streams may go on until `drain_cap`, then each gets an error event. A second SIGINT ends it now."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        server = gateway.config.server
+        super().__init__(
+            uvicorn.Config(
+                create_app(gateway),
+                host=server.host,
+                port=server.port,
+                http=FrontDoor,
+                loop="uvloop",
+                ws="none",
+                lifespan="on",
+                log_config=None,
+                access_log=False,
+                proxy_headers=False,
+                server_header=False,
+                timeout_graceful_shutdown=5,
+            )
+        )
+        self._gateway = gateway
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self._gateway.edge.traffic.draining = True
+        if self.should_exit and sig == signal.SIGINT:
+            self.force_exit = True
+        self.should_exit = True  # not kept for raising again afterwards, as uvicorn would: we exit 0
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        traffic, server = self._gateway.edge.traffic, self._gateway.config.server
+        traffic.draining = True
+        await self._wait(server.drain_delay, lambda: False)
+        traffic.closed = True
+        await self._wait(server.drain_cap, lambda: not traffic.live)
+        traffic.cut()
+        await self._wait(1.0, lambda: not traffic.live)
+        await super().shutdown(sockets)
+
+    async def _wait(self, seconds: float, done: Callable[[], bool]) -> None:
+        loop = asyncio.get_running_loop()
+        end = loop.time() + seconds
+        while loop.time() < end and not done() and not self.force_exit:
+            await asyncio.sleep(POLL)

@@ -1,0 +1,49 @@
+"""Carries finished records into metrics and log: on each beat of the event loop, and once more at the end."""
+
+from __future__ import annotations
+
+import logging
+
+from gateway.accounts import Accounts
+from gateway.heartbeat import Heartbeat
+from gateway.logs import RequestLog
+from gateway.metrics import Metrics
+
+logger = logging.getLogger(__name__)
+
+
+class Telemetry:
+    """The only reader of the accounts. `beat` is for `Sweeper.run`; both methods belong to the loop."""
+
+    def __init__(self, accounts: Accounts, metrics: Metrics, log: RequestLog, heartbeat: Heartbeat) -> None:
+        self._accounts = accounts
+        self._metrics = metrics
+        self._log = log
+        self._heartbeat = heartbeat
+
+    def __repr__(self) -> str:
+        return f"<Telemetry of {self._accounts!r}, {self._heartbeat!r}>"
+
+    def beat(self, now: float) -> None:
+        """Note that the loop came round at `now`, and fold what finished since the last time. Never raises."""
+        self._heartbeat.beat(now)
+        try:
+            self._fold()
+        except Exception:  # the sweep that calls this carries every timer: a bug in counting must not stop it
+            logger.exception("Finished requests could not be counted.")
+
+    def close(self, timeout: float = 2.0) -> None:
+        """Fold the rest, and wait `timeout` seconds for the log's reader to take it. For after the last request."""
+        self._fold()
+        self._log.flush(timeout)
+
+    def _fold(self) -> None:
+        records = self._accounts.take()
+        self._metrics.fold(records)
+        self._log.write(records)
+        self._metrics.gauges(
+            in_flight=self._accounts.in_flight,
+            loop_lag=self._heartbeat.lag,
+            records_lost=self._accounts.lost,
+            lines_lost=self._log.lost,
+        )

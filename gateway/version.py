@@ -1,0 +1,3 @@
+"""The version of what is running."""
+
+VERSION = "0.1.0"

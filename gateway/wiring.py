@@ -1,0 +1,116 @@
+"""Makes every object, once, in one place: what the process is made of. Tests call the same function."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from engines import ENGINES
+from engines.api import Engine, Surroundings, Timers
+from engines.sweeper import Sweeper
+from gateway.accounts import Accounts
+from gateway.config import Config, ModelSpec
+from gateway.edge import Bounds, Edge, RequestIds
+from gateway.heartbeat import Heartbeat
+from gateway.logs import RequestLog
+from gateway.metrics import Metrics
+from gateway.ops import OpsServer
+from gateway.pipeline import Pipeline
+from gateway.readiness import Readiness
+from gateway.telemetry import Telemetry
+from gateway.traffic import BodyMemory, Traffic
+from gateway.version import VERSION
+from router.api import Model, Replica
+from router.catalog import Catalog
+from router.dispatch import Dispatcher
+from router.policies import POLICIES
+from security.exposure import LOOPBACK_NAMES, HostCheck
+
+
+@dataclass(slots=True)
+class Gateway:
+    """The objects that live as long as the process."""
+
+    config: Config
+    edge: Edge
+    catalog: Catalog
+    engines: list[Engine]
+    readiness: Readiness
+    telemetry: Telemetry
+    ops: OpsServer
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Probes first, then engines; closed in reverse. What must tick, ticks in between."""
+        self.ops.start()
+        try:
+            async with asyncio.TaskGroup() as background:
+                sweeping = background.create_task(self.edge.sweeper.run(self.telemetry.beat))
+                watching = background.create_task(self.readiness.watch())
+                try:
+                    for engine in self.engines:
+                        await engine.start()
+                    yield
+                finally:
+                    watching.cancel()
+                    for engine in reversed(self.engines):
+                        await engine.aclose()
+                    sweeping.cancel()
+        finally:
+            self.telemetry.close()
+            self.ops.close()
+
+
+def build(config: Config, log_fd: int = 1) -> Gateway:
+    """Every object, connected; nothing is opened, started or read but the secrets that the configuration points to."""
+    clock = time.monotonic
+    sweeper = Sweeper()
+    times = config.timeouts
+    surroundings = Surroundings(sweeper, Timers(times.connect, times.first_token, times.inter_token))
+    models = [_model(spec, surroundings) for spec in config.models]
+    catalog = Catalog(models)
+    accounts = Accounts(clock)
+    traffic = Traffic()
+    pipeline = Pipeline(accounts, catalog, Dispatcher(), clock)
+    hosts = None if config.server.open else HostCheck((*LOOPBACK_NAMES, *config.server.names))
+    edge = Edge(
+        _bounds(config), clock, sweeper, traffic, BodyMemory(config.limits.bodies), accounts, RequestIds(), hosts,
+        pipeline.serve,
+    )  # fmt: skip
+    heartbeat = Heartbeat(clock)
+    metrics = Metrics(VERSION)
+    readiness = Readiness(traffic, models)
+    telemetry = Telemetry(accounts, metrics, RequestLog(log_fd), heartbeat)
+    ops = OpsServer(config.ops.host, config.ops.port, heartbeat, readiness.reasons, metrics.render)
+    engines = [replica.engine for model in models for replica in model.replicas]
+    return Gateway(config, edge, catalog, engines, readiness, telemetry, ops)
+
+
+def _model(spec: ModelSpec, surroundings: Surroundings) -> Model:
+    factory: Any = ENGINES[spec.engine]
+    replicas = [Replica(f"{spec.name}-{n}", factory(options, surroundings)) for n, options in enumerate(spec.replicas)]
+    upstream = spec.upstream or spec.name
+    return Model(
+        spec.name, upstream, int(time.time()), spec.max_tokens, spec.cap_field, replicas, POLICIES[spec.policy]()
+    )  # fmt: skip
+
+
+def _bounds(config: Config) -> Bounds:
+    limits, times = config.limits, config.timeouts
+    return Bounds(
+        head=limits.head,
+        body=limits.body,
+        bodies=limits.bodies,
+        connections=limits.connections,
+        head_time=times.head,
+        body_time=times.body,
+        idle_time=times.idle,
+        stall_time=times.stall,
+        total_time=times.total,
+        comment_grace=times.comment_grace,
+        comment_every=times.comment_every,
+    )
