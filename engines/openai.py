@@ -35,14 +35,16 @@ class OpenAIOptions(BaseModel):
 
 
 class OpenAIEngine:
-    """Relays calls to one server."""
+    """Relays calls to one server. `key` is a credential made at run time, in place of one that the options refer to."""
 
     Options: ClassVar[type[BaseModel]] = OpenAIOptions
 
-    def __init__(self, options: OpenAIOptions, surroundings: Surroundings) -> None:
+    def __init__(self, options: OpenAIOptions, surroundings: Surroundings, *, key: str | None = None) -> None:
         self._pool = Pool(options.url, surroundings, connections=options.connections)
         self._sweeper = surroundings.sweeper
-        self._authorization = {} if options.api_key is None else {"authorization": f"Bearer {options.api_key.read()}"}
+        if options.api_key is not None:
+            key = options.api_key.read()
+        self._authorization = {} if key is None else {"authorization": f"Bearer {key}"}
         self._heads = {kind: self._head(path) for kind, path in PATHS.items()}
 
     def __repr__(self) -> str:

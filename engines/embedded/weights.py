@@ -9,7 +9,6 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import importlib.util
-import os
 import shutil
 import subprocess
 import sys
@@ -90,7 +89,7 @@ def _download(cache: Path, echo: Callable[[str], None], weights: Weights) -> Pat
         if not _intact(new, weights):
             raise WeightsError(f"The downloaded {weights.file} does not match its hash; nothing was kept.")
         target = cache / weights.file
-        os.replace(new, target)
+        new.replace(target)
     finally:
         shutil.rmtree(work, ignore_errors=True)
     echo(f"The embedded model is at {target}.")

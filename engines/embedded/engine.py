@@ -1,0 +1,157 @@
+"""The embedded engine: a small real model on this machine's CPU, in a supervised llama.cpp child process."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import secrets
+import sys
+import time
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import ClassVar, Self
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from engines.api import Call, Health, Reply, Surroundings, Unreachable, Usage
+from engines.embedded import child, weights
+from engines.embedded.budget import fit, refuse_huge
+from engines.embedded.rules import Defaults, translate
+from engines.embedded.server import ChildServer
+from engines.embedded.slots import Slot, Slots
+from engines.embedded.supervisor import Backoff, Supervisor
+
+
+class EmbeddedOptions(BaseModel):
+    """Which model file, and how much of the machine it may use."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    model_path: Path | None = Field(None, description="A GGUF file; none means the one that `snowshed pull` fetched.")
+    cache: Path | None = Field(
+        None, description="Where the fetched model lies; filled in by whoever reads the environment."
+    )
+    slots: int = Field(4, ge=1, le=64, description="Calls that run at a time.")
+    context: int = Field(8192, ge=256, description="Tokens of all slots together, prompts and answers.")
+    threads: int = Field(1, ge=1, description="CPU threads for the model.")
+    queue: int = Field(64, ge=0, description="Calls that may wait for a slot.")
+    max_prompt_tokens: int = Field(1536, ge=1, description="Longest prompt: each 1000 tokens cost many CPU seconds.")
+    system: str = Field("You are a helpful assistant.", description="System message where the caller sends none.")
+    temperature: float = Field(0.2, ge=0, le=2, description="Used where the caller gives none.")
+    top_p: float = Field(0.9, ge=0, le=1, description="Used where the caller gives none.")
+    repeat_penalty: float = Field(1.1, gt=0, le=10, description="Used where the caller gives none; 1 is off.")
+
+
+class EmbeddedEngine:
+    """One child process with one model. Calls beyond its slots wait here, where leaving the queue costs nothing."""
+
+    Options: ClassVar[type[BaseModel]] = EmbeddedOptions
+
+    def __init__(self, options: EmbeddedOptions, surroundings: Surroundings) -> None:
+        self._options = options
+        self._surroundings = surroundings
+        self._defaults = Defaults(options.system, options.temperature, options.top_p, options.repeat_penalty)
+        self._slots = Slots(options.slots, options.queue, time.monotonic)
+        self._child: Supervisor[ChildServer] | None = None
+
+    def __repr__(self) -> str:
+        return f"<EmbeddedEngine {self._slots!r} {self._child!r}>"
+
+    async def start(self) -> None:
+        """Load the model and wait until it answers; raises Unreachable, with the reason for people, if it can't."""
+        options = self._options
+        path = await asyncio.to_thread(_model_file, options)
+        numbers = map(str, (options.slots, options.context, options.threads))
+        key = secrets.token_urlsafe(32)
+        self._child = Supervisor(
+            [sys.executable, "-P", child.__file__, str(path), *numbers],
+            key,
+            lambda address: ChildServer.connect(address, key, self._surroundings),
+            Backoff(random.random),
+            time.monotonic,
+        )
+        await self._child.start()
+
+    async def call(self, call: Call) -> Reply:
+        """Refuse, count, wait for a slot, ask. Raises EngineError.
+
+        A deadline that passes while the call waits is Overloaded, not TimedOut: the model was never asked.
+        """
+        limit = self._options.max_prompt_tokens
+        fields = translate(call.kind, call.fields, self._defaults)
+        refuse_huge(fields, limit)
+        self._slots.check()
+        server = self._served()
+        prompt = await server.count(fields)
+        fields = fit(fields, prompt, limit, server.context)
+        began = time.monotonic()
+        slot = await self._slots.take(call.deadline)
+        try:
+            queued = time.monotonic() - began
+            reply = await self._served().call(replace(call, fields=fields))  # perhaps another child by now
+        except BaseException:
+            slot.release()
+            raise
+        return SlotReply(reply, slot, queued, prompt)
+
+    async def probe(self) -> Health:
+        try:
+            return await self._served().health()
+        except Unreachable:
+            return Health(ready=False, reason=self._child.state if self._child else "not started")
+
+    async def aclose(self) -> None:
+        if self._child is not None:
+            await self._child.aclose()
+
+    def _served(self) -> ChildServer:
+        if self._child is None:
+            raise Unreachable("The embedded model has not been started.")
+        return self._child.served
+
+
+class SlotReply:
+    """The child's reply with the slot that it runs in: both are let go of together."""
+
+    def __init__(self, reply: Reply, slot: Slot, queued: float, prompt: int) -> None:
+        self.headers: Mapping[bytes, bytes] = reply.headers
+        self.queued = queued
+        self._reply = reply
+        self._slot = slot
+        self._prompt = prompt
+
+    def __repr__(self) -> str:
+        return f"<SlotReply {self._slot!r} {self._reply!r}>"
+
+    @property
+    def usage(self) -> Usage | None:
+        """As the child reported it; until then our count of the prompt, which is exact, and of the chunks so far."""
+        usage = self._reply.usage
+        if usage is None or usage.exact:
+            return usage
+        return Usage(self._prompt, usage.completion, exact=False)
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self._reply.__aiter__()
+
+    def __enter__(self) -> Self:
+        self._reply.__enter__()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        try:
+            self._reply.__exit__(*exc)
+        finally:
+            self._slot.release()
+
+
+def _model_file(options: EmbeddedOptions) -> Path:
+    """Reads the whole file of the fetched model once, to check it: 0.1 s."""
+    if options.model_path is not None:
+        if options.model_path.is_file():
+            return options.model_path
+        raise Unreachable(f"There is no model file at {options.model_path}.")
+    if options.cache is not None and (found := weights.locate(options.cache)):
+        return found
+    raise Unreachable("The embedded model has not been fetched yet: run `snowshed pull` once.")

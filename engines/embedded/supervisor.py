@@ -1,0 +1,203 @@
+"""Keeps one child process alive: starts it, learns where it listens, starts it again when it dies, ends it for good."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+from asyncio.subprocess import PIPE, STDOUT, Process
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
+
+import msgspec
+
+from engines.api import Unreachable
+
+logger = logging.getLogger(__name__)
+
+LOAD_SECONDS = 300.0
+"""How long a child may take until it listens: a model of many gigabytes comes from a slow disk."""
+TERM_SECONDS = 2.0
+"""How long a child may take to end when it is asked to."""
+
+
+class Served(Protocol):
+    """What is reached at a child's address."""
+
+    async def aclose(self) -> None: ...
+
+
+S = TypeVar("S", bound=Served)
+
+
+@dataclass
+class Backoff:
+    """How long to wait before the next start, in seconds: doubling, jittered, forgotten after a calm life."""
+
+    draw: Callable[[], float]
+    first: float = 0.5
+    most: float = 30.0
+    calm: float = 60.0
+    failures: int = 0
+
+    def after(self, lived: float) -> float:
+        """The pause after a child that lived for so many seconds; `draw` gives [0, 1)."""
+        if lived >= self.calm:
+            self.failures = 0
+        pause = min(self.most, self.first * 2.0 ** min(self.failures, 16))
+        self.failures += 1
+        return pause * (0.5 + self.draw() / 2)
+
+
+class _Introduction(msgspec.Struct):
+    """The child's line of JSON: one of the two."""
+
+    address: str | None = None
+    error: str | None = None
+
+
+class Supervisor(Generic[S]):
+    """Runs `command`, gives it `key` on its standard input, and what `connect(address)` makes of it to callers.
+
+    The child is told to end by the end of its standard input, so it never outlives this process, however that ends.
+    """
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        key: str,
+        connect: Callable[[str], Awaitable[S]],
+        backoff: Backoff,
+        clock: Callable[[], float],
+    ) -> None:
+        self._command = command
+        self._key = key
+        self._connect = connect
+        self._backoff = backoff
+        self._clock = clock
+        self._task: asyncio.Task[None] | None = None
+        self._served: S | None = None
+        self._settled: asyncio.Future[None] | None = None
+        self.pid: int | None = None
+        self.state = "stopped"
+        self.restarts = 0
+
+    def __repr__(self) -> str:
+        pid = f" pid {self.pid}" if self.pid else ""
+        return f"<Child{pid} [{self.state} · {self.restarts} restarts]>"
+
+    @property
+    def served(self) -> S:
+        """The living child. Raises Unreachable, at once, while there is none."""
+        if self._served is None:
+            raise Unreachable("The embedded model is not running; it is being started again.")
+        return self._served
+
+    async def start(self) -> None:
+        """Returns when the child listens. Raises Unreachable with its reason if the first one dies before that."""
+        self._settled = asyncio.get_running_loop().create_future()
+        self._task = asyncio.create_task(self._run(), name="embedded model")
+        try:
+            await self._settled
+        except BaseException:
+            await self.aclose()
+            raise
+
+    async def aclose(self) -> None:
+        """End the child and wait until it is gone."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+        self.state = "stopped"
+
+    async def _run(self) -> None:
+        while True:
+            began = self._clock()
+            try:
+                reason = await self._live()
+            except Exception as error:  # noqa: BLE001 - whatever went wrong, the next start may go well
+                reason = str(error) or type(error).__name__
+            if self._settled is not None and not self._settled.done():
+                self._settled.set_exception(Unreachable(f"The embedded model did not start: {reason}"))
+                return
+            pause = self._backoff.after(self._clock() - began)
+            self.state = f"down, starting again in {pause:.1f} s: {reason}"
+            logger.warning("embedded model %s", self.state)
+            await asyncio.sleep(pause)
+            self.restarts += 1
+
+    async def _live(self) -> str:
+        """One child from its start to its end; says how it ended."""
+        self.state = "starting"
+        process = await asyncio.create_subprocess_exec(
+            *self._command, stdin=PIPE, stdout=PIPE, stderr=STDOUT,
+            start_new_session=True,  # the terminal's Ctrl-C is for the parent, which ends the child after its streams
+        )  # fmt: skip
+        try:
+            self.pid = process.pid
+            assert process.stdin is not None  # a PIPE
+            process.stdin.write(f"{self._key}\n".encode())
+            async with asyncio.timeout(LOAD_SECONDS):
+                self._served = await self._connect(await _address(process))
+            self._be_ready()
+            return await _end_of(process)
+        finally:
+            self.pid = None
+            served, self._served = self._served, None
+            try:
+                if served is not None:
+                    await served.aclose()
+            finally:
+                await _stop(process)
+
+    def _be_ready(self) -> None:
+        self.state = "ready"
+        if self._settled is not None and not self._settled.done():
+            self._settled.set_result(None)
+
+
+async def _address(process: Process) -> str:
+    assert process.stdout is not None  # a PIPE
+    words = ""
+    while line := await process.stdout.readline():
+        try:
+            said = msgspec.json.decode(line, type=_Introduction)
+        except msgspec.DecodeError:
+            words = line.decode(errors="replace").strip()
+            continue
+        if said.address is not None:
+            return said.address
+        words = said.error or words
+        break
+    await process.wait()
+    raise Unreachable(words or _how(process))
+
+
+async def _end_of(process: Process) -> str:
+    """Wait for the child's end. What it prints is dropped: it may hold what callers wrote."""
+    assert process.stdout is not None  # a PIPE
+    while await process.stdout.read(1 << 16):
+        pass
+    await process.wait()
+    return _how(process)
+
+
+def _how(process: Process) -> str:
+    code = process.returncode or 0
+    return f"it was ended by {signal.Signals(-code).name}" if code < 0 else f"it ended with status {code}"
+
+
+async def _stop(process: Process) -> None:
+    try:
+        with contextlib.suppress(ProcessLookupError):
+            process.terminate()
+        async with asyncio.timeout(TERM_SECONDS):
+            await process.wait()
+    except TimeoutError:
+        pass
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+    await process.wait()
