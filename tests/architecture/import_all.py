@@ -17,17 +17,22 @@ OURS = tuple(f"{Path.cwd() / package}{os.sep}" for package in ("gateway", "engin
 DEEDS = ("open", "socket.", "subprocess.", "os.putenv", "os.mkdir", "os.remove", "_thread.start")
 
 
-def culprit() -> str | None:
+def culprit(*, past_libraries: bool) -> str | None:
+    """Where our code caused what is happening, called directly or, if asked, through a library."""
     frame: FrameType | None = sys._getframe(2)
     while frame is not None and "importlib._bootstrap" not in frame.f_code.co_filename:
-        if frame.f_code.co_filename.startswith(OURS):
-            return f"{frame.f_code.co_filename}:{frame.f_lineno}"
+        name = frame.f_code.co_filename
+        if name.startswith(OURS):
+            return f"{name}:{frame.f_lineno}"
+        if "site-packages" in name and not past_libraries:
+            return None
         frame = frame.f_back
     return None
 
 
 def watch(event: str, args: tuple[object, ...]) -> None:
-    if event.startswith(DEEDS) and (where := culprit()):
+    # Libraries may read: pydantic looks for its plug-ins when the first model is defined.
+    if event.startswith(DEEDS) and (where := culprit(past_libraries=event != "open")):
         print(where, event, args[:1])
 
 
@@ -35,7 +40,7 @@ def main() -> None:
     read = type(os.environ).__getitem__
 
     def watched(environment: os._Environ[str], key: str) -> str:
-        if where := culprit():
+        if where := culprit(past_libraries=False):
             print(where, "reads the environment", key)
         return read(environment, key)
 
