@@ -5,6 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from engines.api import EngineFactory
+from engines.embedded.engine import EmbeddedEngine
 from engines.openai import OpenAIEngine
+from engines.scripted import ScriptedEngine
 
-ENGINES: Mapping[str, EngineFactory] = {"openai": OpenAIEngine}
+ENGINES: Mapping[str, EngineFactory] = {
+    "embedded": EmbeddedEngine,
+    "openai": OpenAIEngine,
+    "scripted": ScriptedEngine,
+}

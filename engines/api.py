@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar, Literal, Protocol, Self
 
 import msgspec
@@ -109,6 +110,8 @@ class Surroundings:
 
     sweeper: Sweeper
     timers: Timers
+    cache: Path | None = None
+    """A folder for files that are fetched once."""
 
 
 class EngineFactory(Protocol):

@@ -9,6 +9,7 @@ import os
 import sys
 from pathlib import Path
 
+from engines.embedded import weights
 from gateway import config as configuration
 from gateway.version import VERSION
 
@@ -44,7 +45,7 @@ def _serve(arguments: argparse.Namespace) -> int:
     config = configuration.load(arguments.config) if arguments.config else configuration.default()
     configuration.check_exposure(config)
     try:
-        gateway = build(config)
+        gateway = build(config, _cache())
     except ValueError as error:  # a secret that is not where the configuration says
         raise configuration.ConfigError(str(error)) from None
     configure("info", sys.stderr)
@@ -73,7 +74,17 @@ def _announce(config: configuration.Config) -> None:
 
 
 def _pull(_arguments: argparse.Namespace) -> int:
-    raise NotImplementedError
+    try:
+        path = weights.pull(_cache(), lambda line: print(line, file=sys.stderr, flush=True))
+    except weights.WeightsError as error:
+        print(error, file=sys.stderr)
+        return 1
+    print(path)
+    return 0
+
+
+def _cache() -> Path:
+    return weights.default_cache(os.environ, Path.home())
 
 
 if __name__ == "__main__":

@@ -119,10 +119,10 @@ class Tally:
         if replica not in self.replicas and len(self.replicas) >= VALUES:
             replica = OTHER
         self.replicas[replica] += 1
-        self.queued.observe(record.queued)
 
     def _add_answer(self, record: Record) -> None:
         self.overhead.observe(record.overhead)
+        self.queued.observe(record.queued)
         if record.outcome == "failed":
             self.interrupted += 1
         if not record.stream:

@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from engines import ENGINES
@@ -65,12 +66,15 @@ class Gateway:
             self.ops.close()
 
 
-def build(config: Config, log_fd: int = 1) -> Gateway:
-    """Every object, connected; nothing is opened, started or read but the secrets that the configuration points to."""
+def build(config: Config, cache: Path, log_fd: int = 1) -> Gateway:
+    """Every object, connected; nothing is opened, started or read but the secrets that the configuration points to.
+
+    `cache` is a folder for what is fetched once; request records go to `log_fd`.
+    """
     clock = time.monotonic
     sweeper = Sweeper()
     times = config.timeouts
-    surroundings = Surroundings(sweeper, Timers(times.connect, times.first_token, times.inter_token))
+    surroundings = Surroundings(sweeper, Timers(times.connect, times.first_token, times.inter_token), cache)
     models = [_model(spec, surroundings) for spec in config.models]
     catalog = Catalog(models)
     accounts = Accounts(clock)

@@ -29,9 +29,6 @@ class EmbeddedOptions(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     model_path: Path | None = Field(None, description="A GGUF file; none means the one that `snowshed pull` fetched.")
-    cache: Path | None = Field(
-        None, description="Where the fetched model lies; filled in by whoever reads the environment."
-    )
     slots: int = Field(4, ge=1, le=64, description="Calls that run at a time.")
     context: int = Field(8192, ge=256, description="Tokens of all slots together, prompts and answers.")
     threads: int = Field(1, ge=1, description="CPU threads for the model.")
@@ -61,7 +58,7 @@ class EmbeddedEngine:
     async def start(self) -> None:
         """Load the model and wait until it answers; raises Unreachable, with the reason for people, if it can't."""
         options = self._options
-        path = await asyncio.to_thread(_model_file, options)
+        path = await asyncio.to_thread(_model_file, options.model_path, self._surroundings.cache)
         numbers = map(str, (options.slots, options.context, options.threads))
         key = secrets.token_urlsafe(32)
         self._child = Supervisor(
@@ -146,12 +143,12 @@ class SlotReply:
             self._slot.release()
 
 
-def _model_file(options: EmbeddedOptions) -> Path:
+def _model_file(path: Path | None, cache: Path | None) -> Path:
     """Reads the whole file of the fetched model once, to check it: 0.1 s."""
-    if options.model_path is not None:
-        if options.model_path.is_file():
-            return options.model_path
-        raise Unreachable(f"There is no model file at {options.model_path}.")
-    if options.cache is not None and (found := weights.locate(options.cache)):
+    if path is not None:
+        if path.is_file():
+            return path
+        raise Unreachable(f"There is no model file at {path}.")
+    if cache is not None and (found := weights.locate(cache)):
         return found
     raise Unreachable("The embedded model has not been fetched yet: run `snowshed pull` once.")

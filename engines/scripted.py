@@ -1,0 +1,164 @@
+"""A model that says what it was told to say: for tests, demos and the first look at a configuration."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from typing import Any, ClassVar, Literal, Self
+
+import msgspec
+from pydantic import BaseModel, ConfigDict, Field
+
+from engines.api import Call, Failed, Health, Interrupted, Overloaded, Rejected, Reply, Surroundings, Unreachable, Usage
+
+CREATED = 1_750_000_000
+
+
+class ScriptedOptions(BaseModel):
+    """What it says, how fast, and how it fails: before the content, or after so many tokens of it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    text: str = Field(default="The answer is always the same.", min_length=1)
+    pause: float = Field(default=0.0, ge=0, le=60, description="Seconds before each token of a stream.")
+    failure: Literal["unreachable", "overloaded", "failed", "interrupted"] | None = None
+    after: int = Field(default=1, ge=1, description="Tokens before an interruption.")
+
+
+class ScriptedEngine:
+    """Deterministic: the same call gets the same answer, whose tokens are the words of its text."""
+
+    Options: ClassVar[type[BaseModel]] = ScriptedOptions
+
+    def __init__(self, options: ScriptedOptions, _surroundings: Surroundings) -> None:
+        self._options = options
+        words = options.text.split(" ")
+        self._tokens = [word if at == 0 else f" {word}" for at, word in enumerate(words)]
+
+    def __repr__(self) -> str:
+        return f"<ScriptedEngine {len(self._tokens)} tokens, fails {self._options.failure or 'never'}>"
+
+    async def start(self) -> None:
+        """There is nothing to start."""
+
+    async def call(self, call: Call) -> Reply:
+        match self._options.failure:
+            case "unreachable":
+                raise Unreachable("The script says that the model server can't be reached.")
+            case "overloaded":
+                raise Overloaded("The script says that the model server is overloaded.", retry_after=1.0)
+            case "failed":
+                raise Failed("The script says that the model server failed.")
+        if call.kind == "embedding":
+            raise Rejected("A scripted model makes no embeddings.", param="model", code="unsupported_operation")
+        cap = msgspec.json.decode(call.fields.get("max_tokens", call.fields.get("max_completion_tokens", b"null")))
+        tokens = self._tokens if cap is None else self._tokens[:cap]
+        finish = "stop" if len(tokens) == len(self._tokens) else "length"
+        prompt = call.fields.get("messages") or call.fields.get("prompt") or msgspec.Raw(b"")
+        usage = Usage(len(bytes(prompt).split()), len(tokens))
+        if call.stream:
+            await asyncio.sleep(self._options.pause)
+            return ScriptedStream(call, self._options, tokens, finish, usage)
+        if self._options.failure == "interrupted":
+            raise Failed("The script says that the model server failed.")
+        return ScriptedDocument(call, tokens, finish, usage)
+
+    async def probe(self) -> Health:
+        failing = self._options.failure in ("unreachable", "failed")
+        return Health(not failing, "The script says so." if failing else "")
+
+    async def aclose(self) -> None:
+        """There is nothing to close."""
+
+
+class ScriptedDocument:
+    """The whole answer at once."""
+
+    queued = 0.0
+
+    def __init__(self, call: Call, tokens: list[str], finish: str, usage: Usage) -> None:
+        self.headers: Mapping[bytes, bytes] = {}
+        self.usage = usage
+        text = "".join(tokens)
+        said = {"text": text} if call.kind == "completion" else {"message": {"role": "assistant", "content": text}}
+        choice = {"index": 0, **said, "logprobs": None, "finish_reason": finish}
+        self._document = msgspec.json.encode(_envelope(call, [choice], usage=_counts(usage)))
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        yield self._document
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        """Nothing is held."""
+
+
+class ScriptedStream:
+    """The answer token by token."""
+
+    queued = 0.0
+
+    def __init__(self, call: Call, options: ScriptedOptions, tokens: list[str], finish: str, usage: Usage) -> None:
+        self.headers: Mapping[bytes, bytes] = {}
+        self._call = call
+        self._options = options
+        self._tokens = tokens
+        self._finish = finish
+        self._whole = usage
+        self._said = 0
+
+    @property
+    def usage(self) -> Usage:
+        """Exact at every moment: a script knows what it has said."""
+        return Usage(self._whole.prompt, self._said)
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        options, call = self._options, self._call
+        for at, token in enumerate(self._tokens):
+            if at:
+                await asyncio.sleep(options.pause)
+            if options.failure == "interrupted" and at == options.after:
+                raise Interrupted("The script says that the model server broke off.")
+            self._said += 1
+            yield _event(_envelope(call, [_delta(call, token, first=at == 0)]))
+        yield _event(_envelope(call, [_delta(call, "", finish=self._finish)]))
+        if call.show_usage:
+            yield _event(_envelope(call, [], usage=_counts(self._whole)))
+        yield b"data: [DONE]\n\n"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        """Nothing is held."""
+
+
+def _envelope(call: Call, choices: list[Any], **more: object) -> dict[str, object]:
+    chat = "chat.completion.chunk" if call.stream else "chat.completion"
+    return {
+        "id": f"{'cmpl' if call.kind == 'completion' else 'chatcmpl'}-{call.id}",
+        "object": chat if call.kind == "chat" else "text_completion",
+        "created": CREATED,
+        "model": call.model,
+        "choices": choices,
+        **more,
+    }
+
+
+def _delta(call: Call, token: str, *, first: bool = False, finish: str | None = None) -> dict[str, object]:
+    if call.kind == "completion":
+        said: dict[str, object] = {"text": token}
+    else:
+        role = {"role": "assistant"} if first else {}
+        said = {"delta": {**role, "content": token} if finish is None else {}}
+    return {"index": 0, **said, "logprobs": None, "finish_reason": finish}
+
+
+def _counts(usage: Usage) -> dict[str, int]:
+    total = usage.prompt + usage.completion
+    return {"prompt_tokens": usage.prompt, "completion_tokens": usage.completion, "total_tokens": total}
+
+
+def _event(value: object) -> bytes:
+    return b"data: " + msgspec.json.encode(value) + b"\n\n"

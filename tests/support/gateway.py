@@ -1,0 +1,214 @@
+"""A gateway on real sockets: in a thread with its own event loop, or as the process that users run."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+import httpx2
+import uvicorn
+import yaml
+
+from gateway.app import create_app
+from gateway.config import check
+from gateway.server import Server
+from gateway.wiring import Gateway, build
+
+ROOT = Path(__file__).parents[2]
+Adapter = Literal["front_door", "asgi"]
+
+
+def configuration(urls: Sequence[str] = (), **sections: Any) -> dict[str, Any]:
+    """A tree with one model `mock` over these upstreams (or a scripted one), on free ports; sections are merged in."""
+    model: dict[str, Any] = {"name": "mock", "engine": "scripted"}
+    if urls:
+        model = {"name": "mock", "engine": "openai", "replicas": [{"url": url} for url in urls]}
+    tree: dict[str, Any] = {"server": {"port": 0, "drain_delay": 0}, "ops": {"port": 0}, "models": [model]}
+    for name, section in sections.items():
+        tree[name] = {**tree.get(name, {}), **section} if isinstance(section, Mapping) else section
+    return tree
+
+
+class RunningGateway:
+    """A gateway in this process; `objects` are its own, to be looked at but not touched from another thread."""
+
+    def __init__(self, objects: Gateway, server: uvicorn.Server, loop: asyncio.AbstractEventLoop) -> None:
+        self.objects = objects
+        self.server = server
+        self.loop = loop
+        self.port: int = server.servers[0].sockets[0].getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.ops_url = f"http://127.0.0.1:{objects.ops.port}"
+
+    def __repr__(self) -> str:
+        return f"<RunningGateway {self.url}>"
+
+    def connect(self, timeout: float = 10.0) -> socket.socket:
+        """A raw connection to the public listener."""
+        return socket.create_connection(("127.0.0.1", self.port), timeout=timeout)
+
+    def client(self) -> httpx2.Client:
+        return httpx2.Client(base_url=self.url, trust_env=False, timeout=30)
+
+    def wait_until(self, holds: Callable[[], bool], timeout: float = 10.0) -> None:
+        """Poll plain state; AssertionError if it never holds."""
+        end = time.monotonic() + timeout
+        while not holds():
+            assert time.monotonic() < end, f"not within {timeout} s: {self.objects.edge.traffic!r}"
+            time.sleep(0.005)
+
+    def wait_idle(self, timeout: float = 10.0) -> None:
+        """Until no request is live, none counted in flight, no body held, no replica busy: nothing leaked."""
+        edge = self.objects.edge
+        replicas = [replica for model in self.objects.catalog for replica in model.replicas]
+        self.wait_until(
+            lambda: (
+                not edge.traffic.live
+                and edge.accounts.in_flight == 0
+                and edge.memory.held == 0
+                and not any(replica.in_flight for replica in replicas)
+            ),
+            timeout,
+        )
+
+    def run(self, call: Callable[[], Any]) -> Any:
+        """Call something on the gateway's own loop and give back its result."""
+
+        async def there() -> Any:
+            return call()
+
+        return asyncio.run_coroutine_threadsafe(there(), self.loop).result(10)
+
+
+@contextmanager
+def running_gateway(
+    tree: dict[str, Any], adapter: Adapter = "front_door", log_fd: int | None = None
+) -> Iterator[RunningGateway]:
+    """Serve in a thread, on uvloop, until the block is left; everything is then closed and joined.
+
+    `asgi` is stock uvicorn in front of the same application: the pipeline as a plain ASGI response.
+    """
+    with open(os.devnull, "wb") as nowhere:  # noqa: PTH123  # a descriptor, not a file's content
+        objects = build(check(tree, "test"), ROOT / ".cache", log_fd or nowhere.fileno())
+        if adapter == "front_door":
+            server: uvicorn.Server = Server(objects)
+        else:
+            config = uvicorn.Config(
+                create_app(objects), port=0, http="httptools", loop="uvloop", ws="none", lifespan="on", log_config=None,
+                access_log=False, proxy_headers=False, timeout_graceful_shutdown=2,
+            )  # fmt: skip
+            server = uvicorn.Server(config)
+        loops: list[asyncio.AbstractEventLoop] = []
+
+        async def serve() -> None:
+            loops.append(asyncio.get_running_loop())
+            await server.serve()
+
+        thread = threading.Thread(target=lambda: _run(server, serve), daemon=True)
+        thread.start()
+        end = time.monotonic() + 20
+        while not server.started:
+            assert thread.is_alive() and time.monotonic() < end, "the gateway did not start"
+            time.sleep(0.005)
+        try:
+            yield RunningGateway(objects, server, loops[0])
+        finally:
+            server.force_exit = server.should_exit = True
+            thread.join(20)
+            assert not thread.is_alive(), "the gateway did not stop"
+
+
+def _run(server: uvicorn.Server, serve: Callable[[], Any]) -> None:
+    with asyncio.Runner(loop_factory=server.config.get_loop_factory()) as runner:
+        runner.run(serve())
+
+
+class SpawnedGateway:
+    """The process that users run; `lines` are its request records so far."""
+
+    def __init__(self, child: subprocess.Popen[bytes], url: str, ops_url: str, log: Path, errors: Path) -> None:
+        self.child = child
+        self.pid = child.pid
+        self.url = url
+        self.ops_url = ops_url
+        self.log = log
+        self.errors = errors
+
+    def __repr__(self) -> str:
+        return f"<SpawnedGateway pid {self.pid} {self.url}>"
+
+    def terminate(self) -> None:
+        self.child.send_signal(signal.SIGTERM)
+
+    def wait(self, timeout: float) -> int:
+        """Exit status."""
+        return self.child.wait(timeout)
+
+
+@contextmanager
+def spawned_gateway(tree: dict[str, Any], folder: Path, ready: bool = True) -> Iterator[SpawnedGateway]:
+    """`python -m gateway serve --config …` with logs in `folder`; killed by pid after the block.
+
+    Ports are picked here, because the process is told them by its configuration as a user would.
+    """
+    port, ops_port = _free_ports(2)
+    tree = {**tree, "server": {**tree.get("server", {}), "port": port}, "ops": {"port": ops_port}}
+    file, log, errors = folder / "gateway.yaml", folder / "records.jsonl", folder / "errors.txt"
+    file.write_text(yaml.safe_dump(tree))
+    with log.open("wb") as out, errors.open("wb") as err:
+        child = subprocess.Popen(
+            [sys.executable, "-m", "gateway", "serve", "--config", str(file)],
+            stdout=out,
+            stderr=err,
+            cwd=ROOT,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+        )
+    spawned = SpawnedGateway(child, f"http://127.0.0.1:{port}", f"http://127.0.0.1:{ops_port}", log, errors)
+    try:
+        if ready:
+            _wait_ready(spawned)
+        yield spawned
+    finally:
+        child.kill()
+        child.wait()
+
+
+def _wait_ready(gateway: SpawnedGateway, timeout: float = 30.0) -> None:
+    end = time.monotonic() + timeout
+    while True:
+        assert gateway.child.poll() is None, gateway.errors.read_text()
+        assert time.monotonic() < end, gateway.errors.read_text()
+        try:
+            if httpx2.get(f"{gateway.ops_url}/readyz", trust_env=False).status_code == 200:
+                return
+        except httpx2.TransportError:
+            pass
+        time.sleep(0.02)
+
+
+def _free_ports(count: int) -> list[int]:
+    held = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [int(one.getsockname()[1]) for one in held]
+    for one in held:
+        one.close()
+    return ports
+
+
+def metric(text: str, name: str, **labels: str) -> float:
+    """The sum of the samples of a metric whose labels include these."""
+    total = 0.0
+    for found in re.finditer(rf"^{re.escape(name)}(?:{{(.*)}})? (\S+)$", text, re.MULTILINE):
+        if all(f'{key}="{value}"' in (found[1] or "") for key, value in labels.items()):
+            total += float(found[2])
+    return total
