@@ -118,36 +118,43 @@ def _choice(plan: Plan, index: int, text: str) -> dict[str, Any]:
 class Events:
     """The server-sent events of one stream."""
 
-    __slots__ = ("_head", "plan")
+    __slots__ = ("_head", "_role_apart", "plan")
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, *, role_apart: bool = False) -> None:
         self.plan = plan
+        self._role_apart = role_apart and plan.kind == "chat" and not plan.tool
         kind = "chat.completion.chunk" if plan.kind == "chat" else "text_completion"
         head = {"id": plan.id, "object": kind, "created": CREATED, "model": plan.model}
         self._head = b"data: " + _encode(head)[:-1] + b',"choices":['
 
+    def role(self) -> bytes:
+        """The events that give each choice its role, if they come apart from the first token."""
+        if not self._role_apart:
+            return b""
+        return self._each(b'"delta":{"role":"assistant","content":""}')
+
     def tokens(self) -> Iterator[bytes]:
         """For each token, its event; one for each choice, joined."""
-        indices = range(self.plan.choices)
-        head = self._head
         for step, piece in enumerate(self.plan.pieces):
-            delta = self._delta(step, piece)
-            yield b"".join(
-                b'%b{"index":%d,%b,"logprobs":null,"finish_reason":null}]}\n\n' % (head, index, delta)
-                for index in indices
-            )
+            yield self._each(self._delta(step, piece))
 
     def finish(self) -> bytes:
         """The events that give each choice its finish_reason."""
         empty = b'"delta":{}' if self.plan.kind == "chat" else b'"text":""'
-        return b"".join(
-            b'%b{"index":%d,%b,"logprobs":null,"finish_reason":"%b"}]}\n\n'
-            % (self._head, index, empty, self.plan.finish.encode())
-            for index in range(self.plan.choices)
-        )
+        return self._each(empty, b'"%b"' % self.plan.finish.encode())
 
     def usage(self) -> bytes:
         return self._head + b'],"usage":' + _encode(self.plan.usage) + b"}\n\n"
+
+    def _each(self, delta: bytes, finish: bytes = b"null") -> bytes:
+        """One event for each choice, joined."""
+        head = self._head
+        return b"".join(
+            [
+                b'%b{"index":%d,%b,"logprobs":null,"finish_reason":%b}]}\n\n' % (head, index, delta, finish)
+                for index in range(self.plan.choices)
+            ]
+        )
 
     def _delta(self, step: int, piece: str) -> bytes:
         quoted = _encode(piece)
@@ -155,7 +162,7 @@ class Events:
             return b'"text":' + quoted
         if self.plan.tool:
             return b'"delta":' + _encode(_tool_delta(self.plan.tool, step, piece))
-        if step:
+        if step or self._role_apart:
             return b'"delta":{"content":' + quoted + b"}"
         return b'"delta":{"role":"assistant","content":' + quoted + b"}"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any, Literal
 
 import msgspec
@@ -105,7 +106,11 @@ def prompt_tokens(ask: Ask, kind: Kind) -> int:
     """Words of all messages' text, of the prompts or of the inputs; a prompt of token numbers has their count."""
     if kind == "chat":
         return sum(map(_message_words, ask.messages))
-    return sum(len(one.split()) if isinstance(one, str) else len(list(one)) for one in prompts(ask, kind))
+    return sum(_words(one) if isinstance(one, str) else _length(one) for one in prompts(ask, kind))
+
+
+def _length(one: Any) -> int:
+    return len(one) if isinstance(one, list) else 0
 
 
 def _message_words(message: Message) -> int:
@@ -113,5 +118,11 @@ def _message_words(message: Message) -> int:
     if content is None:
         return 0
     if isinstance(content, str):
-        return len(content.split())
-    return sum(len(part.text.split()) for part in content)
+        return _words(content)
+    return sum(_words(part.text) for part in content)
+
+
+@lru_cache(1024)
+def _words(text: str) -> int:
+    """Cached because a load generator says the same again and again, and splitting is the dearest part of an answer."""
+    return len(text.split())

@@ -11,7 +11,8 @@ from typing import Any, Literal
 import msgspec
 
 Outcome = Literal["finished", "cancelled", "fault"]
-"""finished: a whole good answer was written; cancelled: the client closed before; fault: the fault ended it."""
+"""finished: a whole good answer was written; cancelled: the client closed before (also out of a fault's silence);
+fault: the fault, or the replica itself, ended it."""
 
 
 class Call:
@@ -83,7 +84,7 @@ class Call:
 class CallLog:
     """The newest `bound` calls of a replica in order, and counts over all of them since the last reset."""
 
-    def __init__(self, bound: int = 20_000) -> None:
+    def __init__(self, bound: int = 10_000) -> None:
         self._calls: deque[Call] = deque(maxlen=bound)
         self._number = 0
         self._watchers: list[tuple[Callable[[Sequence[Call]], bool], asyncio.Future[None]]] = []
@@ -97,6 +98,9 @@ class CallLog:
 
     def __len__(self) -> int:
         return len(self._calls)
+
+    def __getitem__(self, at: int) -> Call:
+        return self._calls[at]
 
     def since(self, number: int) -> list[Call]:
         """The calls after number `number`."""

@@ -60,7 +60,7 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, _exc: Exception | None) -> None:
         self._listener.connections.discard(self)
         if self.turn is not None:
-            self.turn.drop()
+            self.turn.drop("cancelled")
 
     def data_received(self, data: bytes) -> None:
         if self._deaf:
@@ -120,13 +120,19 @@ class Connection(asyncio.Protocol):
         if self._deaf:
             return
         if self.turn is not None:
-            self.reset()
+            self.abandon()
             return
         self.requests += 1
         if self._parser.get_method() == b"POST" and self._path in asks.KINDS and self._replica is not None:
             self._begin(self._replica, self._body[0] if len(self._body) == 1 else b"".join(self._body))
         else:
             self._tell()
+
+    def abandon(self) -> None:
+        """Reset, in the midst of an answer if there is one."""
+        if self.turn is not None:
+            self.turn.drop("fault")
+        self.reset()
 
     # What scripts call.
 
@@ -175,6 +181,7 @@ class Connection(asyncio.Protocol):
             turn.ask = asks.read(body)
             turn.plan = answers.plan(turn.ask, kind, settings, call.number)
         except msgspec.DecodeError as nonsense:
+            call.fault = str(nonsense)
             replica.calls.close(call, "fault")
             self.write(response(400, answers.error(str(nonsense), "invalid_request_error", None)))
             self.answered(replica.settings)

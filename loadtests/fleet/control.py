@@ -18,7 +18,7 @@ from urllib.parse import parse_qs
 import msgspec
 
 from loadtests.fleet.answers import error
-from loadtests.fleet.settings import Mode, changed
+from loadtests.fleet.settings import Mode
 
 if TYPE_CHECKING:
     from loadtests.fleet.replica import Replica
@@ -59,14 +59,12 @@ def obey(fleet: list[Replica], own: Replica | None, order: Order) -> tuple[int, 
 def _command(replica: Replica, order: Order) -> None:
     match order.path:
         case "/_control":
-            replica.settings = changed(replica.settings, msgspec.json.decode(order.body, type=dict[str, Any]))
+            replica.set(**msgspec.json.decode(order.body, type=dict[str, Any]))
         case "/_reset":
             replica.reset()
         case "/_listen":
             wish = msgspec.json.decode(order.body, type=Listen)
-            replica.listener.listen(wish.mode)
-            if wish.drop:
-                replica.listener.drop()
+            replica.listen(wish.mode, drop=wish.drop)
         case _:
             raise LookupError
 

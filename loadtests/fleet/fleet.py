@@ -46,6 +46,6 @@ class Fleet:
     async def __aexit__(
         self, kind: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
     ) -> None:
-        self._control.close()
+        await self._control.aclose()
         for replica in self.replicas:
-            replica.close()
+            await replica.aclose()

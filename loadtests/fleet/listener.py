@@ -48,14 +48,15 @@ class Listener:
     def drop(self) -> None:
         """Reset all present connections."""
         for connection in tuple(self.connections):
-            connection.reset()
+            connection.abandon()
 
-    def close(self) -> None:
+    async def aclose(self) -> None:
         self._stop()
         self.mode = "refused"
-        for task in self._arrivals:
-            task.cancel()
+        await asyncio.gather(*self._arrivals, return_exceptions=True)
         self.drop()
+        while self.connections:  # noqa: ASYNC110 -- each is gone after the loop's next round
+            await asyncio.sleep(0)
 
     def _stop(self) -> None:
         if self.mode == "open":

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from loadtests.fleet.calls import CallLog
+from loadtests.fleet.calls import Call, CallLog
 from loadtests.fleet.connection import Connection
 from loadtests.fleet.listener import Listener
 from loadtests.fleet.scripts import script
-from loadtests.fleet.settings import Settings
+from loadtests.fleet.settings import Mode, Settings, changed
 from loadtests.fleet.turn import Turn
 
 
@@ -23,6 +24,7 @@ class Replica:
         self._started_with = self._settings = settings
         self._running: set[Turn] = set()
         self._queue: deque[Turn] = deque()
+        self._filling = False
         self.listener = Listener(lambda listener: Connection(listener, self, fleet), port)
         self.listener.listen("open")
 
@@ -42,6 +44,20 @@ class Replica:
         """Holds for requests that come from now on; a changed number of slots for those that wait, too."""
         self._settings = settings
         self._fill()
+
+    def set(self, **changes: object) -> None:
+        """Change some settings; raises `msgspec.ValidationError` on nonsense."""
+        self.settings = changed(self._settings, changes)
+
+    def listen(self, mode: Mode, *, drop: bool = False) -> None:
+        """What happens to new connections; `drop` resets the present ones, too."""
+        self.listener.listen(mode)
+        if drop:
+            self.listener.drop()
+
+    async def wait_for(self, predicate: Callable[[Sequence[Call]], bool], timeout: float = 5.0) -> list[Call]:  # noqa: ASYNC109 -- its bound is its point
+        """The calls as soon as `predicate(calls)` holds; `TimeoutError` after `timeout` seconds."""
+        return await self.calls.wait_for(predicate, timeout)
 
     def stats(self) -> dict[str, Any]:
         """Counts since the last reset, and what is here now."""
@@ -74,12 +90,15 @@ class Replica:
             self._queue.remove(turn)
         self._fill()
 
-    def close(self) -> None:
-        self.listener.close()
+    async def aclose(self) -> None:
+        await self.listener.aclose()
 
     def _fill(self) -> None:
-        slots = self._settings.slots
-        while self._queue and (not slots or len(self._running) < slots):
+        if self._filling:  # a request that ended at once: the loop below goes on
+            return
+        self._filling = True
+        while self._queue and (not self._settings.slots or len(self._running) < self._settings.slots):
             turn = self._queue.popleft()
             self._running.add(turn)
             turn.serve(script(turn))
+        self._filling = False

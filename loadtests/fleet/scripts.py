@@ -51,10 +51,13 @@ def _unary(turn: Turn) -> Script:
 def _stream(turn: Turn) -> Script:
     settings = turn.settings
     framing = Framing(settings.fault, settings.chunking)
-    events = Events(turn.plan)
+    events = Events(turn.plan, role_apart=settings.role_apart)
     breaks = faults.STREAM.get(settings.fault)
     tokens = islice(events.tokens(), settings.after) if breaks else events.tokens()
     lead = framing.head
+    if role := events.role():
+        turn.write(lead + framing.frame(role))
+        lead = b""
     if settings.ttft_ms:
         yield settings.ttft_ms / 1000
     for pause, data, produced in _paced(tokens, settings, framing):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -44,37 +44,43 @@ Mode = Literal["open", "refused", "backlog_full"]
 """What a listener does with a new connection."""
 Chunking = Literal["event", "coalesce", "split", "crlf"]
 
+Count = Annotated[int, msgspec.Meta(ge=0)]
+Milliseconds = Annotated[float, msgspec.Meta(ge=0)]
+
 _MARK = re.compile(rb"@@([a-z_]+=[^@\"\s]*)@@")
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Times are in milliseconds and at least 0; counts are in tokens. Immutable: assign a changed one."""
+    """Immutable: assign a changed one."""
 
-    tokens: int = 32
+    tokens: Count = 32
     """Length of an answer, for each choice; a lower cap in the request cuts it with finish_reason `length`."""
-    ttft_ms: float = 0
+    ttft_ms: Milliseconds = 0
     """From the start of service to the first token of a stream."""
-    delay_ms: float = 0
+    delay_ms: Milliseconds = 0
     """Between two tokens of a stream, on an absolute schedule (a late token does not delay the next)."""
-    service_ms: float = 0
+    service_ms: Milliseconds = 0
     """From the start of service to a unary answer."""
-    slots: int = 0
+    slots: Count = 0
     """Requests served at a time; the others wait first in, first out. 0: no limit. Only for a whole replica."""
     fault: Fault = ""
-    after: int = 0
+    after: Count = 0
     """Tokens of a stream before the fault; a unary answer breaks in its middle."""
     status: int = 503
     """What the faults `status` and `early_response` answer with."""
     retry_after: str = ""
     """The `retry-after` header of the fault `status`; empty: none."""
-    drip_ms: float = 20_000
+    drip_ms: Milliseconds = 20_000
     """Between two tokens (or tenths of a unary body) under the fault `drip`."""
     upstream_model: str = ""
     """Model named in answers and in the list of models; empty: the one asked for (in the list: `mock`)."""
     chunking: Chunking = "event"
-    """`event` one per write; `coalesce` four per HTTP chunk; `split` each over two chunks and two TCP segments;
-    `crlf` as `event` with CRLF line ends."""
-    seed: int = 0
+    """Of a stream. `event` one per write; `coalesce` four per HTTP chunk; `split` each over two HTTP chunks and two TCP
+    segments; `crlf` as `event` with CRLF line ends."""
+    role_apart: bool = False
+    """Chat streams begin at once with an event of its own for the role, without content, before the wait for the
+    first token; otherwise the role comes with the first token."""
+    seed: Count = 0
     """First word of the answer's text, so that replicas can be told apart."""
     health: int = 200
     """Status of GET /health and GET /v1/models; 0: they are never answered."""
@@ -96,7 +102,7 @@ def directed(settings: Settings, directive: str) -> Settings:
 
 def directive_in(body: bytes) -> str:
     """The last directive in a request's body, or an empty string."""
-    if b"@@" not in body:
+    if b"@" not in body:  # ten times cheaper than looking for two
         return ""
     marks = _MARK.findall(body)
-    return marks[-1].decode() if marks else ""
+    return marks[-1].decode("latin-1") if marks else ""

@@ -68,12 +68,12 @@ class Turn:
             self._due = time.monotonic()
             self._advance()
 
-    def drop(self) -> None:
-        """The client has gone."""
+    def drop(self, outcome: Outcome) -> None:
+        """The connection is no more."""
         if self._timer is not None:
             self._timer.cancel()
         self._script.close()
-        self._end("cancelled")
+        self._end(outcome)
 
     def _advance(self) -> None:
         self._timer = None
