@@ -18,7 +18,7 @@ def main(argv: list[str] | None = None) -> int:
     """Exit status: 0 after a clean stop, 1 if something could not be had, 2 for mistakes in the call or configuration."""
     arguments = _parser().parse_args(argv)
     try:
-        return arguments.run(arguments)
+        return int(arguments.run(arguments))
     except configuration.ConfigError as error:
         print(error, file=sys.stderr)
         return 2

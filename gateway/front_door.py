@@ -10,7 +10,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, cast
 from urllib.parse import unquote_to_bytes
 
 import httptools
@@ -99,8 +99,8 @@ class FrontDoor(HttpToolsProtocol):
         """uvicorn stops: close now, or after the answer that is under way (the wire says so to the client)."""
         if not self._active:
             self.transport.close()
-        elif self.cycle is not None:
-            self.cycle.keep_alive = False
+        elif cycle := self._open_cycle():
+            cycle.keep_alive = False
 
     def expire(self, _now: float) -> None:
         self.due = NEVER
@@ -198,10 +198,14 @@ class FrontDoor(HttpToolsProtocol):
         self.url, self.expect_100_continue = url, expect
         self.headers.extend(headers)
         self._cold_reading = True
-        if self.cycle is not None and not self.cycle.response_complete:
+        if self._open_cycle():
             self._leave()  # two cold requests at once: uvicorn would stop reading, and miss the client's leaving
             return
         super().on_headers_complete()
+
+    def _open_cycle(self) -> RequestResponseCycle | None:
+        cycle = cast("RequestResponseCycle | None", self.cycle)  # None until there is one, whatever uvicorn's types say
+        return cycle if cycle is not None and not cycle.response_complete else None
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         self._start(partial(self._run_cold, cycle, app))

@@ -18,8 +18,11 @@ POLL = 0.05
 
 
 class Server(uvicorn.Server):
-    """SIGTERM or SIGINT: readiness says no at once; new requests are still served for `drain_delay`, then refused;
-    streams may go on until `drain_cap`, then each gets an error event. A second SIGINT ends it now."""
+    """Stops in stages at SIGTERM or SIGINT; a second SIGINT ends it now.
+
+    Readiness says no at once; new requests are still served for `drain_delay`, then refused; streams may go on until
+    `drain_cap`, then each gets an error event.
+    """
 
     def __init__(self, gateway: Gateway) -> None:
         server = gateway.config.server

@@ -7,7 +7,7 @@ import openai
 import pytest
 
 from tests.support.fleet import spawn_fleet
-from tests.support.gateway import Adapter, configuration, metric, running_gateway
+from tests.support.gateway import Adapter, RunningGateway, configuration, metric, running_gateway
 
 ASKED = {"model": "mock", "messages": [{"role": "user", "content": "Say something."}]}
 
@@ -31,9 +31,9 @@ def test_what_happened_is_counted() -> None:
     with running_gateway(configuration()) as gateway, gateway.client() as client:
         assert client.post("/v1/chat/completions", json=ASKED).status_code == 200
         assert client.post("/v1/chat/completions", json={**ASKED, "model": "absent"}).status_code == 404
-        end = lambda text: metric(text, "snowshed_requests_total") == 2  # noqa: E731
-        for _ in range(200):
-            text = httpx2.get(f"{gateway.ops_url}/metrics", trust_env=False).text
-            if end(text):
-                break
-        assert metric(text, "snowshed_requests_total", code="model_not_found") == 1
+        gateway.wait_until(lambda: metric(scrape(gateway), "snowshed_requests_total") == 2)
+        assert metric(scrape(gateway), "snowshed_requests_total", code="model_not_found") == 1
+
+
+def scrape(gateway: RunningGateway) -> str:
+    return httpx2.get(f"{gateway.ops_url}/metrics", trust_env=False).text
