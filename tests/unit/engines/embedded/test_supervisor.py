@@ -1,0 +1,157 @@
+"""The life of a child: scripts of three lines stand in for llama.cpp, so each way to die can be chosen."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from engines.api import Unreachable
+from engines.embedded.supervisor import Backoff, Supervisor
+from tests.support.embedded import running_process, until
+
+GOOD = 'import sys; sys.stdin.readline(); print(\'{"address": "here"}\', flush=True); sys.stdin.read()'
+STUBBORN = f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); {GOOD}; import time; time.sleep(60)"
+SAYS_WHY = "print('loading'); print('{\"error\": \"no such model\"}', flush=True); raise SystemExit(1)"
+CRASHES = "import os, signal; print('words', flush=True); os.kill(os.getpid(), signal.SIGSEGV)"
+
+
+@dataclass
+class Connected:
+    address: str
+    closed: bool = False
+
+    async def aclose(self) -> None:
+        self.closed = True
+
+
+@dataclass
+class Connector:
+    made: list[Connected] = field(default_factory=list)
+
+    async def __call__(self, address: str) -> Connected:
+        self.made.append(Connected(address))
+        return self.made[-1]
+
+
+def supervised(script: str, connect: Connector | None = None, first: float = 0.01) -> Supervisor[Connected]:
+    backoff = Backoff(lambda: 0.5, first=first)
+    return Supervisor([sys.executable, "-c", script], "key", connect or Connector(), backoff, time.monotonic)
+
+
+def pid_of(child: Supervisor[Connected]) -> int:
+    assert child.pid is not None
+    return child.pid
+
+
+def test_the_pause_doubles_up_to_a_bound_and_a_calm_life_forgets() -> None:
+    backoff = Backoff(lambda: 1.0, first=0.5, most=30, calm=60)
+    assert [backoff.after(1) for _ in range(8)] == [0.5, 1, 2, 4, 8, 16, 30, 30]
+    assert [backoff.after(60), backoff.after(59)] == [0.5, 1]
+
+
+def test_the_pause_is_jittered_between_half_and_whole() -> None:
+    assert Backoff(lambda: 0.0, first=2).after(0) == 1
+    assert Backoff(lambda: 0.5, first=2).after(0) == 1.5
+    assert Backoff(lambda: 0.0).after(0) > 0
+    always = Backoff(lambda: 0.0)
+    assert all(always.after(0) <= 30 for _ in range(3000))
+
+
+async def test_a_child_is_ready_once_it_said_where_it_is_and_gone_after_close() -> None:
+    connect = Connector()
+    child = supervised(GOOD, connect)
+    await child.start()
+    pid = pid_of(child)
+    assert repr(child) == f"<Child pid {pid} [ready · 0 restarts]>"
+    assert child.served.address == "here"
+    await child.aclose()
+    assert not running_process(pid)
+    assert connect.made[0].closed
+    assert repr(child) == "<Child [stopped · 0 restarts]>"
+    with pytest.raises(Unreachable):
+        _ = child.served
+
+
+async def test_a_killed_child_is_started_again_and_callers_are_refused_meanwhile() -> None:
+    connect = Connector()
+    child = supervised(GOOD, connect, first=0.2)
+    await child.start()
+    try:
+        for restarts in (1, 2):
+            pid = pid_of(child)
+            os.kill(pid, signal.SIGKILL)
+            await until(lambda: child.state.startswith("down"))
+            assert "SIGKILL" in child.state
+            assert connect.made[-1].closed
+            with pytest.raises(Unreachable):
+                _ = child.served
+            await until(lambda: child.state == "ready")
+            assert child.restarts == restarts
+            assert pid_of(child) != pid
+    finally:
+        await child.aclose()
+
+
+@pytest.mark.parametrize(
+    ("script", "reason"),
+    [
+        (SAYS_WHY, "no such model"),
+        (CRASHES, "words"),
+        ("raise SystemExit(7)", "status 7"),
+        ("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)", "SIGSEGV"),
+        ("import signal, sys; print('x' * 100_000)", "limit"),
+    ],
+    ids=["says", "words", "status", "signal", "chatter"],
+)
+async def test_a_child_that_never_gets_ready_fails_the_start_with_its_reason(script: str, reason: str) -> None:
+    child = supervised(script)
+    with pytest.raises(Unreachable, match=reason):
+        await child.start()
+    assert child.pid is None
+
+
+async def test_a_command_that_does_not_exist_fails_the_start() -> None:
+    child = Supervisor(["/nowhere/python"], "key", Connector(), Backoff(lambda: 0.5), time.monotonic)
+    with pytest.raises(Unreachable, match="No such file"):
+        await child.start()
+
+
+async def test_a_child_that_ignores_the_polite_signal_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("engines.embedded.supervisor.TERM_SECONDS", 0.2)
+    child = supervised(STUBBORN)
+    await child.start()
+    pid = pid_of(child)
+    await child.aclose()
+    assert not running_process(pid)
+
+
+@pytest.mark.parametrize("moment", range(12))
+async def test_a_start_that_is_cancelled_at_any_moment_leaves_no_child(moment: int, tmp_path: Path) -> None:
+    note = tmp_path / "pid"
+    child = supervised(f"import os; open({str(note)!r}, 'w').write(str(os.getpid())); {GOOD}")
+    starting = asyncio.create_task(child.start())
+    for _ in range(moment):
+        await asyncio.sleep(0.004 if moment > 6 else 0)
+    starting.cancel()
+    await asyncio.wait([starting])
+    if not starting.cancelled():  # it was quicker: the child is its owner's to close
+        await child.aclose()
+    assert child.pid is None
+    written = note.read_text() if note.exists() else ""
+    assert not written or not running_process(int(written))
+
+
+async def test_closing_twice_and_before_the_start_is_fine() -> None:
+    child = supervised(GOOD)
+    await child.aclose()
+    await child.start()
+    await child.aclose()
+    await child.aclose()
+    assert child.pid is None
