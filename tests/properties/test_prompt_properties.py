@@ -8,13 +8,14 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from engines.api import Kind
 from gateway.prompt import Invalid, Prompt, parse
 
 SECRET = "snowblind"
+UNHURRIED = settings(deadline=None)  # what is proved here has no clock
 
 VALID: dict[Kind, dict[str, Any]] = {
     "chat": {
@@ -67,12 +68,14 @@ def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     return [path, *(place for key, item in inner for place in places(item, (*path, key)))]
 
 
+@UNHURRIED
 @given(KINDS, st.binary() | ANY_JSON.map(lambda value: json.dumps(value).encode()))
 @example("chat", b"\xff")
 def test_any_bytes_and_any_json_are_refused_politely(kind: Kind, body: bytes) -> None:
     assert isinstance(read(kind, body), Invalid)
 
 
+@UNHURRIED
 @given(st.data(), KINDS)
 def test_p14_a_valid_body_with_one_value_replaced_is_refused_with_a_param_or_sent_on(
     data: st.DataObject, kind: Kind
@@ -93,6 +96,7 @@ def test_p14_a_valid_body_with_one_value_replaced_is_refused_with_a_param_or_sen
         assert {name: sent[name] for name in sent.keys() - ours} == {name: body[name] for name in body.keys() - ours}
 
 
+@UNHURRIED
 @given(st.data(), KINDS)
 def test_a_valid_body_with_bytes_changed_is_refused_or_read(data: st.DataObject, kind: Kind) -> None:
     body = bytearray(json.dumps(VALID[kind]).encode())
@@ -126,6 +130,7 @@ SPELLED: st.SearchStrategy[str] = st.recursive(
 )
 
 
+@UNHURRIED
 @given(KINDS, st.dictionaries(st.text().map("x-".__add__), SPELLED, max_size=6), SPACE)
 @example("chat", {"x-a": "1.0e-0", "x-b": "123456789012345678901234567890", "x-c": '{"a":1, "a":2}'}, " ")
 def test_what_is_not_ours_comes_out_as_it_went_in(kind: Kind, extra: dict[str, str], space: str) -> None:
@@ -138,6 +143,7 @@ def test_what_is_not_ours_comes_out_as_it_went_in(kind: Kind, extra: dict[str, s
     assert json.loads(msgspec.json.encode(fields))["model"] == "upstream"
 
 
+@UNHURRIED
 @given(KINDS, st.dictionaries(st.text(), SPELLED_NUMBER, min_size=1, max_size=5), st.data())
 def test_a_member_given_twice_is_always_refused(kind: Kind, extra: dict[str, str], data: st.DataObject) -> None:
     names = [*extra, data.draw(st.sampled_from(sorted({*extra, *VALID[kind]} - {"other"})))]
@@ -155,6 +161,7 @@ RANGES: dict[str, tuple[float, float]] = {
 }  # fmt: skip
 
 
+@UNHURRIED
 @given(
     st.sampled_from(sorted(RANGES)), st.integers() | st.integers(-3, 3) | st.sampled_from([128, 129, 2**31, 10**400])
 )
@@ -169,6 +176,7 @@ def test_p14_a_number_is_accepted_exactly_when_it_is_in_range(name: str, number:
 CAPS = st.none() | st.integers(1, 2**31 - 1)
 
 
+@UNHURRIED
 @given(CAPS, CAPS, CAPS, st.sampled_from(["max_tokens", "max_completion_tokens"]))
 def test_p02_exactly_one_cap_is_sent_and_it_is_the_largest(
     old: int | None, new: int | None, llama: int | None, field: Any
