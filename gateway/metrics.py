@@ -40,7 +40,7 @@ _HISTOGRAMS: Final[tuple[tuple[str, str, Callable[[Tally], Histogram]], ...]] = 
     ("inter_token_gap_max_seconds", "Longest silence after the first content, one observation per stream.",
      lambda tally: tally.largest_gap),
     ("overhead_seconds", "The gateway's own share of the time to the first content.", lambda tally: tally.overhead),
-    ("queue_time_seconds", "Waiting for a place at a model server, of requests that got an answer.", lambda tally: tally.queued),
+    ("queue_time_seconds", "Waiting for a place at a model server, if it answered.", lambda tally: tally.queued),
 )  # fmt: skip
 _LABELS: Final = ("kind", "model")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import socket
 import statistics
@@ -186,6 +187,9 @@ def test_clients_that_never_finish_asking_keep_nobody_out(ops: Ops) -> None:
         for connection in slow:
             connection.sendall(b"GET /livez HT")
         assert ops.get("/livez")[0].status == 200
+        waiting = re.search(r"(\d+) connections waiting", repr(ops.server))
+        assert waiting
+        assert CONNECTIONS - 1 <= int(waiting[1]) <= CONNECTIONS
         assert [closed_by_server(each) for each in slow[:CONNECTIONS]] == [True] * CONNECTIONS, "the oldest made room"
         slow[-1].sendall(b"TP/1.1\r\n\r\n")
         assert read_all(slow[-1]).startswith(b"HTTP/1.1 200 ")

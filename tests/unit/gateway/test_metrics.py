@@ -74,7 +74,7 @@ def folded(*records: Record) -> Metrics:
         ({}, "overhead_seconds_bucket", {"le": "0.0001"}, 0),
         ({}, "overhead_seconds_bucket", {"le": "0.0002"}, 1),
         ({}, "queue_time_seconds_sum", {}, 0.004),
-        ({"attempts": 0}, "queue_time_seconds_count", {}, 0),
+        ({"first_at": 0.0}, "queue_time_seconds_count", {}, 0),
         ({"outcome": "ignored"}, "request_duration_seconds_sum", {"outcome": "ignored"}, 2.31),
         ({}, "build_info", {"version": "1.2.3"}, 1),
     ],
