@@ -21,7 +21,8 @@ class Listener:
         self._accepted = accepted
         self._loop = asyncio.get_running_loop()
         self._fillers: list[socket.socket] = []
-        self._arrivals: set[asyncio.Task[object]] = set()
+        self._arrivals: set[asyncio.Task[None]] = set()
+        self._drops = 0
         self.connections: set[Connection] = set()
         self.mode: Mode = "refused"
         self._socket = self._bound(port)
@@ -47,6 +48,7 @@ class Listener:
 
     def drop(self) -> None:
         """Reset all present connections."""
+        self._drops += 1
         for connection in tuple(self.connections):
             connection.abandon()
 
@@ -88,6 +90,11 @@ class Listener:
                 return
             sock.settimeout(0)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            task = self._loop.create_task(self._loop.connect_accepted_socket(lambda: self._accepted(self), sock))
+            task = self._loop.create_task(self._welcome(sock, self._drops))
             self._arrivals.add(task)
             task.add_done_callback(self._arrivals.discard)
+
+    async def _welcome(self, sock: socket.socket, drops: int) -> None:
+        _, connection = await self._loop.connect_accepted_socket(lambda: self._accepted(self), sock)
+        if drops != self._drops:  # dropped while it came in
+            connection.abandon()
