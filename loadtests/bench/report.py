@@ -1,0 +1,144 @@
+"""What a bench run found, as data and as a table."""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import platform
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import msgspec
+
+
+class Side(msgspec.Struct, frozen=True):
+    """Medians of one proxy. CPU in microseconds of user and system time of its process tree."""
+
+    unary_cpu_us: float
+    unary_per_s: float
+    unary_p50_ms: float
+    unary_p99_ms: float
+    token_cpu_us: float
+    added_ttft_p50_ms: float  # over the time without a proxy
+    added_ttft_p99_ms: float
+    gap_p99_ms: float
+
+
+class Origin(msgspec.Struct, frozen=True):
+    """Where and when figures came from."""
+
+    machine: str
+    cores: int
+    kernel: str
+    python: str
+    commit: str
+    command: str
+    date: str
+
+
+class Report(msgspec.Struct, frozen=True):
+    """Everything of one run; `dropped` repetitions were disturbed by other processes and repeated."""
+
+    origin: Origin
+    repetitions: int
+    dropped: int
+    raw: Side
+    snowshed: Side
+    refusal_cpu_us: float
+    refusal_p50_ms: float
+    ready_s: float
+    rss_idle_mb: float
+    rss_per_stream_kb: float
+
+    @property
+    def unary_ratio(self) -> float:
+        return self.snowshed.unary_cpu_us / self.raw.unary_cpu_us
+
+    @property
+    def token_ratio(self) -> float:
+        return self.snowshed.token_cpu_us / self.raw.token_cpu_us
+
+    @property
+    def refusal_ratio(self) -> float:
+        return self.refusal_cpu_us / self.raw.unary_cpu_us
+
+    def as_json(self) -> bytes:
+        ratios = {"unary": self.unary_ratio, "token": self.token_ratio, "refusal": self.refusal_ratio}
+        return msgspec.json.format(msgspec.json.encode(rounded(msgspec.to_builtins(self) | {"ratios": ratios}))) + b"\n"
+
+    def table(self) -> str:
+        """The figures for people."""
+        raw, ours = self.raw, self.snowshed
+        rows: list[tuple[str, float | str, float | str, float | str]] = [
+            ("", "raw", "snowshed", "ratio"),
+            ("CPU per unary request, us", raw.unary_cpu_us, ours.unary_cpu_us, self.unary_ratio),
+            ("CPU per streamed token, us", raw.token_cpu_us, ours.token_cpu_us, self.token_ratio),
+            ("CPU per refusal (404), us", "", self.refusal_cpu_us, self.refusal_ratio),
+            ("unary requests per second", raw.unary_per_s, ours.unary_per_s, ""),
+            ("unary latency p50, ms", raw.unary_p50_ms, ours.unary_p50_ms, ""),
+            ("unary latency p99, ms", raw.unary_p99_ms, ours.unary_p99_ms, ""),
+            ("refusal latency p50, ms", "", self.refusal_p50_ms, ""),
+            ("added TTFT p50, ms", raw.added_ttft_p50_ms, ours.added_ttft_p50_ms, ""),
+            ("added TTFT p99, ms", raw.added_ttft_p99_ms, ours.added_ttft_p99_ms, ""),
+            ("inter-token gap p99, ms", raw.gap_p99_ms, ours.gap_p99_ms, ""),
+            ("RSS idle, MB", "", self.rss_idle_mb, ""),
+            ("RSS per stream, kB", "", self.rss_per_stream_kb, ""),
+            ("ready after, s", "", self.ready_s, ""),
+        ]
+        lines = [f"{name:<28}{_cell(a):>12}{_cell(b):>12}{_cell(ratio):>9}" for name, a, b, ratio in rows]
+        origin = self.origin
+        lines += [
+            "",
+            f"{origin.machine}, {origin.cores} cores, {origin.kernel}, Python {origin.python}, commit {origin.commit}",
+            f"medians of {self.repetitions} repetitions, {self.dropped} disturbed ones dropped",
+        ]
+        return "\n".join(lines)
+
+
+def _cell(value: float | str) -> str:
+    if isinstance(value, str):
+        return value
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.2f}"  # noqa: PLR2004 - four digits are enough
+
+
+def rounded(value: object) -> object:
+    """The same JSON with four decimals at most."""
+    if isinstance(value, float):
+        return round(value, 4)
+    if isinstance(value, dict):
+        return {key: rounded(inner) for key, inner in value.items()}
+    return [rounded(inner) for inner in value] if isinstance(value, list) else value
+
+
+def origin() -> Origin:
+    """This machine, this checkout, this command."""
+    return Origin(
+        machine=_processor(),
+        cores=os.cpu_count() or 1,
+        kernel=f"{platform.system()} {platform.release()}",
+        python=platform.python_version(),
+        commit=_commit(),
+        command=shlex.join(["python", "-m", *_module(), *sys.argv[1:]]),
+        date=dt.datetime.now(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+    )
+
+
+def _module() -> list[str]:
+    spec = sys.modules["__main__"].__spec__
+    return [spec.name.removesuffix(".__main__")] if spec else sys.argv[:1]
+
+
+def _processor() -> str:
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return platform.machine()
+
+
+def _commit() -> str:
+    """Short hash, with `+` if tracked files differ from it; `unknown` outside a checkout."""
+    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty=+", "--exclude=*"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return done.stdout.strip() or "unknown"

@@ -1,0 +1,203 @@
+"""The measurement: baseline and Snowshed in turn, CPU from /proc, medians of undisturbed repetitions."""
+
+from __future__ import annotations
+
+import http.client
+import tempfile
+import time
+from dataclasses import dataclass, field
+from statistics import median
+
+import msgspec
+
+from loadtests.bench import bodies
+from loadtests.bench.generator import GRACE, Plan, Result
+from loadtests.bench.processes import Server, core_busy
+from loadtests.bench.report import Report, Side, origin
+from loadtests.bench.stand import Stand, ask, stand
+
+CONNECTIONS = 64
+STREAMS = 256
+TOKENS = 100
+TOKEN_MS = 20
+STREAM_SECONDS = TOKENS * TOKEN_MS / 1e3
+DISTURBANCE = 0.3
+"""Share of the measured core that others may take before a repetition is dropped."""
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How long and how often to measure.
+
+    `starts` is how often Snowshed is started for its start-up time; of `tries` of a repetition the last counts even
+    if it was disturbed.
+    """
+
+    repetitions: int = 5
+    unary_seconds: float = 3.0
+    starts: int = 5
+    tries: int = 4
+
+
+QUICK = Effort(repetitions=2, unary_seconds=1.0, starts=2, tries=2)
+
+
+class WrongAnswerError(Exception):
+    """An answer was not what it has to be: there are no figures for wrong answers."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One repetition: what the generator saw, the server's CPU seconds meanwhile, its highest RSS in bytes."""
+
+    result: Result
+    cpu: float
+    peak_rss: int
+    others: float  # share of the core that other processes took
+
+    @property
+    def cpu_us(self) -> float:
+        """Per token of a stream, per request otherwise."""
+        return self.cpu / (self.result.tokens or self.result.done) * 1e6
+
+
+@dataclass
+class Bench:
+    """Repetitions against one stand; counts those that were dropped."""
+
+    stand: Stand
+    effort: Effort
+    dropped: int = 0
+    samples: dict[str, list[Sample]] = field(default_factory=dict)
+
+    def repeat(self, name: str, server: Server, plan: Plan) -> None:
+        """Add an undisturbed sample under `name`, or the last of so many tries."""
+        sample = load(self.stand, server, plan)
+        for _ in range(self.effort.tries - 1):
+            if sample.others <= DISTURBANCE:
+                break
+            self.dropped += 1
+            sample = load(self.stand, server, plan)
+        if sample.result.errors:
+            raise WrongAnswerError(f"{name}: {sample.result.errors} in {sample.result.done} answers")
+        print(f"  {name}: {sample.cpu_us:.1f} us", flush=True)
+        self.samples.setdefault(name, []).append(sample)
+
+    def streams(self, gateway: Server) -> None:
+        """256 streams directly, through the baseline and through Snowshed, in turn."""
+        ports = self.stand.ports
+        self.stand.control(tokens=TOKENS, ttft_ms=TOKEN_MS, delay_ms=TOKEN_MS)
+        plan = Plan(
+            port=ports.upstream,
+            body=bodies.chat(stream=True).decode(),
+            connections=STREAMS,
+            stream=True,
+            seconds=STREAM_SECONDS + 0.5,
+            spread=STREAM_SECONDS,
+            expect=text(self.stand),
+        )
+        # Snowshed always asks the upstream for usage; the baseline has to carry as many events, so its client asks.
+        asking = bodies.chat(stream=True, usage=True).decode()
+        for _ in range(self.effort.repetitions):
+            self.repeat("direct stream", self.stand.upstream, plan)
+            raw = msgspec.structs.replace(plan, port=ports.raw, body=asking, usage=True)
+            self.repeat("raw stream", self.stand.raw, raw)
+            self.repeat("stream", gateway, msgspec.structs.replace(plan, port=ports.public))
+
+    def unary(self, gateway: Server) -> None:
+        """64 connections through the baseline and through Snowshed, and requests refused at its door, in turn."""
+        ports = self.stand.ports
+        self.stand.control(tokens=32, ttft_ms=0, delay_ms=0)
+        # The upstream, slower than the baseline, would starve it on a core of its own: a proxy that waits is woken for
+        # each single request and seems dearer than under load. On the measured core the upstream answers whole batches.
+        self.stand.upstream.pin({self.stand.core})
+        good, bad = bodies.chat(), bodies.chat("nope")
+        seconds = self.effort.unary_seconds
+        whole = tail(self.stand)
+        plan = Plan(port=ports.raw, body=good.decode(), connections=CONNECTIONS, seconds=seconds, expect=whole)
+        status, refusal = ask(ports.public, "POST", "/v1/chat/completions", bad)
+        if status != http.client.NOT_FOUND:
+            raise WrongAnswerError(f"an unknown model got {status}: {refusal.decode()}")
+        for _ in range(self.effort.repetitions):
+            self.repeat("raw unary", self.stand.raw, plan)
+            self.repeat("unary", gateway, msgspec.structs.replace(plan, port=ports.public))
+            refused = {"body": bad.decode(), "status": status, "expect": refusal.decode()}
+            self.repeat("refusal", gateway, msgspec.structs.replace(plan, port=ports.public, **refused))
+
+    def side(self, prefix: str = "") -> Side:
+        """The medians of one proxy, whose samples' names begin with `prefix`."""
+        unary, streams = self.samples[prefix + "unary"], self.samples[prefix + "stream"]
+        pairs = zip(streams, self.samples["direct stream"], strict=True)
+        ttft = [(through.result.ttft_ms, direct.result.ttft_ms) for through, direct in pairs]
+        return Side(
+            unary_cpu_us=median(sample.cpu_us for sample in unary),
+            unary_per_s=median(sample.result.done / sample.result.elapsed for sample in unary),
+            unary_p50_ms=median(sample.result.latency_ms.p50 for sample in unary),
+            unary_p99_ms=median(sample.result.latency_ms.p99 for sample in unary),
+            token_cpu_us=median(sample.cpu_us for sample in streams),
+            added_ttft_p50_ms=median(through.p50 - direct.p50 for through, direct in ttft),
+            added_ttft_p99_ms=median(through.p99 - direct.p99 for through, direct in ttft),
+            gap_p99_ms=median(sample.result.gap_ms.p99 for sample in streams),
+        )
+
+
+def run(effort: Effort) -> Report:
+    """Everything, from start-up to refusals; raises `WrongAnswerError` as soon as an answer is wrong."""
+    with stand() as place:
+        bench = Bench(place, effort)
+        ready = []
+        for _ in range(effort.starts - 1):
+            with place.gateway() as (_, seconds):
+                ready.append(seconds)
+        with place.gateway() as (gateway, seconds):
+            ready.append(seconds)
+            time.sleep(1)  # what a start leaves to do later belongs to the idle figure
+            idle = gateway.rss()
+            bench.streams(gateway)
+            bench.unary(gateway)
+        refusals = bench.samples["refusal"]
+        return Report(
+            origin=origin(),
+            repetitions=effort.repetitions,
+            dropped=bench.dropped,
+            raw=bench.side("raw "),
+            snowshed=bench.side(),
+            refusal_cpu_us=median(sample.cpu_us for sample in refusals),
+            refusal_p50_ms=median(sample.result.latency_ms.p50 for sample in refusals),
+            ready_s=median(ready),
+            rss_idle_mb=idle / 1e6,
+            rss_per_stream_kb=(bench.samples["stream"][0].peak_rss - idle) / STREAMS / 1e3,
+        )
+
+
+def load(place: Stand, server: Server, plan: Plan) -> Sample:
+    """Let the generator carry out `plan` and watch `server` meanwhile."""
+    ours = [server, place.upstream] if place.upstream.cores == {place.core} else [server]
+    peak = server.rss()
+    started, busy, cpu = time.perf_counter(), core_busy(place.core), [one.cpu() for one in ours]
+    arguments = ["loadtests.bench.generator", msgspec.json.encode(plan).decode()]
+    with tempfile.TemporaryFile() as out, Server("generator", arguments, place.rest, out.fileno()) as generator:
+        give_up = started + plan.seconds + GRACE + 10
+        while generator.alive and time.perf_counter() < give_up:
+            time.sleep(0.2)
+            peak = max(peak, server.rss())
+        spent = [one.cpu() - before for one, before in zip(ours, cpu, strict=True)]
+        others = (core_busy(place.core) - busy - sum(spent)) / (time.perf_counter() - started)
+        out.seek(0)
+        output = out.read()
+        if not output:
+            raise RuntimeError(f"the load generator failed: {generator.complaint()}")
+    return Sample(msgspec.json.decode(output, type=Result), spent[0], peak, others)
+
+
+def text(place: Stand) -> str:
+    """The upstream's whole text under its present settings, escaped as in its JSON."""
+    _, answer = ask(place.ports.upstream, "POST", "/v1/chat/completions", bodies.chat())
+    content = msgspec.json.decode(answer)["choices"][0]["message"]["content"]
+    return msgspec.json.encode(content).decode()[1:-1]
+
+
+def tail(place: Stand) -> str:
+    """The upstream's unary answer but for its id, the only part that differs from call to call."""
+    _, answer = ask(place.ports.upstream, "POST", "/v1/chat/completions", bodies.chat())
+    return answer[answer.index(b',"object"') :].decode()

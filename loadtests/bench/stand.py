@@ -1,0 +1,97 @@
+"""Simulated upstream, raw baseline and Snowshed on free ports of 127.0.0.1, what is measured on a core of its own."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from loadtests.bench.processes import Server, free_ports, listening, split_cores
+
+# The shipped defaults: only addresses and the one model are given.
+CONFIG = """\
+server: {{host: 127.0.0.1, port: {public}}}
+ops: {{port: {ops}}}
+models:
+  - name: mock
+    engine: openai
+    replicas: [{{url: "http://127.0.0.1:{upstream}/v1"}}]
+"""
+
+
+@dataclass(frozen=True)
+class Ports:
+    """All on 127.0.0.1."""
+
+    upstream: int
+    raw: int
+    public: int
+    ops: int
+
+
+@dataclass(frozen=True)
+class Stand:
+    """What a measurement runs against. The gateway is started by `gateway()`, as often as wanted."""
+
+    ports: Ports
+    upstream: Server
+    raw: Server
+    config: Path
+    core: int  # of the baseline and the gateway
+    rest: set[int]  # cores of everything else
+
+    @contextmanager
+    def gateway(self) -> Iterator[tuple[Server, float]]:
+        """Snowshed, and the seconds from its start until it was ready."""
+        with Server("gateway", ["gateway", "serve", "--config", str(self.config)], {self.core}) as server:
+            yield server, server.ready(lambda: listening(self.ports.ops) and self.is_ready())
+
+    def is_ready(self) -> bool:
+        try:
+            return ask(self.ports.ops, "GET", "/readyz")[0] == http.client.OK
+        except (OSError, http.client.HTTPException):
+            return False
+
+    def control(self, **settings: Any) -> None:
+        """Change how the upstream behaves; see `loadtests/fleet/settings.py`."""
+        status, answer = ask(self.ports.upstream, "POST", "/_control", msgspec.json.encode(settings))
+        if status != http.client.OK:
+            raise RuntimeError(f"the simulated upstream refused {settings}: {answer.decode()}")
+
+
+@contextmanager
+def stand() -> Iterator[Stand]:
+    """Upstream and baseline, running; everything that was started is stopped at the end."""
+    ports = Ports(*free_ports(4))
+    measured, rest = split_cores()
+    with ExitStack() as stack:
+        stack.callback(os.sched_setaffinity, 0, os.sched_getaffinity(0))
+        os.sched_setaffinity(0, rest)
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="snowshed-bench-")))
+        config = folder / "snowshed.yaml"
+        config.write_text(CONFIG.format(public=ports.public, ops=ports.ops, upstream=ports.upstream))
+        fleet = ["loadtests.bench.upstream", str(ports.upstream)]
+        baseline = ["loadtests.bench.raw", str(ports.raw), "127.0.0.1", str(ports.upstream)]
+        upstream = stack.enter_context(Server("simulated upstream", fleet, rest))
+        raw = stack.enter_context(Server("raw baseline", baseline, measured))
+        upstream.ready(lambda: listening(ports.upstream))
+        raw.ready(lambda: listening(ports.raw))
+        yield Stand(ports, upstream, raw, config, min(measured), rest)
+
+
+def ask(port: int, method: str, path: str, body: bytes | None = None) -> tuple[int, bytes]:
+    """One request to 127.0.0.1:`port`: status and body of its answer. Raises `OSError` without one."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    try:
+        connection.request(method, path, body, {"content-type": "application/json"} if body else {})
+        answer = connection.getresponse()
+        return answer.status, answer.read()
+    finally:
+        connection.close()
