@@ -83,13 +83,14 @@ class Exchange:
         record = self.record
         record.body_at = self._edge.clock()
         record.body_bytes = len(body)
-        self._wait_for_upstream()
         return body
 
     def identify(self, prompt: Prompt, model: Model) -> None:
         self.record.model = model.name
         self.record.stream = self.stream = prompt.stream
-        self._wait_for_upstream()
+        self._phase = "waiting"
+        grace = self._edge.bounds.comment_grace
+        self.due = min(self.deadline, self._edge.sweeper.soon(grace)) if prompt.stream else self.deadline
 
     def call(self, prompt: Prompt, model: Model) -> Call:
         """The request as the model's engines get it."""
@@ -171,11 +172,6 @@ class Exchange:
         if record.label:
             headers.append((b"x-client-request-id", record.label.encode()))
         self.wire.open(status, headers, length)
-
-    def _wait_for_upstream(self) -> None:
-        self._phase = "waiting"
-        grace = self._edge.bounds.comment_grace
-        self.due = min(self.deadline, self._edge.sweeper.soon(grace)) if self.stream else self.deadline
 
     # engines.sweeper.Watch
 

@@ -10,6 +10,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from functools import partial
+from itertools import chain
 from typing import Any, cast
 from urllib.parse import unquote_to_bytes
 
@@ -56,7 +57,6 @@ class FrontDoor(HttpToolsProtocol):
         self._active = False
         self._in_head = False
         self._deaf = False
-        self._head_size = 0
         self._unparsed = 0
 
     def __repr__(self) -> str:
@@ -116,15 +116,13 @@ class FrontDoor(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         self.url = b""
         self.headers = []
-        self.expect_100_continue = False
         self._in_head = True
-        self._head_size = self._unparsed = 0
+        self._unparsed = 0
         if not self._active:
             self.due = self.edge.sweeper.soon(self.edge.bounds.head_time)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self._head_size += len(name) + len(value)
-        super().on_header(name, value)
+        self.headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
         self._in_head = False
@@ -161,7 +159,7 @@ class FrontDoor(HttpToolsProtocol):
         bounds = self.edge.bounds
         if len(self.url) > bounds.url:
             return errors.URL_TOO_LONG
-        if self._head_size > bounds.head or len(self.headers) > bounds.headers:
+        if len(self.headers) > bounds.headers or sum(map(len, chain.from_iterable(self.headers))) > bounds.head:
             return errors.HEAD_TOO_LARGE
         if len(headers) != len(self.headers):
             names = [name for name, _ in self.headers]
@@ -178,25 +176,41 @@ class FrontDoor(HttpToolsProtocol):
         wire = HttpWire(
             self.transport, self.flow, self._answered, keep=self.parser.should_keep_alive(), http10=http10
         )  # fmt: skip
-        asks = _Asks(self, wants_continue=self.expect_100_continue and not http10)
-        intake = Intake(asks, self.edge.memory, self.edge.bounds.body)
+        intake = Intake(self, self.edge.memory, self.edge.bounds.body, expects=b"expect" in headers and not http10)
         length = headers.get(b"content-length")
         if length is not None:
             intake.expect(int(length))
         exchange = self._reading = Exchange(self.edge, kind, headers, wire, intake)
         self._exchanges.append(exchange)
-        self._start(partial(self._run, exchange))
+        if self._active:
+            self._waiting.append(partial(self._run, exchange))
+        else:
+            self._run(exchange)
 
     def _run(self, exchange: Exchange) -> None:
+        self._active = True
+        self.due = NEVER
         exchange.task = self.loop.create_task(self.edge.serve(exchange))
+
+    # What an intake may ask of the connection that its body comes from
+
+    def pause_reading(self) -> None:
+        self.flow.pause_reading()
+
+    def resume_reading(self) -> None:
+        self.flow.resume_reading()
+
+    def send_continue(self) -> None:
+        self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     # Everything else: FastAPI, by the superclass
 
     def _go_cold(self) -> None:
-        url, headers, expect = self.url, self.headers, self.expect_100_continue
+        url, headers = self.url, self.headers
         super().on_message_begin()  # makes the scope that a hot request does without
-        self.url, self.expect_100_continue = url, expect
-        self.headers.extend(headers)
+        self.url = url
+        for name, value in headers:
+            super().on_header(name, value)
         self._cold_reading = True
         if self._open_cycle():
             self._leave()  # two cold requests at once: uvicorn would stop reading, and miss the client's leaving
@@ -208,9 +222,13 @@ class FrontDoor(HttpToolsProtocol):
         return cycle if cycle is not None and not cycle.response_complete else None
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
-        self._start(partial(self._run_cold, cycle, app))
+        if self._active:
+            self._waiting.append(partial(self._run_cold, cycle, app))
+        else:
+            self._run_cold(cycle, app)
 
     def _run_cold(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self._active = True
         self.due = self.edge.sweeper.soon(self.edge.bounds.body_time)
         super()._start_asgi_task(cycle, app)
 
@@ -218,14 +236,6 @@ class FrontDoor(HttpToolsProtocol):
         self._next(keep=True)  # the cycle has closed the transport itself if it had to
 
     # Order
-
-    def _start(self, run: Callable[[], None]) -> None:
-        if self._active:
-            self._waiting.append(run)
-        else:
-            self._active = True
-            self.due = NEVER
-            run()
 
     def _answered(self, keep: bool) -> None:  # noqa: FBT001  # the wire's callback: one bool says it all
         exchange = self._exchanges.popleft()
@@ -240,7 +250,6 @@ class FrontDoor(HttpToolsProtocol):
         if not keep or self.edge.traffic.draining:
             self._leave()
         elif self._waiting:
-            self._active = True
             self._waiting.popleft()()
         else:
             self.due = self.edge.sweeper.soon(self.edge.bounds.idle_time)
@@ -270,27 +279,6 @@ class FrontDoor(HttpToolsProtocol):
             self.transport.close()
         elif self.transport.can_write_eof():
             self.transport.write_eof()
-
-
-class _Asks:
-    """What an intake may ask of the connection that its body comes from."""
-
-    __slots__ = ("_door", "_wants_continue")
-
-    def __init__(self, door: FrontDoor, *, wants_continue: bool) -> None:
-        self._door = door
-        self._wants_continue = wants_continue
-
-    def pause_reading(self) -> None:
-        self._door.flow.pause_reading()
-
-    def resume_reading(self) -> None:
-        self._door.flow.resume_reading()
-
-    def send_continue(self) -> None:
-        if self._wants_continue:
-            self._wants_continue = False
-            self._door.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
 
 def _path(url: bytes) -> bytes:

@@ -21,12 +21,16 @@ class Source(Protocol):
 
 
 class Intake:
-    """Collects one body. `feed`, `end` and `fail` come from the protocol, `read` from the pipeline."""
+    """Collects one body. `feed`, `end` and `fail` come from the protocol, `read` from the pipeline.
 
-    __slots__ = ("_asked", "_complete", "_limit", "_memory", "_parts", "_problem", "_source", "_waiter", "size")
+    `expects`: the client waits for a 100 (Continue) before it sends.
+    """
 
-    def __init__(self, source: Source, memory: BodyMemory, limit: int) -> None:
+    __slots__ = ("_asked", "_complete", "_expects", "_limit", "_memory", "_parts", "_problem", "_source", "_waiter", "size")
+
+    def __init__(self, source: Source, memory: BodyMemory, limit: int, *, expects: bool = False) -> None:
         self._source = source
+        self._expects = expects
         self._memory = memory
         self._limit = limit
         self._parts: list[bytes] = []
@@ -76,7 +80,8 @@ class Intake:
         """The whole body. Raises Refusal if it can't be had."""
         if not self._complete and self._problem is None:
             self._asked = True
-            self._source.send_continue()
+            if self._expects and self.size == 0:
+                self._source.send_continue()
             self._source.resume_reading()
             self._waiter = asyncio.get_running_loop().create_future()
             await self._waiter

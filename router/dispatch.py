@@ -47,7 +47,7 @@ class Dispatcher:
         """A reply whose first content is here. Raises NoReplica, or the EngineError that decided."""
         left = list(model.replicas)
         errors: list[EngineError] = []
-        while left and self._may_try_again(errors):
+        while left and (not errors or self._may_try_again(errors)):
             replica = model.policy.pick(left)
             left.remove(replica)
             notes.attempts += 1
