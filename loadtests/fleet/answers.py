@@ -29,7 +29,7 @@ _CALL_PIECES = ('{"', "city", '":"', "Paris", '"}')
 _encode = msgspec.json.encode
 
 
-@lru_cache(4096)
+@lru_cache(64)
 def words(seed: int, count: int) -> tuple[str, ...]:
     """The answer's text, token by token: the text's words from number `seed` on, round and round."""
     size = len(_WORDS)

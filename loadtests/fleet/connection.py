@@ -144,11 +144,10 @@ class Connection(asyncio.Protocol):
         self._transport.close()
 
     def reset(self) -> None:
-        """Close with RST."""
-        sock = self._transport.get_extra_info("socket")
+        """Close with RST, at once."""
         if not self._transport.is_closing():
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _ABORTIVE)
-            self._transport.abort()
+            self._transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _ABORTIVE)
+        self._transport.abort()
 
     def stop_reading(self) -> None:
         self._deaf = True

@@ -63,3 +63,30 @@ def test_an_error_status_is_openai_shaped(client: openai.OpenAI) -> None:
         client.completions.create(model="@@fault=status,status=429,retry_after=7@@", prompt="a")
     assert caught.value.code == "rate_limit_exceeded"
     assert caught.value.response.headers["retry-after"] == "7"
+
+
+def test_the_sdk_reads_embeddings_as_they_were_computed(client: openai.OpenAI) -> None:
+    coded = client.embeddings.create(model="m", input=["a", "b c"], dimensions=4)
+    plain = client.embeddings.create(model="m", input=["a", "b c"], dimensions=4, encoding_format="float")
+    assert [one.embedding for one in coded.data] == [pytest.approx(one.embedding) for one in plain.data]
+    assert coded.usage.prompt_tokens == 3
+
+
+def test_the_sdk_puts_a_streamed_tool_call_together(client: openai.OpenAI) -> None:
+    with client.chat.completions.stream(
+        model="m",
+        messages=[{"role": "user", "content": "weather?"}],
+        tools=[{"type": "function", "function": {"name": "weather", "strict": True, "parameters": {}}}],
+        tool_choice="required",
+    ) as stream:
+        (choice,) = stream.get_final_completion().choices
+    assert choice.finish_reason == "tool_calls"
+    assert choice.message.tool_calls is not None
+    (call,) = choice.message.tool_calls
+    assert (call.function.name, call.function.arguments) == ("weather", '{"city":"Paris"}')
+
+
+def test_a_mid_stream_error_event_reaches_the_sdk_as_an_error(client: openai.OpenAI) -> None:
+    stream = client.completions.create(model="@@fault=error_event,after=2@@", prompt="a", stream=True)
+    with pytest.raises(openai.APIError, match="engine died"):
+        list(stream)

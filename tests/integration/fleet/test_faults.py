@@ -247,24 +247,3 @@ def test_a_drip_is_as_slow_as_it_is_told(replica: SpawnedReplica, client: RawCli
     (call,) = replica.wait_for(lambda calls: calls[0].outcome == "finished")
     assert call.end is not None
     assert call.end - call.start >= 0.1
-
-
-def test_a_refusing_listener_comes_back_on_its_port(replica: SpawnedReplica, client: RawClient) -> None:
-    replica.listen("refused", drop=True)
-    assert client.rest() == (b"", "reset")
-    with pytest.raises(ConnectionRefusedError):
-        RawClient(replica.url)
-    replica.listen("open")
-    with RawClient(replica.url) as again:
-        again.post(ask("tokens=1", stream=False))
-        assert again.until(b"usage")
-
-
-def test_a_full_backlog_leaves_connecting_clients_without_an_answer(replica: SpawnedReplica) -> None:
-    replica.listen("backlog_full")
-    with pytest.raises(TimeoutError):
-        RawClient(replica.url, connect_seconds=SILENCE)
-    replica.listen("open")
-    with RawClient(replica.url) as again:
-        again.post(ask("tokens=1", stream=False))
-        assert again.until(b"usage")

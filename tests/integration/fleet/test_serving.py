@@ -236,3 +236,15 @@ async def test_health_and_models_have_a_status_of_their_own(replica: Replica) ->
             assert (await reader.read()).startswith(start)
         writer.close()
     assert len(replica.calls) == 0
+
+
+async def test_a_fleet_closes_although_a_client_does_not_read() -> None:
+    async with asyncio.timeout(10):
+        async with Fleet() as fleet:
+            replica = fleet.replicas[0]
+            _, writer = await asyncio.open_connection("127.0.0.1", replica.listener.port, limit=1024)
+            post(writer, b'{"model":"@@tokens=5000,fault=close_idle@@","messages":[],"n":300}')
+            await replica.wait_for(lambda calls: bool(calls) and calls[0].outcome == "finished")
+            assert replica.stats()["waiting_bytes"] > 0
+        assert replica.stats()["open_connections"] == 0
+    writer.close()
