@@ -21,6 +21,7 @@ from engines.embedded.rules import Defaults, translate
 from engines.embedded.server import ChildServer
 from engines.embedded.slots import Slot, Slots
 from engines.embedded.supervisor import Backoff, Supervisor
+from engines.embedded.unary import gather
 
 
 class EmbeddedOptions(BaseModel):
@@ -86,7 +87,12 @@ class EmbeddedEngine:
         slot = await self._slots.take(call.deadline)
         try:
             queued = time.monotonic() - began
-            reply = await self._served().call(replace(call, fields=fields))  # perhaps another child by now
+            server = self._served()  # perhaps another child by now
+            reply = await server.call(
+                replace(call, fields=fields, stream=True, show_usage=call.show_usage or not call.stream)
+            )
+            if not call.stream:
+                reply = await gather(reply)
         except BaseException:
             slot.release()
             raise

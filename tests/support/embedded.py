@@ -15,15 +15,15 @@ from engines.embedded.engine import EmbeddedEngine, EmbeddedOptions
 from engines.sweeper import Sweeper
 
 QUESTION = [{"role": "user", "content": "What is the capital of France?"}]
-NEVER_ENDS = {"logit_bias": {"0": -100, "1": -100, "2": -100}}
+NEVER_ENDS: dict[str, Any] = {"logit_bias": {"0": -100, "1": -100, "2": -100}}
 """Bans the micro model's specials, so that only the cap ends an answer."""
 
 
 @contextlib.asynccontextmanager
-async def running(**options: Any) -> AsyncIterator[EmbeddedEngine]:
+async def running(*, cache: Path | None = None, **options: Any) -> AsyncIterator[EmbeddedEngine]:
     sweeper = Sweeper()
     sweeping = asyncio.create_task(sweeper.run(lambda _now: None))
-    engine = EmbeddedEngine(EmbeddedOptions(**options), Surroundings(sweeper, Timers()))
+    engine = EmbeddedEngine(EmbeddedOptions(**options), Surroundings(sweeper, Timers(), cache))
     try:
         await engine.start()
         yield engine

@@ -1,0 +1,264 @@
+"""The engine over a real llama.cpp child with a micro model: streams, limits, cancellation, death and rebirth."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from engines.api import Call, EngineError, Failed, Interrupted, Overloaded, Rejected, Reply, Unreachable, Usage
+from engines.embedded.engine import EmbeddedEngine
+from tests.support.embedded import NEVER_ENDS, a_call, answer, running, running_process, until, whole
+
+
+def endless(**members: Any) -> Call:
+    return a_call(stream=True, max_tokens=30_000, **NEVER_ENDS, **members)
+
+
+def pid_of(engine: EmbeddedEngine) -> int:
+    assert engine._child is not None
+    assert engine._child.pid is not None
+    return engine._child.pid
+
+
+def words_of(pid: int) -> bytes:
+    """What everybody on the machine can read of a process: its command line."""
+    return Path(f"/proc/{pid}/cmdline").read_bytes()
+
+
+async def busy_slots(engine: EmbeddedEngine) -> int:
+    _status, slots = await engine._served()._ask("GET", "/slots")
+    return sum(slot["is_processing"] for slot in msgspec.json.decode(slots))
+
+
+async def until_busy(engine: EmbeddedEngine, count: int) -> None:
+    async with asyncio.timeout(20):
+        while await busy_slots(engine) != count:  # noqa: ASYNC110 - it happens in another process
+            await asyncio.sleep(0.01)
+
+
+async def events_of(reply: Reply) -> list[Any]:
+    lines = (await whole(reply)).split(b"\n\n")
+    assert lines[-2:] == [b"data: [DONE]", b""]
+    return [msgspec.json.decode(line.removeprefix(b"data: ")) for line in lines[:-2]]
+
+
+async def test_a_stream_is_as_openai_clients_want_it(engine: EmbeddedEngine) -> None:
+    """P22: role first, finish_reason null until exactly one is not, usage last and without choices, one id."""
+    with await engine.call(a_call(stream=True, **NEVER_ENDS)) as reply:
+        events = await events_of(reply)
+        assert reply.usage is not None
+        assert reply.usage.exact
+    *chunks, usage = events
+    assert chunks[0]["choices"][0]["delta"]["role"] == "assistant"
+    reasons = [chunk["choices"][0]["finish_reason"] for chunk in chunks]
+    assert reasons == [None] * (len(reasons) - 1) + ["length"]
+    assert usage["choices"] == []
+    assert usage["usage"]["completion_tokens"] == 8 == reply.usage.completion
+    for field, expected in (("model", "public"), ("object", "chat.completion.chunk"), ("id", chunks[0]["id"])):
+        assert {event[field] for event in events} == {expected}
+
+
+async def test_unary_answers_of_both_kinds_name_the_public_model(engine: EmbeddedEngine) -> None:
+    for kind, shape in (("chat", "chat.completion"), ("completion", "text_completion")):
+        call = a_call("chat", **NEVER_ENDS) if kind == "chat" else a_call("completion", prompt="hello", **NEVER_ENDS)
+        found = await answer(engine, call)
+        assert (found["model"], found["object"]) == ("public", shape)
+        assert found["usage"]["completion_tokens"] == 8
+        assert found["choices"][0]["finish_reason"] == "length"
+
+
+async def test_refusals_reach_no_child_and_hold_no_slot(engine: EmbeddedEngine) -> None:
+    with pytest.raises(Rejected, match="embeddings"):
+        await engine.call(a_call("embedding", input="a"))
+    with pytest.raises(Rejected, match="tools"):
+        await engine.call(a_call(tools=[{"type": "function"}]))
+    with pytest.raises(Rejected, match="bytes"):
+        await engine.call(a_call(messages=[{"role": "user", "content": "x" * 200_000}]))
+    assert engine._slots.held == 0
+
+
+@pytest.mark.parametrize("members", [{"temperature": "hot"}, {"stop": [1]}, {"response_format": {"type": "xml"}}])
+async def test_what_the_child_refuses_is_the_callers_mistake(engine: EmbeddedEngine, members: dict[str, Any]) -> None:
+    with pytest.raises(Rejected):
+        await engine.call(a_call(**members))
+    assert engine._slots.held == 0
+
+
+async def test_a_prompt_at_the_limit_is_answered_and_one_token_more_is_refused(micro: Path) -> None:
+    """P29: both numbers in the message, and the child is not asked."""
+    async with running(model_path=micro, slots=1, context=512, max_prompt_tokens=100) as engine:
+        tokens = [5] * 100
+        found = await answer(engine, a_call("completion", prompt=tokens, max_tokens=10_000, **NEVER_ENDS))
+        assert found["usage"] | {"prompt_tokens_details": None} == {
+            "prompt_tokens": 100, "completion_tokens": 412, "total_tokens": 512, "prompt_tokens_details": None,
+        }  # fmt: skip
+        with pytest.raises(Rejected, match=r"100 .*101") as refused:
+            await engine.call(a_call("completion", prompt=[*tokens, 5]))
+        assert refused.value.code == "context_length_exceeded"
+
+
+async def test_leaving_a_stream_frees_the_childs_slot_and_tells_what_was_used(engine: EmbeddedEngine) -> None:
+    """P01, P23: the child stops decoding, the prompt's count is exact and the answer's is of what came."""
+    whole_prompt = (await answer(engine, a_call(max_tokens=1)))["usage"]["prompt_tokens"]
+    with await engine.call(endless()) as reply:
+        stream = aiter(reply)
+        got = b"".join([await anext(stream) for _ in range(5)])
+        await until_busy(engine, 1)
+    assert engine._slots.held == 0
+    assert reply.usage == Usage(whole_prompt, got.count(b'"content":"'), exact=False)
+    await until_busy(engine, 0)
+
+
+async def test_cancelling_a_unary_call_frees_the_childs_slot_beside_a_busy_neighbour(engine: EmbeddedEngine) -> None:
+    """P01: llama.cpp itself does not look, while another call has results, whether this one's caller has left."""
+    with await engine.call(endless()) as neighbour:
+        call = asyncio.create_task(engine.call(a_call(max_tokens=30_000, **NEVER_ENDS)))
+        await until_busy(engine, 2)
+        call.cancel()
+        await asyncio.wait([call])
+        assert engine._slots.held == 1
+        stream = aiter(neighbour)
+        for _ in range(50):
+            await anext(stream)
+        await until_busy(engine, 1)
+
+
+@pytest.mark.parametrize("moment", range(16))
+async def test_a_call_cancelled_at_any_await_holds_nothing(engine: EmbeddedEngine, moment: int) -> None:
+    """Counting, queueing, connecting, waiting for the first token: each is some of these moments."""
+    call = asyncio.create_task(engine.call(a_call(stream=True)))
+    for _ in range(moment):
+        await asyncio.sleep(0 if moment < 8 else 0.001)
+    call.cancel()
+    await asyncio.wait([call])
+    if not call.cancelled():
+        with call.result():
+            assert engine._slots.held == 1
+    assert (engine._slots.held, engine._slots.waiting) == (0, 0)
+    assert (await answer(engine, a_call()))["usage"]["completion_tokens"] > 0
+
+
+async def test_calls_beyond_the_slots_wait_their_turn_and_beyond_the_queue_are_refused(engine: EmbeddedEngine) -> None:
+    """P10: two run, two wait, the fifth is told when to come back; a turn comes when a reply is left."""
+    with await engine.call(endless()), await engine.call(endless()) as second:
+        third, fourth = (asyncio.create_task(engine.call(endless())) for _ in range(2))
+        await until(lambda: engine._slots.waiting == 2)
+        with pytest.raises(Overloaded) as refused:
+            await engine.call(endless())
+        assert refused.value.retry_after is not None
+        fourth.cancel()
+        await until(lambda: engine._slots.waiting == 1)
+        assert await busy_slots(engine) <= 2
+        second.__exit__(None, None, None)
+        with await third as reply:
+            assert reply.queued > 0
+    assert (engine._slots.held, engine._slots.waiting) == (0, 0)
+
+
+async def test_a_deadline_that_passes_in_the_queue_is_overload(engine: EmbeddedEngine) -> None:
+    with await engine.call(endless()), await engine.call(endless()):
+        with pytest.raises(Overloaded, match="deadline"):
+            await engine.call(a_call(patience=0.1))
+        assert engine._slots.waiting == 0
+
+
+async def test_a_hundred_calls_in_a_row_and_at_once_are_all_answered(micro: Path) -> None:
+    async with running(model_path=micro, slots=4, context=8192, queue=100) as engine:
+        found = await asyncio.gather(*(answer(engine, a_call(**NEVER_ENDS, seed=seed)) for seed in range(100)))
+        assert [one["usage"]["completion_tokens"] for one in found] == [8] * 100
+        assert engine._slots.held == 0
+
+
+async def test_a_killed_child_interrupts_its_streams_and_a_new_one_answers(engine: EmbeddedEngine) -> None:
+    """P06: no stream looks finished; queued and new calls fail at once, until the next child is there."""
+    replies = [await engine.call(endless()) for _ in range(2)]
+    queued = asyncio.create_task(engine.call(endless()))
+    await until(lambda: engine._slots.waiting == 1)
+    pid = pid_of(engine)
+    os.kill(pid, signal.SIGKILL)
+    for reply in replies:
+        with reply, pytest.raises(Interrupted):
+            await whole(reply)
+    with pytest.raises((Unreachable, Failed)):
+        await queued
+    await until(lambda: "ready · 1 restarts" in repr(engine._child))
+    assert (await engine.probe()).ready
+    assert (await answer(engine, a_call()))["model"] == "public"
+    assert pid_of(engine) != pid
+    assert re.fullmatch(r"<Child pid \d+ \[ready · 1 restarts]>", repr(engine._child))
+    assert engine._slots.held == 0
+
+
+async def test_while_the_child_is_down_calls_fail_at_once_and_the_probe_says_why(engine: EmbeddedEngine) -> None:
+    os.kill(pid_of(engine), signal.SIGKILL)
+    await until(lambda: "down" in repr(engine._child))
+    with pytest.raises(Unreachable, match="started again"):
+        await engine.call(a_call())
+    health = await engine.probe()
+    assert not health.ready
+    assert "SIGKILL" in health.reason
+
+
+async def test_nobody_without_the_key_is_answered(engine: EmbeddedEngine) -> None:
+    status, _ = await engine._served()._pool.fetch("POST", "/tokenize", b'{"content":"a"}')
+    assert status == 401
+    assert engine._child is not None
+    assert engine._child._key.encode() not in words_of(pid_of(engine))
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"), [(None, "There is no model file"), (b"GGUF and nothing more", "did not start")]
+)
+async def test_a_model_that_can_not_be_loaded_fails_the_start(
+    tmp_path: Path, content: bytes | None, reason: str
+) -> None:
+    path = tmp_path / "model.gguf"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(EngineError, match=reason):
+        async with running(model_path=path):
+            pass
+
+
+async def test_without_a_fetched_model_the_start_says_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(EngineError, match="pull"):
+        async with running(cache=tmp_path):
+            pass
+
+
+ORPHAN = """
+import asyncio, sys
+from tests.support.embedded import running
+
+async def main():
+    async with running(model_path=sys.argv[1]) as engine:
+        print(engine._child.pid, flush=True)
+        await asyncio.sleep(600)
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("kill", [signal.SIGKILL, signal.SIGTERM], ids=["kill", "term"])
+def test_the_child_never_outlives_its_parent(micro: Path, kill: signal.Signals) -> None:
+    with subprocess.Popen([sys.executable, "-c", ORPHAN, str(micro)], stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        pid = int(parent.stdout.readline())
+        assert running_process(pid)
+        parent.send_signal(kill)
+        parent.wait(20)
+    _wait_until(lambda: not running_process(pid))
+
+
+def _wait_until(condition: Callable[[], bool]) -> None:
+    asyncio.run(until(condition))

@@ -1,0 +1,61 @@
+"""A stream's events become the document that the same call would have had without streaming."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from engines.embedded.unary import assemble
+
+ENVELOPE = {"id": "chatcmpl-1", "created": 7, "model": "m", "system_fingerprint": "f"}
+USAGE = {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}
+
+
+def stream(*chunks: dict[str, Any], object_: str = "chat.completion.chunk") -> bytes:
+    events = [b"data: %b\n\n" % msgspec.json.encode(ENVELOPE | {"object": object_} | chunk) for chunk in chunks]
+    return b"".join([*events, b"data: [DONE]\n\n"])
+
+
+def delta(finish: str | None = None, logprobs: Any = None, **pieces: str | None) -> dict[str, Any]:
+    return {"choices": [{"index": 0, "delta": pieces, "finish_reason": finish, "logprobs": logprobs}]}
+
+
+def test_a_chat_is_put_together() -> None:
+    found = msgspec.json.decode(
+        assemble(
+            stream(
+                delta(role="assistant", content=None),
+                delta(content="Par\n\n", logprobs={"content": [{"token": "Par"}]}),
+                delta(content="is", logprobs={"content": [{"token": "is"}]}),
+                delta("stop"),
+                {"choices": [], "usage": USAGE},
+            )
+        )
+    )
+    assert found == ENVELOPE | {
+        "object": "chat.completion",
+        "usage": USAGE,
+        "choices": [{
+            "index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": "Par\n\nis"},
+            "logprobs": {"content": [{"token": "Par"}, {"token": "is"}], "refusal": None},
+        }],
+    }  # fmt: skip
+
+
+def test_an_empty_answer_and_reasoning_apart_keep_their_places() -> None:
+    first = delta(role="assistant", content=None)
+    empty = msgspec.json.decode(assemble(stream(first, delta("stop"))))
+    assert empty["choices"][0]["message"] == {"role": "assistant", "content": ""}
+    thought = msgspec.json.decode(assemble(stream(first, delta(reasoning_content="hm"), delta("length", content="a"))))
+    assert thought["choices"][0]["message"] == {"role": "assistant", "content": "a", "reasoning_content": "hm"}
+
+
+def test_a_completion_whose_last_piece_carries_the_usage() -> None:
+    pieces = [{"index": 0, "text": text, "finish_reason": None, "logprobs": None} for text in ("a", "b")]
+    last = {"choices": [{"index": 0, "text": "", "finish_reason": "length", "logprobs": None}], "usage": USAGE}
+    found = msgspec.json.decode(
+        assemble(stream(*({"choices": [piece]} for piece in pieces), last, object_="text_completion"))
+    )
+    assert (found["object"], found["usage"]) == ("text_completion", USAGE)
+    assert found["choices"] == [{"index": 0, "text": "ab", "finish_reason": "length", "logprobs": None}]
