@@ -7,19 +7,19 @@ import random
 import secrets
 import sys
 import time
-from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import ClassVar, Self
+from typing import ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from engines.api import Call, Health, Reply, Surroundings, Unreachable, Usage
+from engines.api import Call, Health, Reply, Surroundings, Unreachable
 from engines.embedded import child, weights
 from engines.embedded.budget import fit, refuse_huge
+from engines.embedded.reply import SlotReply
 from engines.embedded.rules import Defaults, translate
 from engines.embedded.server import ChildServer
-from engines.embedded.slots import Slot, Slots
+from engines.embedded.slots import Slots
 from engines.embedded.supervisor import Backoff, Supervisor
 from engines.embedded.unary import gather
 
@@ -112,41 +112,6 @@ class EmbeddedEngine:
         if self._child is None:
             raise Unreachable("The embedded model has not been started.")
         return self._child.served
-
-
-class SlotReply:
-    """The child's reply with the slot that it runs in: both are let go of together."""
-
-    def __init__(self, reply: Reply, slot: Slot, queued: float, prompt: int) -> None:
-        self.headers: Mapping[bytes, bytes] = reply.headers
-        self.queued = queued
-        self._reply = reply
-        self._slot = slot
-        self._prompt = prompt
-
-    def __repr__(self) -> str:
-        return f"<SlotReply {self._slot!r} {self._reply!r}>"
-
-    @property
-    def usage(self) -> Usage | None:
-        """As the child reported it; until then our count of the prompt, which is exact, and of the chunks so far."""
-        usage = self._reply.usage
-        if usage is None or usage.exact:
-            return usage
-        return Usage(self._prompt, usage.completion, exact=False)
-
-    def __aiter__(self) -> AsyncIterator[bytes]:
-        return self._reply.__aiter__()
-
-    def __enter__(self) -> Self:
-        self._reply.__enter__()
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        try:
-            self._reply.__exit__(*exc)
-        finally:
-            self._slot.release()
 
 
 def _model_file(path: Path | None, cache: Path | None) -> Path:

@@ -7,6 +7,7 @@ reads fails at its next token.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import Any
 
 import msgspec
@@ -32,17 +33,18 @@ def assemble(stream: bytes) -> bytes:
     chunks = [msgspec.json.decode(event[6:]) for event in stream.split(b"\n\n") if event.startswith(b"data: {")]
     whole: dict[str, Any] = {name: chunks[0][name] for name in ("id", "created", "model", "system_fingerprint")}
     choice: dict[str, Any] = {"index": 0, "logprobs": None, "finish_reason": None}
-    texts: dict[str, str] = {}
+    said: defaultdict[str, str] = defaultdict(str)
     tokens: list[Any] = []
     for chunk in chunks:
         whole["usage"] = chunk.get("usage")
         for piece in chunk["choices"]:
             for name, text in (piece["delta"] if "delta" in piece else {"text": piece["text"]}).items():
-                texts[name] = texts.get(name, "") + (text or "")
+                said[name] += text or ""
             tokens += (piece.get("logprobs") or {}).get("content") or ()
             choice["finish_reason"] = piece["finish_reason"]
     if tokens:
         choice["logprobs"] = {"content": tokens, "refusal": None}
     if chunks[0]["object"] == "text_completion":
-        return msgspec.json.encode(whole | {"object": "text_completion", "choices": [choice | texts]})
-    return msgspec.json.encode(whole | {"object": "chat.completion", "choices": [choice | {"message": texts}]})
+        return msgspec.json.encode(whole | {"object": "text_completion", "choices": [choice | said]})
+    message = {"role": "assistant", "content": ""} | said | {"role": "assistant"}
+    return msgspec.json.encode(whole | {"object": "chat.completion", "choices": [choice | {"message": message}]})

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from engines.embedded.reply import with_role
 from engines.embedded.unary import assemble
 
 ENVELOPE = {"id": "chatcmpl-1", "created": 7, "model": "m", "system_fingerprint": "f"}
@@ -49,6 +50,22 @@ def test_an_empty_answer_and_reasoning_apart_keep_their_places() -> None:
     assert empty["choices"][0]["message"] == {"role": "assistant", "content": ""}
     thought = msgspec.json.decode(assemble(stream(first, delta(reasoning_content="hm"), delta("length", content="a"))))
     assert thought["choices"][0]["message"] == {"role": "assistant", "content": "a", "reasoning_content": "hm"}
+
+
+def test_a_stream_without_the_role_has_it_all_the_same() -> None:
+    """P22: llama.cpp leaves the role out if the first token is half a character."""
+    found = msgspec.json.decode(assemble(stream(delta(content="🙂"), delta("stop"))))
+    assert found["choices"][0]["message"] == {"role": "assistant", "content": "🙂"}
+    whole = stream(delta(content='the "role": '), delta(content="x"))
+    events = [event.partition(b": ")[2] for event in with_role(whole).split(b"\n\n")[:2]]
+    first, second = (msgspec.json.decode(event)["choices"][0]["delta"] for event in events)
+    assert first == {"role": "assistant", "content": 'the "role": '}
+    assert second == {"content": "x"}
+
+
+def test_a_start_that_has_its_role_or_is_no_chat_stays_as_it_is() -> None:
+    for start in (stream(delta(role="assistant", content=None), delta(content="x")), b'{"object":"text_completion"}'):
+        assert with_role(start) == start
 
 
 def test_a_completion_whose_last_piece_carries_the_usage() -> None:
