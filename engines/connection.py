@@ -26,13 +26,18 @@ class Connection(asyncio.Protocol):
     """
 
     __slots__ = (
-        "_buffered", "_chunks", "_head_bytes", "_keep", "_loop", "_lost", "_on_free", "_parser", "_phase_due", "_sweeper",
+        "_buffered", "_chunks", "_head_bytes", "_keep", "_loop", "_lost", "_on_free", "_parser", "_phase_due",
+        "_sweeper",
         "_timers", "_transport", "_until_eof", "_waiter", "due", "error", "first", "headers", "heard", "lingering",
         "paused", "reused", "state", "status",
     )  # fmt: skip
 
     def __init__(
-        self, sweeper: Sweeper, timers: Timers, on_free: Callable[[Connection], None], lost: Callable[[Connection], None]
+        self,
+        sweeper: Sweeper,
+        timers: Timers,
+        on_free: Callable[[Connection], None],
+        lost: Callable[[Connection], None],
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._sweeper = sweeper

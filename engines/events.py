@@ -66,7 +66,17 @@ def rename(document: bytes, reported: bytes, public: bytes) -> tuple[bytes, byte
 class EventFilter:
     """Feeds one stream through. `failure` says why it can't go on, `done` that `[DONE]` was seen."""
 
-    __slots__ = ("_public", "_renaming", "_rest", "_show_usage", "chunks", "content_started", "done", "failure", "usage")
+    __slots__ = (
+        "_public",
+        "_renaming",
+        "_rest",
+        "_show_usage",
+        "chunks",
+        "content_started",
+        "done",
+        "failure",
+        "usage",
+    )
 
     def __init__(self, model: str, *, show_usage: bool) -> None:
         self._public = msgspec.json.encode(model)

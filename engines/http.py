@@ -1,4 +1,4 @@
-"""Pooled HTTP/1.1 connections to one model server: the newest idle one first, a bounded number, nothing lost on cancel."""
+"""Pooled HTTP/1.1 connections to one model server: newest idle one first, bounded, nothing lost on cancel."""
 
 from __future__ import annotations
 
@@ -66,7 +66,11 @@ class Pool:
         self, method: str, path: str, body: bytes = b"", headers: Mapping[str, str] | None = None
     ) -> tuple[int, bytes]:
         """One small control request under the pool's base path: status and whole body. Raises EngineError."""
-        lines = [f"{method} {self.base}{path} HTTP/1.1", f"host: {self.authority.decode()}", "accept-encoding: identity"]
+        lines = [
+            f"{method} {self.base}{path} HTTP/1.1",
+            f"host: {self.authority.decode()}",
+            "accept-encoding: identity",
+        ]
         lines += [f"{name}: {value}" for name, value in (headers or {}).items()]
         lines += [f"content-length: {len(body)}", "", ""]
         connection = await self.request("\r\n".join(lines).encode() + body)

@@ -54,7 +54,9 @@ class UnaryReply:
         if renaming := rename(document, bytes(answer.model), msgspec.json.encode(call.model)):
             document = document.replace(*renaming, 1)
         tokens = answer.usage
-        return cls(connection.headers, document, Usage(tokens.prompt_tokens, tokens.completion_tokens) if tokens else None)
+        return cls(
+            connection.headers, document, Usage(tokens.prompt_tokens, tokens.completion_tokens) if tokens else None
+        )
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         yield self._document

@@ -1,7 +1,8 @@
 """Every timer of the process in one sweep: no timer handle per request, none per chunk.
 
 Whoever waits keeps a number, `due`, up to date (a plain attribute write); the sweep, ten times a second, calls
-`expire` on those whose time has come. `soon` gives a `due` without reading the clock: up to two ticks late, never early.
+`expire` on those whose time has come. `soon` gives a `due` without reading the clock: up to two ticks
+late, never early.
 """
 
 from __future__ import annotations

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import gc
-import logging
 import os
 import sys
 from pathlib import Path
@@ -15,7 +14,7 @@ from gateway.version import VERSION
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Exit status: 0 after a clean stop, 1 if something could not be had, 2 for mistakes in the call or configuration."""
+    """Exit status: 0 after a clean stop, 1 if something can't be had, 2 for mistakes in the call or configuration."""
     arguments = _parser().parse_args(argv)
     try:
         return int(arguments.run(arguments))
@@ -27,10 +26,14 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="snowshed", description="An OpenAI-compatible gateway in front of LLM servers.")
+    parser = argparse.ArgumentParser(
+        prog="snowshed", description="An OpenAI-compatible gateway in front of LLM servers."
+    )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     serve = commands.add_parser("serve", help="run the gateway")
-    serve.add_argument("--config", type=Path, metavar="FILE", help="YAML file; without one, the embedded model is served")
+    serve.add_argument(
+        "--config", type=Path, metavar="FILE", help="YAML file; without one, the embedded model is served"
+    )
     serve.set_defaults(run=_serve)
     pull = commands.add_parser("pull", help="fetch the embedded model, once")
     pull.set_defaults(run=_pull)
@@ -38,9 +41,9 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _serve(arguments: argparse.Namespace) -> int:
-    from gateway.logs import configure  # noqa: PLC0415
-    from gateway.server import Server  # noqa: PLC0415  # `pull` should not load the server
-    from gateway.wiring import build  # noqa: PLC0415
+    from gateway.logs import configure
+    from gateway.server import Server
+    from gateway.wiring import build
 
     config = configuration.load(arguments.config) if arguments.config else configuration.default()
     configuration.check_exposure(config)
@@ -65,10 +68,13 @@ def _announce(config: configuration.Config) -> None:
     lines = [
         f"Snowshed {VERSION} on http://{host}:{port}, probes and metrics on http://{config.ops.host}:{config.ops.port}",
         "Not authenticated: "
-        + ("anybody who can reach it may use it." if config.server.open else "this machine only, under loopback names."),
+        + (
+            "anybody who can reach it may use it." if config.server.open else "this machine only, under loopback names."
+        ),
         "Try it:",
         f"""  curl http://{shown}:{port}/v1/chat/completions -H 'content-type: application/json' \\""",
-        f"""    -d '{{"model": "{model}", "messages": [{{"role": "user", "content": "What is the capital of France?"}}]}}'""",
+        f"""    -d '{{"model": "{model}", """
+        """"messages": [{"role": "user", "content": "What is the capital of France?"}]}'""",
     ]
     print("\n".join(lines), file=sys.stderr, flush=True)
 

@@ -1,4 +1,4 @@
-"""The FastAPI application: where routes are declared and documented, and where everything that is not hot is answered."""
+"""The FastAPI application: where routes are declared and documented, and what is not hot is answered."""
 
 from __future__ import annotations
 

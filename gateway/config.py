@@ -7,7 +7,16 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SerializeAsAny, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializeAsAny,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from engines import ENGINES
@@ -175,7 +184,7 @@ def load(path: Path) -> Config:
 
 
 def check(tree: Any, source: str) -> Config:
-    """A tree of plain values as a Config. Raises ConfigError; values are not shown, they may be secrets in a wrong place."""
+    """A tree of plain values as a Config. Raises ConfigError, without values: they may be misplaced secrets."""
     try:
         return Config.model_validate(tree if tree is not None else {})
     except ValidationError as error:

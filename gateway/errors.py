@@ -80,11 +80,17 @@ NOT_FOUND = _caller(404, "unknown_url", "There is nothing at this URL.")
 METHOD_NOT_ALLOWED = _caller(405, "method_not_allowed", "This URL does not take that method.")
 UNKNOWN_EXPECTATION = _caller(417, "unknown_expectation", "Only expect: 100-continue can be met.", close=True)
 INVALID_LABEL = _caller(
-    400, "invalid_value", "x-client-request-id takes 1 to 128 letters, digits and any of ._:- .", param="x-client-request-id"
-)  # fmt: skip
+    400,
+    "invalid_value",
+    "x-client-request-id takes 1 to 128 letters, digits and any of ._:- .",
+    param="x-client-request-id",
+)
 INVALID_TIMEOUT = _caller(
-    400, "invalid_value", "x-request-timeout-ms takes a whole number of milliseconds from 1.", param="x-request-timeout-ms"
-)  # fmt: skip
+    400,
+    "invalid_value",
+    "x-request-timeout-ms takes a whole number of milliseconds from 1.",
+    param="x-request-timeout-ms",
+)
 MODEL_NOT_FOUND = _caller(404, "model_not_found", "There is no model of that name here.", param="model")
 DRAINING = _ours(503, "draining", "The gateway is shutting down; another one will answer.", 1.0).but(close=True)
 BODIES_FULL = _ours(503, "overloaded", "The gateway holds too many request bodies; try again soon.", 1.0)
@@ -103,7 +109,11 @@ def _rejected(error: Any) -> Problem:
 
 
 def _interrupted(error: Any) -> Problem:
-    return _ours(504 if error.timed_out else 502, "upstream_timeout" if error.timed_out else "upstream_interrupted", error.message)
+    return _ours(
+        504 if error.timed_out else 502,
+        "upstream_timeout" if error.timed_out else "upstream_interrupted",
+        error.message,
+    )
 
 
 TABLE: dict[type[BaseException], Callable[[Any], Problem]] = {

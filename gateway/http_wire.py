@@ -22,7 +22,13 @@ class HttpWire:
     __slots__ = ("_chunked", "_defaults", "_ended", "_flow", "_head", "_http10", "_keep", "_transport")
 
     def __init__(
-        self, transport: asyncio.Transport, flow: FlowControl, ended: Callable[[bool], None], *, keep: bool, http10: bool
+        self,
+        transport: asyncio.Transport,
+        flow: FlowControl,
+        ended: Callable[[bool], None],
+        *,
+        keep: bool,
+        http10: bool,
     ) -> None:
         self._transport = transport
         self._flow = flow

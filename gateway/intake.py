@@ -26,7 +26,18 @@ class Intake:
     `expects`: the client waits for a 100 (Continue) before it sends.
     """
 
-    __slots__ = ("_asked", "_complete", "_expects", "_limit", "_memory", "_parts", "_problem", "_source", "_waiter", "size")
+    __slots__ = (
+        "_asked",
+        "_complete",
+        "_expects",
+        "_limit",
+        "_memory",
+        "_parts",
+        "_problem",
+        "_source",
+        "_waiter",
+        "size",
+    )
 
     def __init__(self, source: Source, memory: BodyMemory, limit: int, *, expects: bool = False) -> None:
         self._source = source

@@ -27,7 +27,7 @@ class Pipeline:
         return f"<Pipeline of {self._catalog!r}, {self._accounts!r}>"
 
     async def serve(self, exchange: Exchange) -> None:
-        """Runs from the moment the headers are in. Ends answered; only the client's leaving gets out, as cancellation."""
+        """Runs from the moment the headers are in. Ends answered; only the client's leaving gets out, cancelled."""
         with self._accounts.open(exchange.record), exchange:
             exchange.check()
             # Authentication and the gate stand here: a stranger is refused before a body is read.

@@ -63,5 +63,5 @@ class Server(uvicorn.Server):
     async def _wait(self, seconds: float, done: Callable[[], bool]) -> None:
         loop = asyncio.get_running_loop()
         end = loop.time() + seconds
-        while loop.time() < end and not done() and not self.force_exit:
+        while loop.time() < end and not done() and not self.force_exit:  # noqa: ASYNC110  # uvicorn's flag, no event
             await asyncio.sleep(POLL)

@@ -24,7 +24,7 @@ LARGEST_GAP: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30
 # gen_ai.server.request.duration (factors of two) with both ends added: a refusal takes 1 ms, a long answer minutes.
 DURATION: Final = (0.001, 0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92, 600.0)
 # Our own share is 100 µs on an idle machine and must stay under 1 ms: three of the bounds lie in between.
-OVERHEAD: Final = (0.0001, 0.0002, 0.0003, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.05, 0.1)
+OVERHEAD: Final = (0.00005, 0.0001, 0.0002, 0.0003, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.05, 0.1)
 # From "did not wait" (under 1 ms) to the longest wait that a deadline of a minute leaves.
 QUEUED: Final = (0.001, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 

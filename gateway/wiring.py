@@ -17,7 +17,7 @@ from gateway.accounts import Accounts
 from gateway.config import Config, ModelSpec
 from gateway.edge import Bounds, Edge, RequestIds
 from gateway.heartbeat import Heartbeat
-from gateway.logs import RequestLog
+from gateway.logs import RequestLog, report_loop_error
 from gateway.metrics import Metrics
 from gateway.ops import OpsServer
 from gateway.pipeline import Pipeline
@@ -48,6 +48,7 @@ class Gateway:
     async def running(self) -> AsyncIterator[None]:
         """Probes first, then engines; closed in reverse. What must tick, ticks in between."""
         self.ops.start()
+        asyncio.get_running_loop().set_exception_handler(report_loop_error)
         try:
             async with asyncio.TaskGroup() as background:
                 sweeping = background.create_task(self.edge.sweeper.run(self.telemetry.beat))

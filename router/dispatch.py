@@ -10,6 +10,9 @@ from engines.api import Call, EngineError, Overloaded, Reply, TimedOut
 from router.api import Lease, Model, NoReplica, Replica
 
 
+SILENT_WAITS = 2
+
+
 class Attempts(Protocol):
     """Where the dispatcher notes what it did."""
 
@@ -65,7 +68,7 @@ class Dispatcher:
     def _may_try_again(self, errors: list[EngineError]) -> bool:
         # A second silent wait would double the time that the client waits and prefill the prompt once more.
         timed_out = sum(isinstance(error, TimedOut) and error.phase != "connect" for error in errors)
-        return len(errors) < self._attempts and timed_out < 2
+        return len(errors) < self._attempts and timed_out < SILENT_WAITS
 
 
 async def _attempt(replica: Replica, call: Call) -> Dispatched:

@@ -77,5 +77,3 @@ def _documented(body: type[msgspec.Struct], *, streams: bool) -> dict[str, Any]:
         "requestBody": {"required": True, "content": {"application/json": {"schema": {**definitions[name]}}}},
         "responses": {"200": {"description": "As OpenAI answers", "content": content}},
     }
-
-

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 from router.api import Replica
 
 
 class RoundRobin:
-    """Picks by a counter, so that replicas which drop out for one request do not shift the turn of the others."""
+    """Keeps a turn for each number of replicas that are left, so that fail-overs do not shift that of first attempts.
+
+    With one turn for all, every fail-over would move it by one more, and a replica that is down would be the first
+    choice of each request.
+    """
 
     def __init__(self) -> None:
-        self._turn = -1
+        self._turns: Counter[int] = Counter()
 
     def __repr__(self) -> str:
-        return f"<RoundRobin at {self._turn}>"
+        return f"<RoundRobin after {self._turns.total()} picks>"
 
     def pick(self, replicas: Sequence[Replica]) -> Replica:
-        self._turn += 1
-        return replicas[self._turn % len(replicas)]
+        count = len(replicas)
+        turn = self._turns[count] % count
+        self._turns[count] += 1
+        return replicas[turn]

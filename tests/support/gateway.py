@@ -119,7 +119,8 @@ def running_gateway(
         thread.start()
         end = time.monotonic() + 20
         while not server.started:
-            assert thread.is_alive() and time.monotonic() < end, "the gateway did not start"
+            assert thread.is_alive()
+            assert time.monotonic() < end
             time.sleep(0.005)
         try:
             yield RunningGateway(objects, server, loops[0])
