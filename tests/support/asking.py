@@ -1,0 +1,95 @@
+"""Asks a gateway as raw HTTP or through the official SDK, and says what the answer was, however it ended."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx2
+import openai
+
+from loadtests.fleet.answers import words
+
+
+def body(directive: str = "", **members: Any) -> dict[str, Any]:
+    """A chat request; `directive` is what the simulated upstream shall do with it (see `loadtests.fleet.settings`)."""
+    content = f"Say something. @@{directive}@@" if directive else "Say something."
+    return {"model": "mock", "messages": [{"role": "user", "content": content}]} | members
+
+
+def text(tokens: int) -> str:
+    """What the simulated upstream answers with so many tokens."""
+    return "".join(words(0, tokens))
+
+
+@dataclass(slots=True)
+class Answer:
+    """What came back. Of a stream: its parsed events, whether `[DONE]` came, and its comments."""
+
+    status: int
+    headers: Mapping[str, str]
+    raw: bytes
+    events: list[Any] = field(default_factory=list)
+    done: bool = False
+    comments: int = 0
+
+    @property
+    def document(self) -> Any:
+        return json.loads(self.raw)
+
+    @property
+    def error(self) -> dict[str, Any] | None:
+        """The error of the envelope, or of a stream's event."""
+        found = [event["error"] for event in self.events or [self.document] if "error" in event]
+        assert len(found) <= 1, found
+        return found[0] if found else None
+
+    @property
+    def text(self) -> str:
+        if not self.events:
+            said: str = self.document["choices"][0]["message"]["content"]
+            return said
+        deltas = [choice.get("delta", {}) for event in self.events for choice in event.get("choices", [])]
+        return "".join(delta.get("content") or "" for delta in deltas)
+
+    @property
+    def finish_reasons(self) -> list[str]:
+        """Every reason to end that the client was told."""
+        documents = self.events or [self.document]
+        found = [choice.get("finish_reason") for one in documents for choice in one.get("choices", [])]
+        return [reason for reason in found if reason]
+
+
+def ask(client: httpx2.Client, wanted: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> Answer:
+    """One chat request; raises the client's error if the connection is cut."""
+    response = client.post("/v1/chat/completions", json=wanted, headers=headers)
+    answer = Answer(response.status_code, response.headers, response.content)
+    if response.headers["content-type"].startswith("text/event-stream"):
+        for event in response.content.decode().split("\n\n"):
+            line = event.lstrip("\n")
+            if line.startswith(":"):
+                answer.comments += 1
+            elif line == "data: [DONE]":
+                answer.done = True
+            elif line:
+                answer.events.append(json.loads(line.removeprefix("data: ")))
+    return answer
+
+
+@contextmanager
+def sdk(url: str, max_retries: int = 0) -> Iterator[openai.OpenAI]:
+    """The official client, without retries of its own unless asked for."""
+    with httpx2.Client(trust_env=False) as http:
+        yield openai.OpenAI(base_url=f"{url}/v1", api_key="none", max_retries=max_retries, http_client=http)
+
+
+def sdk_text(url: str, wanted: Mapping[str, Any]) -> str:
+    """The answer's text by way of the SDK; raises what the SDK raises."""
+    with sdk(url) as client:
+        answer = client.chat.completions.create(**wanted)
+        if not wanted.get("stream"):
+            return str(answer.choices[0].message.content)
+        return "".join(choice.delta.content or "" for chunk in answer for choice in chunk.choices)

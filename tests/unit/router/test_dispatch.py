@@ -1,0 +1,175 @@
+"""Attempts: bounded, only before content, one lease each, and the error that is told is the most telling one."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from types import SimpleNamespace
+from typing import Any, Self
+
+import pytest
+
+from engines.api import (
+    Call,
+    EngineError,
+    Failed,
+    Health,
+    Interrupted,
+    Overloaded,
+    Rejected,
+    Reply,
+    TimedOut,
+    Unreachable,
+    Usage,
+)  # fmt: skip
+from router.api import Model, NoReplica, Replica
+from router.dispatch import Dispatcher
+from router.policies.round_robin import RoundRobin
+
+CALL = Call("call-1", "chat", {}, "public", stream=False, show_usage=False, deadline=1e9)
+
+
+class Told:
+    """A reply of no content that knows whether it was closed."""
+
+    headers: Mapping[bytes, bytes] = {}
+    queued = 0.0
+    usage: Usage | None = None
+
+    def __init__(self, *, fails_to_close: bool = False) -> None:
+        self.closed = False
+        self._fails_to_close = fails_to_close
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        yield b"{}"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.closed = True
+        if self._fails_to_close:
+            raise OSError
+
+
+class Says:
+    """An engine that answers, fails, or waits for ever (`None`)."""
+
+    def __init__(self, what: Told | EngineError | None) -> None:
+        self._what = what
+        self.calls = 0
+
+    async def start(self) -> None: ...
+
+    async def call(self, call: Call) -> Reply:
+        self.calls += 1
+        if self._what is None:
+            await asyncio.get_running_loop().create_future()
+        if isinstance(self._what, EngineError):
+            raise self._what
+        assert self._what is not None
+        return self._what
+
+    async def probe(self) -> Health:
+        return Health(ready=True)
+
+    async def aclose(self) -> None: ...
+
+
+def model(*whats: Told | EngineError | None) -> Model:
+    replicas = [Replica(f"r{number}", Says(what)) for number, what in enumerate(whats)]
+    return Model("public", "upstream", 0, 16, "max_tokens", replicas, RoundRobin())
+
+
+def notes() -> Any:
+    return SimpleNamespace(attempts=0, replica="")
+
+
+def in_flight(of: Model) -> int:
+    return sum(replica.in_flight for replica in of.replicas)
+
+
+@pytest.mark.parametrize(
+    "error", [Unreachable("x"), Overloaded("x"), Failed("x"), TimedOut("connect", 1), TimedOut("first_token", 1)]
+)
+async def test_what_is_safe_to_retry_fails_over(error: EngineError) -> None:
+    reply, taken = Told(), notes()
+    of = model(error, reply)
+    with await Dispatcher().dispatch(of, CALL, taken) as got:
+        assert got is reply
+        assert [replica.in_flight for replica in of.replicas] == [0, 1]
+    assert (taken.attempts, taken.replica, reply.closed, in_flight(of)) == (2, "r1", True, 0)
+
+
+@pytest.mark.parametrize("error", [Rejected("x"), Interrupted("x")])
+async def test_p09_the_callers_mistake_and_a_broken_answer_are_not_tried_again(error: EngineError) -> None:
+    taken, of = notes(), model(error, Told())
+    with pytest.raises(type(error)):
+        await Dispatcher().dispatch(of, CALL, taken)
+    assert (taken.attempts, in_flight(of)) == (1, 0)
+
+
+async def test_p16_attempts_are_bounded() -> None:
+    taken, of = notes(), model(*(Failed("x") for _ in range(5)))
+    with pytest.raises(Failed):
+        await Dispatcher(attempts=3).dispatch(of, CALL, taken)
+    assert (taken.attempts, in_flight(of)) == (3, 0)
+
+
+async def test_p16_no_replica_is_asked_twice() -> None:
+    taken, of = notes(), model(Failed("x"), Failed("x"))
+    with pytest.raises(Failed):
+        await Dispatcher(attempts=10).dispatch(of, CALL, taken)
+    assert taken.attempts == 2
+
+
+async def test_p16_after_a_silent_replica_one_more_is_asked_and_no_third() -> None:
+    taken, of = notes(), model(*(TimedOut("first_token", 1) for _ in range(5)))
+    with pytest.raises(TimedOut):
+        await Dispatcher(attempts=5).dispatch(of, CALL, taken)
+    assert taken.attempts == 2
+
+
+async def test_a_connect_timeout_costs_the_server_nothing_and_counts_as_any_failure() -> None:
+    taken, of = notes(), model(*(TimedOut("connect", 1) for _ in range(5)))
+    with pytest.raises(TimedOut):
+        await Dispatcher(attempts=3).dispatch(of, CALL, taken)
+    assert taken.attempts == 3
+
+
+async def test_p17_overload_is_told_before_other_failures_because_it_says_when_to_come_back() -> None:
+    of = model(Overloaded("x", retry_after=7), Failed("x"))
+    with pytest.raises(Overloaded) as caught:
+        await Dispatcher().dispatch(of, CALL, notes())
+    assert caught.value.retry_after == 7
+
+
+async def test_a_model_without_replicas_says_so() -> None:
+    with pytest.raises(NoReplica):
+        await Dispatcher().dispatch(model(), CALL, notes())
+
+
+async def test_p01_a_cancelled_attempt_gives_its_place_back() -> None:
+    of = model(None)
+    task = asyncio.create_task(Dispatcher().dispatch(of, CALL, notes()))
+    await asyncio.sleep(0)
+    assert in_flight(of) == 1
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert in_flight(of) == 0
+
+
+async def test_the_place_is_given_back_even_if_closing_the_reply_fails() -> None:
+    of = model(Told(fails_to_close=True))
+    with pytest.raises(OSError), await Dispatcher().dispatch(of, CALL, notes()):  # noqa: PT011
+        assert in_flight(of) == 1
+    assert in_flight(of) == 0
+
+
+async def test_a_lease_is_given_back_once() -> None:
+    replica = model(Told()).replicas[0]
+    with replica.lease() as lease:
+        lease.release()
+        lease.release()
+    assert replica.in_flight == 0
