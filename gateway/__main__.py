@@ -73,8 +73,7 @@ def _announce(config: configuration.Config) -> None:
         ),
         "Try it:",
         f"""  curl http://{shown}:{port}/v1/chat/completions -H 'content-type: application/json' \\""",
-        f"""    -d '{{"model": "{model}", """
-        """"messages": [{"role": "user", "content": "What is the capital of France?"}]}'""",
+        """    -d '{"model": "%s", "messages": [{"role": "user", "content": "What is the capital of France?"}]}'""" % model,
     ]
     print("\n".join(lines), file=sys.stderr, flush=True)
 

@@ -9,7 +9,6 @@ from typing import Protocol
 from engines.api import Call, EngineError, Overloaded, Reply, TimedOut
 from router.api import Lease, Model, NoReplica, Replica
 
-
 SILENT_WAITS = 2
 
 
