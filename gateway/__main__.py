@@ -10,7 +10,6 @@ from pathlib import Path
 
 from engines.embedded import weights
 from gateway import config as configuration
-from gateway.version import VERSION
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -52,30 +51,11 @@ def _serve(arguments: argparse.Namespace) -> int:
     except ValueError as error:  # a secret that is not where the configuration says
         raise configuration.ConfigError(str(error)) from None
     configure("info", sys.stderr)
-    _announce(config)
     gc.collect()
     gc.freeze()  # what start-up made lives for ever: the collector need not walk it again
     gc.set_threshold(50_000, 20, 20)
-    Server(gateway).run()
+    Server(gateway, lambda lines: print(lines, file=sys.stderr, flush=True)).run()
     return 0
-
-
-def _announce(config: configuration.Config) -> None:
-    """Say where it listens, how to try it, and who may: on standard error, standard output is for request records."""
-    host, port = config.server.host, config.server.port
-    shown = "127.0.0.1" if host in ("0.0.0.0", "::") else host  # noqa: S104  # compared, not bound
-    model = config.models[0].name
-    lines = [
-        f"Snowshed {VERSION} on http://{host}:{port}, probes and metrics on http://{config.ops.host}:{config.ops.port}",
-        "Not authenticated: "
-        + (
-            "anybody who can reach it may use it." if config.server.open else "this machine only, under loopback names."
-        ),
-        "Try it:",
-        f"""  curl http://{shown}:{port}/v1/chat/completions -H 'content-type: application/json' \\""",
-        """    -d '{"model": "%s", "messages": [{"role": "user", "content": "What is the capital of France?"}]}'""" % model,
-    ]
-    print("\n".join(lines), file=sys.stderr, flush=True)
 
 
 def _pull(_arguments: argparse.Namespace) -> int:

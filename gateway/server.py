@@ -12,6 +12,7 @@ import uvicorn
 
 from gateway.app import create_app
 from gateway.front_door import FrontDoor
+from gateway.welcome import welcome
 from gateway.wiring import Gateway
 
 POLL = 0.05
@@ -24,7 +25,7 @@ class Server(uvicorn.Server):
     `drain_cap`, then each gets an error event.
     """
 
-    def __init__(self, gateway: Gateway) -> None:
+    def __init__(self, gateway: Gateway, say: Callable[[str], None] = lambda _: None) -> None:
         server = gateway.config.server
         super().__init__(
             uvicorn.Config(
@@ -43,6 +44,13 @@ class Server(uvicorn.Server):
             )
         )
         self._gateway = gateway
+        self._say = say
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            port = self.servers[0].sockets[0].getsockname()[1]
+            self._say(welcome(self._gateway.config, port, self._gateway.ops.port))
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         self._gateway.edge.traffic.draining = True

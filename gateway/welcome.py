@@ -1,0 +1,25 @@
+"""What the process says once it serves: where, to whom, and how to try it."""
+
+from __future__ import annotations
+
+from gateway.config import Config
+from gateway.version import VERSION
+
+_ANYWHERE = ("0.0.0.0", "::")  # noqa: S104  # compared, not bound
+
+
+def welcome(config: Config, port: int, ops_port: int) -> str:
+    """Lines for a terminal; the ports are those that were bound."""
+    server, ops = config.server, config.ops
+    shown = "127.0.0.1" if server.host in _ANYWHERE else server.host
+    who = "anybody who can reach it may use it" if server.open else "this machine only, under loopback names"
+    question = '"messages": [{"role": "user", "content": "What is the capital of France?"}]'
+    return "\n".join(
+        (
+            f"Snowshed {VERSION} serves http://{server.host}:{port}; probes and metrics: http://{ops.host}:{ops_port}.",
+            f"Requests are not authenticated: {who}.",
+            "Try it in another terminal:",
+            f"  curl http://{shown}:{port}/v1/chat/completions -H 'content-type: application/json' \\",
+            f"""    -d '{{"model": "{config.models[0].name}", {question}}}'""",
+        )
+    )
