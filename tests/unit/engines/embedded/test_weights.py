@@ -56,7 +56,7 @@ def words_of(weights: Weights) -> list[str]:
 
 
 def test_the_cache_folder_is_the_users_choice_then_the_desktops_then_the_usual() -> None:
-    home = Path("/home/ann")
+    home = Path("/elsewhere/ann")
     assert default_cache({"SNOWSHED_CACHE": "/big", "XDG_CACHE_HOME": "/xdg"}, home) == Path("/big")
     assert default_cache({"XDG_CACHE_HOME": "/xdg"}, home) == Path("/xdg/snowshed")
     assert default_cache({}, home) == home / ".cache" / "snowshed"
