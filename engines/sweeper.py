@@ -8,8 +8,11 @@ late, never early.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from typing import Protocol
+
+logger = logging.getLogger(__name__)
 
 NEVER = float("inf")
 TICK = 0.1
@@ -47,7 +50,11 @@ class Sweeper:
         self.now = now
         for watch in tuple(self._watches):
             if watch.due <= now:
-                watch.expire(now)
+                try:
+                    watch.expire(now)
+                except Exception:
+                    self._watches.discard(watch)  # one bug must not stop every other timer, nor fire for ever
+                    logger.exception("A timer failed.")
 
     async def run(self, beat: Callable[[float], None]) -> None:
         """Sweep until cancelled; `beat(now)` follows each sweep (heartbeat, folding of metrics and logs)."""

@@ -1,4 +1,4 @@
-"""The documents keep up with the code: settings, links, commands and error codes that they name exist, and all are named."""
+"""The documents keep up with the code: the settings, links, commands and codes they name exist, and all are named."""
 
 from __future__ import annotations
 
