@@ -6,6 +6,8 @@ carries usage, an error or the end.
 
 from __future__ import annotations
 
+import re
+
 import msgspec
 
 from engines.api import Usage
@@ -57,16 +59,15 @@ def rename(document: bytes, reported: bytes, public: bytes) -> tuple[bytes, byte
     """The replacement that puts the public model name (JSON) where the server wrote its own; None if they agree."""
     if not reported or reported == public:
         return None
-    for spelling in (b'"model":', b'"model": '):
-        if spelling + reported in document:
-            return spelling + reported, spelling + public
-    return None
+    found = re.search(rb'"model"\s*:\s*' + re.escape(reported), document)
+    return (found[0], b'"model":' + public) if found else None
 
 
 class EventFilter:
     """Feeds one stream through. `failure` says why it can't go on, `done` that `[DONE]` was seen."""
 
     __slots__ = (
+        "_last",
         "_public",
         "_renaming",
         "_rest",
@@ -83,6 +84,7 @@ class EventFilter:
         self._show_usage = show_usage
         self._renaming: tuple[bytes, bytes] | None = None
         self._rest = b""
+        self._last = b""  # a usage event that the server owes the client
         self.content_started = False
         self.chunks = 0  # events with content
         self.done = False
@@ -106,7 +108,7 @@ class EventFilter:
             data = self._hold_unfinished(data)
         if (
             not self.content_started
-            or b'"usage"' in data
+            or (b'"usage"' in data and data.count(b'"usage"') != data.count(b'"usage":null'))
             or b'"error"' in data
             or data.count(b"\n\n") != data.count(b"}\n\n")  # a comment, the end, or an event that was cut
         ):
@@ -144,7 +146,7 @@ class EventFilter:
             return b""  # a comment: we send our own
         if payload == b"[DONE]":
             self.done = True
-            return b"data: [DONE]\n\n"
+            return self._last + b"data: [DONE]\n\n"
         try:
             chunk = _decode(payload)
         except (msgspec.DecodeError, RecursionError):
@@ -153,21 +155,40 @@ class EventFilter:
         if bytes(chunk.error) != b"null":
             self.failure = "The model server reported an error in its stream."
             return b""
-        return self._pass(event, chunk)
+        return self._pass(event, payload, chunk)
 
-    def _pass(self, event: bytes, chunk: _Chunk) -> bytes:
+    def _pass(self, event: bytes, payload: bytes, chunk: _Chunk) -> bytes:
         if not self.content_started:
             self._renaming = rename(event, bytes(chunk.model), self._public)
-        if chunk.usage is not None:
-            self.usage = Usage(chunk.usage.prompt_tokens, chunk.usage.completion_tokens)
-            if not chunk.choices and not self._show_usage:
-                return b""
         if any(choice.says_something() for choice in chunk.choices):
             self.content_started = True
             self.chunks += 1
+        if chunk.usage is not None:
+            self.usage = Usage(chunk.usage.prompt_tokens, chunk.usage.completion_tokens)
+            event = self._show(event, payload, alone=not chunk.choices)
         if self._renaming:
             event = event.replace(*self._renaming)
-        return event + b"\n\n"
+        return event and event + b"\n\n"
+
+    def _show(self, event: bytes, payload: bytes, *, alone: bool) -> bytes:
+        """An event with usage as the client shall see it: OpenAI reports usage in an event of its own, if at all.
+
+        Some servers report it along with the last content: then a copy without content is kept for the end.
+        """
+        if alone:
+            self._last = b""
+            return event if self._show_usage else b""
+        members = msgspec.json.decode(payload, type=dict[str, msgspec.Raw])
+        members["model"] = msgspec.Raw(self._public)
+        if self._show_usage:
+            self._last = _event({**members, "choices": msgspec.Raw(b"[]")}) + b"\n\n"
+            return event
+        del members["usage"]
+        return _event(members)
+
+
+def _event(members: dict[str, msgspec.Raw]) -> bytes:
+    return b"data: " + msgspec.json.encode(members)
 
 
 def _payload(event: bytes) -> bytes:

@@ -10,6 +10,7 @@ import msgspec
 from pydantic import BaseModel, ConfigDict, Field
 
 from engines.api import Call, Failed, Health, Interrupted, Overloaded, Rejected, Reply, Surroundings, Unreachable, Usage
+from engines.embedded.rules import NEUTRAL
 
 CREATED = 1_750_000_000
 
@@ -49,8 +50,7 @@ class ScriptedEngine:
                 raise Overloaded("The script says that the model server is overloaded.", retry_after=1.0)
             case "failed":
                 raise Failed("The script says that the model server failed.")
-        if call.kind == "embedding":
-            raise Rejected("A scripted model makes no embeddings.", param="model", code="unsupported_operation")
+        _check(call)
         cap = msgspec.json.decode(call.fields.get("max_tokens", call.fields.get("max_completion_tokens", b"null")))
         tokens = self._tokens if cap is None else self._tokens[:cap]
         finish = "stop" if len(tokens) == len(self._tokens) else "length"
@@ -71,6 +71,16 @@ class ScriptedEngine:
         """There is nothing to close."""
 
 
+def _check(call: Call) -> None:
+    """Refuse what a script takes no notice of, but which would change an answer."""
+    if call.kind == "embedding":
+        raise Rejected("A scripted model makes no embeddings.", param="model", code="unsupported_endpoint")
+    for name in call.fields.keys() & NEUTRAL.keys():
+        value = msgspec.json.decode(call.fields[name])
+        if value is not None and not NEUTRAL[name](value):
+            raise Rejected(f"A scripted model does not support '{name}'.", param=name, code="unsupported_parameter")
+
+
 class ScriptedDocument:
     """The whole answer at once."""
 
@@ -83,6 +93,9 @@ class ScriptedDocument:
         said = {"text": text} if call.kind == "completion" else {"message": {"role": "assistant", "content": text}}
         choice = {"index": 0, **said, "logprobs": None, "finish_reason": finish}
         self._document = msgspec.json.encode(_envelope(call, [choice], usage=_counts(usage)))
+
+    def __repr__(self) -> str:
+        return f"<ScriptedDocument {len(self._document)} B>"
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         yield self._document
@@ -107,6 +120,9 @@ class ScriptedStream:
         self._finish = finish
         self._whole = usage
         self._said = 0
+
+    def __repr__(self) -> str:
+        return f"<ScriptedStream {self._said} of {len(self._tokens)} tokens>"
 
     @property
     def usage(self) -> Usage:

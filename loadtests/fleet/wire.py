@@ -30,21 +30,26 @@ def response(status: int, body: bytes, *fields: bytes) -> bytes:
     return head(status, b"application/json", b"content-length: %d" % len(body), *fields) + body
 
 
-_ERRORS = {
-    400: ("This model's maximum context length is 8192 tokens.", "invalid_request_error", "context_length_exceeded"),
-    401: ("Incorrect API key provided.", "invalid_request_error", "invalid_api_key"),
-    404: ("The model does not exist.", "invalid_request_error", "model_not_found"),
-    413: ("Request too large.", "invalid_request_error", "request_too_large"),
-    422: ("Unprocessable request.", "invalid_request_error", None),
-    429: ("Rate limit reached.", "rate_limit_error", "rate_limit_exceeded"),
-    503: ("The server is overloaded.", "server_error", "overloaded"),
+_ERRORS: dict[int, tuple[str, str, str | None, str | None]] = {
+    400: (
+        "This model's maximum context length is 8192 tokens.",
+        "invalid_request_error",
+        "context_length_exceeded",
+        "messages",
+    ),
+    401: ("Incorrect API key provided.", "invalid_request_error", "invalid_api_key", None),
+    404: ("The model does not exist.", "invalid_request_error", "model_not_found", "model"),
+    413: ("Request too large.", "invalid_request_error", "request_too_large", None),
+    422: ("Unprocessable request.", "invalid_request_error", None, None),
+    429: ("Rate limit reached.", "rate_limit_error", "rate_limit_exceeded", None),
+    503: ("The server is overloaded.", "server_error", "overloaded", None),
 }
 
 
 def refusal(status: int, *fields: bytes) -> bytes:
     """The response of a server that answers `status`, with OpenAI's error body."""
-    message, kind, code = _ERRORS.get(status, ("The server had an error.", "server_error", None))
-    return response(status, error(message, kind, code), *fields)
+    unknown = ("The server had an error.", "server_error", None, None)
+    return response(status, error(*_ERRORS.get(status, unknown)), *fields)
 
 
 def chunk(data: bytes) -> bytes:
