@@ -26,7 +26,7 @@ class PipelineResponse(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         edge = self._edge
         headers = {name.lower(): value for name, value in scope["headers"]}
-        wire = AsgiWire()
+        wire = AsgiWire(send)
         inlet = _Inlet(receive)
         intake = Intake(inlet, edge.memory, edge.bounds.body)
         length = headers.get(b"content-length", b"")
@@ -36,7 +36,7 @@ class PipelineResponse(Response):
         exchange.task = asyncio.create_task(edge.serve(exchange))
         watcher = asyncio.create_task(inlet.watch(exchange))
         try:
-            await wire.pump(send)
+            await wire.over
         finally:
             exchange.task.cancel()
             watcher.cancel()
@@ -46,19 +46,25 @@ class PipelineResponse(Response):
 class AsgiWire:
     """Holds what the exchange writes until the server takes it."""
 
-    def __init__(self) -> None:
+    def __init__(self, send: Send) -> None:
         self._messages: deque[Message] = deque()
         self._news = asyncio.Event()
         self._empty = asyncio.Event()
-        self._over = False
+        self._last = False
+        self._pump = asyncio.create_task(self._send_on(send))
+        self.over = asyncio.gather(self._pump, return_exceptions=True)
 
     def __repr__(self) -> str:
-        return f"<AsgiWire {len(self._messages)} to send{', over' if self._over else ''}>"
+        return f"<AsgiWire {len(self._messages)} to send{', over' if self._last else ''}>"
 
     @property
     def paused(self) -> bool:
         """Always: every write waits for the server, whose `send` is the back-pressure."""
         return True
+
+    @property
+    def backlog(self) -> int:
+        return len(self._messages)
 
     def open(self, status: int, headers: list[tuple[bytes, bytes]], length: int | None) -> None:
         if length is not None:
@@ -72,25 +78,20 @@ class AsgiWire:
         await self._empty.wait()
 
     def end(self) -> None:
+        self._last = True
         self._put({"type": "http.response.body", "body": b"", "more_body": False})
-        self._over = True
 
     def abort(self) -> None:
         """ASGI can't cut a connection; to return without the last body makes the server do it."""
-        self._messages.clear()
-        self._over = True
-        self._news.set()
+        self._pump.cancel()
 
-    async def pump(self, send: Send) -> None:
-        """Send what is written until the answer is over."""
-        while True:
+    async def _send_on(self, send: Send) -> None:
+        while not self._last or self._messages:
             await self._news.wait()
             self._news.clear()
             while self._messages:
                 await send(self._messages.popleft())
             self._empty.set()
-            if self._over:
-                return
 
     def _put(self, message: Message) -> None:
         self._messages.append(message)

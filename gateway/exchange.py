@@ -30,6 +30,8 @@ class Wire(Protocol):
 
     @property
     def paused(self) -> bool: ...
+    @property
+    def backlog(self) -> int: ...
     def open(self, status: int, headers: list[tuple[bytes, bytes]], length: int | None) -> None: ...
     def write(self, data: bytes) -> None: ...
     async def drain(self) -> None: ...
@@ -45,8 +47,8 @@ class Exchange:
     """
 
     __slots__ = (
-        "_edge", "_phase", "_reason", "_started", "deadline", "due", "headers", "intake", "kind", "record", "stream",
-        "task", "wire",
+        "_backlog", "_edge", "_phase", "_reason", "_started", "deadline", "due", "headers", "intake", "kind", "record",
+        "stream", "task", "wire",
     )  # fmt: skip
 
     def __init__(self, edge: Edge, kind: Kind, headers: preamble.Headers, wire: Wire, intake: Intake) -> None:
@@ -117,8 +119,9 @@ class Exchange:
         self._open(200, headers + (sse.HEADERS if self.stream else _JSON), length)
 
     async def drain(self) -> None:
-        """Wait until the client has read; it must, within the stall limit."""
+        """Wait until the client has read; it must go on doing so: the stall limit is for a pause in it."""
         self._phase = "stalled"
+        self._backlog = self.wire.backlog
         self.due = min(self.deadline, self._edge.sweeper.soon(self._edge.bounds.stall_time))
         await self.wire.drain()
         self._phase = "relaying"
@@ -182,9 +185,17 @@ class Exchange:
         elif self._phase == "body":
             self.intake.fail(SLOW_BODY)
         elif self._phase == "stalled":
-            self.wire.abort()
+            self._cut_stalled()
         else:
             self._comment(now)
+
+    def _cut_stalled(self) -> None:
+        backlog = self.wire.backlog
+        if backlog < self._backlog:  # slow, but it reads
+            self._backlog = backlog
+            self.due = min(self.deadline, self._edge.sweeper.soon(self._edge.bounds.stall_time))
+        else:
+            self.wire.abort()
 
     def _comment(self, now: float) -> None:
         # Proxies in between cut a stream that is silent for a minute. The status is spent with the first comment:

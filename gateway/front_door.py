@@ -10,9 +10,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from functools import partial
-from itertools import chain
-from typing import Any, cast
-from urllib.parse import unquote_to_bytes
+from typing import Any
 
 import httptools
 from uvicorn.config import Config
@@ -21,20 +19,24 @@ from uvicorn.server import ServerState
 
 from engines.api import Kind
 from engines.sweeper import NEVER
-from gateway import errors
+from gateway import errors, head
+from gateway.cold import ColdExit
 from gateway.edge import Edge
 from gateway.exchange import Exchange
 from gateway.http_wire import HttpWire
-from gateway.intake import Intake
+from gateway.intake import FIRST_PORTION, Intake
 
 HOT: dict[bytes, Kind] = {
     b"/v1/chat/completions": "chat",
     b"/v1/completions": "completion",
     b"/v1/embeddings": "embedding",
 }
-_ONCE = frozenset({b"host", b"content-type", b"content-length", b"transfer-encoding", b"authorization", b"expect"})
 LINGER = 2.0
 """Seconds for a client to stop sending and read its refusal: closing on unread bytes would reset the connection."""
+
+
+REFUSED_AT_ONCE = 64
+"""Connections over the limit that are told so; more are only cut, so that refusing can't use up what it protects."""
 
 
 class FrontDoor(HttpToolsProtocol):
@@ -51,13 +53,17 @@ class FrontDoor(HttpToolsProtocol):
         self.edge: Edge = app_state["edge"]
         self.due = NEVER
         self._waiting: deque[Callable[[], None]] = deque()
-        self._exchanges: deque[Exchange] = deque()  # in the order of their arrival, the active one first
+        self._exchanges: deque[Exchange] = deque()  # hot ones without a whole answer, in the order of their arrival
+        self._cycles: deque[RequestResponseCycle] = deque()  # the same of cold ones
         self._reading: Exchange | None = None  # whose body is arriving
         self._cold_reading = False
         self._active = False
         self._in_head = False
         self._deaf = False
-        self._unparsed = 0
+        self._broken = False  # what comes next is not known to be the beginning of a request
+        self._fruitful = False  # whether the present packet brought part of a body, or an end
+        self._fruitless = 0  # bytes since then
+        self._backlog = NEVER
 
     def __repr__(self) -> str:
         state = "deaf" if self._deaf else "active" if self._active else "idle"
@@ -69,6 +75,11 @@ class FrontDoor(HttpToolsProtocol):
         super().connection_made(transport)  # type: ignore[arg-type]  # uvicorn narrows the base class's parameter
         self.edge.sweeper.add(self)
         self.due = self.edge.sweeper.soon(self.edge.bounds.head_time)
+        crowd = len(self.connections) - self.edge.bounds.connections
+        if crowd > 0:
+            self._refuse(errors.CROWDED)
+            if crowd > REFUSED_AT_ONCE:
+                self.transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.edge.sweeper.discard(self)
@@ -77,37 +88,63 @@ class FrontDoor(HttpToolsProtocol):
         for exchange in self._exchanges:
             exchange.abandon()
         self._exchanges.clear()
+        for cycle in self._cycles:
+            cycle.disconnected = True
+            cycle.message_event.set()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         if self._deaf:
             return
+        self._fruitful = False
         try:
             self.parser.feed_data(data)
-        except httptools.HttpParserUpgrade as upgrade:  # we stay with HTTP/1.1, as a server may
-            rest = data[upgrade.args[0] :]
-            if rest:
-                self.data_received(rest)
+        except httptools.HttpParserUpgrade as upgrade:
+            self._decline_upgrade(data[upgrade.args[0] :])
+            return
         except httptools.HttpParserError:
             self._refuse(errors.MALFORMED_HTTP)
-        if self._in_head and not self._deaf:
-            self._unparsed += len(data)
-            if self._unparsed > self.edge.bounds.head:
+        if self._fruitful:
+            self._fruitless = 0
+        else:  # a head, chunk extensions or trailers without an end
+            self._fruitless += len(data)
+            if self._fruitless > self.edge.bounds.head and not self._deaf:
                 self._refuse(errors.HEAD_TOO_LARGE)
 
+    def eof_received(self) -> bool | None:  # type: ignore[override]  # asyncio's own signature
+        """Who closes one side has left, but for a body that ends early: its sender may wait to be told."""
+        exchange = self._reading
+        if self._in_head and not self._deaf:
+            self._refuse(errors.MALFORMED_HTTP)
+        elif exchange is not None and exchange.task is not None and not self._deaf and self.scheme == "http":
+            exchange.intake.fail(errors.BODY_CUT)
+            self._deaf = True
+            self._reading = None
+            return True
+        return None
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self._waiting and not self._active:
+            self._go_on()
+
     def shutdown(self) -> None:
-        """uvicorn stops: close now, or after the answer that is under way (the wire says so to the client)."""
+        """uvicorn stops: close now, or after the answer that is under way (`stays` says so to the client)."""
         if not self._active:
             self.transport.close()
-        elif cycle := self._open_cycle():
+        for cycle in self._cycles:
             cycle.keep_alive = False
 
     def expire(self, _now: float) -> None:
         self.due = NEVER
-        if self._in_head and not self._deaf and not self._active:
-            self._refuse(errors.SLOW_HEAD)
-        elif self._deaf or self._active:
+        backlog = self.transport.get_write_buffer_size()
+        if 0 < backlog < self._backlog:  # slow, but it reads
+            self._backlog = backlog
+            self.due = self.edge.sweeper.soon(self.edge.bounds.stall_time)
+        elif backlog or self._active or self._deaf:
             self.transport.abort()
+        elif self._in_head:
+            self._refuse(errors.SLOW_HEAD)
         else:
             self.transport.close()
 
@@ -117,12 +154,12 @@ class FrontDoor(HttpToolsProtocol):
         self.url = b""
         self.headers = []
         self._in_head = True
-        self._unparsed = 0
-        if not self._active:
+        if not self._active and not self._deaf:
             self.due = self.edge.sweeper.soon(self.edge.bounds.head_time)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self.headers.append((name.lower(), value))
+        if self._in_head:  # else a trailer, which nobody reads
+            self.headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
         self._in_head = False
@@ -131,23 +168,36 @@ class FrontDoor(HttpToolsProtocol):
         if self._deaf:
             return
         headers = dict(self.headers)
-        problem = self._judge(headers)
+        version = self.parser.get_http_version()
+        problem = head.judge(self.url, self.headers, headers, version, self.edge.bounds)
+        if problem is None and len(self._waiting) >= self.edge.bounds.pipelined:
+            problem = errors.PIPELINE_FULL
         if problem is not None:
             self._refuse(problem)
             return
-        kind = HOT.get(self.url) or HOT.get(_path(self.url))
-        if kind is None or self.parser.get_method() != b"POST":
-            self._go_cold()
+        if b"upgrade" in headers and self.parser.should_upgrade():
+            return  # what follows shows in `data_received`
+        kind = HOT.get(self.url) or HOT.get(self._path(headers))
+        method = self.parser.get_method()
+        if kind is not None and method == b"POST":
+            self._go_hot(kind, headers, http10=version == "1.0")
+        elif method == b"CONNECT":
+            self._refuse(errors.MALFORMED_HTTP)
         else:
-            self._go_hot(kind, headers)
+            self._go_cold(headers)
 
     def on_body(self, body: bytes) -> None:
+        self._fruitful = True
         if self._reading is not None:
             self._reading.intake.feed(body)
         elif self._cold_reading:
-            super().on_body(body)
+            if len(self.cycle.body) + len(body) > FIRST_PORTION:
+                self._refuse(errors.BODY_TOO_LARGE)
+            else:
+                super().on_body(body)
 
     def on_message_complete(self) -> None:
+        self._fruitful = True
         if self._reading is not None:
             self._reading.intake.end()
             self._reading = None
@@ -155,47 +205,62 @@ class FrontDoor(HttpToolsProtocol):
             self._cold_reading = False
             super().on_message_complete()
 
-    def _judge(self, headers: dict[bytes, bytes]) -> errors.Problem | None:
-        bounds = self.edge.bounds
-        if len(self.url) > bounds.url:
-            return errors.URL_TOO_LONG
-        if len(self.headers) > bounds.headers or sum(map(len, chain.from_iterable(self.headers))) > bounds.head:
-            return errors.HEAD_TOO_LARGE
-        if len(headers) != len(self.headers):
-            names = [name for name, _ in self.headers]
-            if any(names.count(name) > 1 for name in _ONCE):
-                return errors.REPEATED_HEADER
-        if len(self._waiting) >= bounds.pipelined:
-            return errors.MALFORMED_HTTP
-        return None
+    def _path(self, headers: dict[bytes, bytes]) -> bytes:
+        """Of any spelling of the target; one with an authority of its own overrules the Host header."""
+        self.url, authority = head.origin_form(self.url)
+        if authority is not None:
+            headers[b"host"] = authority
+        return head.path(self.url)
+
+    def _decline_upgrade(self, rest: bytes) -> None:
+        """Stay with HTTP/1.1, as a server may.
+
+        The parser takes all behind such a head, the request's body even, for the other protocol: so a new one gets the
+        head without that wish.
+        """
+        if self._deaf:
+            return
+        fields = [(name, value) for name, value in self.headers if name != b"upgrade"]
+        lines = [b"%b %b HTTP/%b" % (self.parser.get_method(), self.url, self.parser.get_http_version().encode())]
+        lines += [b"%b: %b" % field for field in fields]
+        self.parser = httptools.HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+        self.data_received(b"\r\n".join(lines) + b"\r\n\r\n" + rest)
 
     # Hot requests
 
-    def _go_hot(self, kind: Kind, headers: dict[bytes, bytes]) -> None:
-        http10 = self.parser.get_http_version() == "1.0"
-        wire = HttpWire(
-            self.transport, self.flow, self._answered, keep=self.parser.should_keep_alive(), http10=http10
-        )  # fmt: skip
+    def _go_hot(self, kind: Kind, headers: dict[bytes, bytes], *, http10: bool) -> None:
+        wire = HttpWire(self, keep=self.parser.should_keep_alive(), http10=http10)
         intake = Intake(self, self.edge.memory, self.edge.bounds.body, expects=b"expect" in headers and not http10)
         length = headers.get(b"content-length")
         if length is not None:
             intake.expect(int(length))
         exchange = self._reading = Exchange(self.edge, kind, headers, wire, intake)
         self._exchanges.append(exchange)
-        if self._active:
-            self._waiting.append(partial(self._run, exchange))
-        else:
-            self._run(exchange)
+        self._enqueue(partial(self._run, exchange))
 
     def _run(self, exchange: Exchange) -> None:
-        self._active = True
-        self.due = NEVER
         exchange.task = self.loop.create_task(self.edge.serve(exchange))
+
+    def stays(self) -> bool:
+        if self.edge.traffic.draining or (self._deaf and not self._waiting):
+            return False
+        intake = self._exchanges[0].intake
+        return intake.complete or intake.disposable
+
+    def answered(self, keep: bool) -> None:  # noqa: FBT001  # see `http_wire.Line`
+        self._exchanges.popleft()
+        self._next(keep=keep)
 
     # What an intake may ask of the connection that its body comes from
 
     def pause_reading(self) -> None:
-        self.flow.pause_reading()
+        exchange = self._reading
+        if exchange is not None and exchange.task is None:
+            # To pause now would be not to see the client leave while the requests before are served.
+            exchange.intake.fail(errors.BODIES_FULL)
+        else:
+            self.flow.pause_reading()
 
     def resume_reading(self) -> None:
         self.flow.resume_reading()
@@ -205,85 +270,104 @@ class FrontDoor(HttpToolsProtocol):
 
     # Everything else: FastAPI, by the superclass
 
-    def _go_cold(self) -> None:
-        url, headers = self.url, self.headers
+    def _go_cold(self, headers: dict[bytes, bytes]) -> None:
+        if int(headers.get(b"content-length", b"0")) > FIRST_PORTION:
+            self._refuse(errors.BODY_TOO_LARGE)
+            return
+        url, fields = self.url, self.headers
         super().on_message_begin()  # makes the scope that a hot request does without
         self.url = url
-        for name, value in headers:
-            super().on_header(name, value)
+        for name, value in fields:
+            super().on_header(name, headers[b"host"] if name == b"host" else value)
         self._cold_reading = True
-        if self._open_cycle():
-            self._leave()  # two cold requests at once: uvicorn would stop reading, and miss the client's leaving
-            return
+        self.cycle = None  # type: ignore[assignment]  # uvicorn must not queue it: it would stop reading
         super().on_headers_complete()
 
-    def _open_cycle(self) -> RequestResponseCycle | None:
-        cycle = cast("RequestResponseCycle | None", self.cycle)  # None until there is one, whatever uvicorn's types say
-        return cycle if cycle is not None and not cycle.response_complete else None
-
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
-        if self._active:
-            self._waiting.append(partial(self._run_cold, cycle, app))
-        else:
-            self._run_cold(cycle, app)
+        self._cycles.append(cycle)
+        cycle.transport = ColdExit(cycle, self.transport)
+        if self.expect_100_continue or b"transfer-encoding" in dict(cycle.scope["headers"]):
+            cycle.keep_alive = False  # if no one reads the body, how much of it comes is not known
+        self._enqueue(partial(self._run_cold, cycle, app))
 
     def _run_cold(self, cycle: RequestResponseCycle, app: Any) -> None:
-        self._active = True
         self.due = self.edge.sweeper.soon(self.edge.bounds.body_time)
+        if self.edge.traffic.draining:
+            cycle.keep_alive = False
         super()._start_asgi_task(cycle, app)
 
     def on_response_complete(self) -> None:
-        self._next(keep=True)  # the cycle has closed the transport itself if it had to
+        cycle = self._cycles.popleft()
+        self._next(keep=cycle.keep_alive)
 
     # Order
 
-    def _answered(self, keep: bool) -> None:  # noqa: FBT001  # the wire's callback: one bool says it all
-        exchange = self._exchanges.popleft()
-        self._next(keep=keep and not self._deaf and (exchange.intake.complete or exchange is self._reading))
+    def _enqueue(self, run: Callable[[], None]) -> None:
+        if self._active or self.flow.write_paused:
+            self._waiting.append(run)
+        else:
+            self._active = True
+            self.due = NEVER
+            run()
 
     def _next(self, *, keep: bool) -> None:
         self._active = False
         self.server_state.total_requests += 1
+        self._backlog = NEVER
         if self.transport.is_closing():
             return
         self.flow.resume_reading()
-        if not keep or self.edge.traffic.draining:
+        if not keep or self.edge.traffic.draining or (self._deaf and not self._waiting):
             self._leave()
-        elif self._waiting:
-            self._waiting.popleft()()
+        elif self._waiting or self.flow.write_paused:
+            self._go_on()
         else:
-            self.due = self.edge.sweeper.soon(self.edge.bounds.idle_time)
+            self._rest()
+
+    def _go_on(self) -> None:
+        """Serve the next in line, unless answers pile up that the client does not read."""
+        if self.flow.write_paused:
+            self.due = self.edge.sweeper.soon(self.edge.bounds.stall_time)
+        else:
+            self._active = True
+            self.due = NEVER
+            self._waiting.popleft()()
+
+    def _rest(self) -> None:
+        bounds = self.edge.bounds
+        arriving = self._reading is not None or self._cold_reading
+        seconds = bounds.head_time if self._in_head else bounds.body_time if arriving else bounds.idle_time
+        self.due = self.edge.sweeper.soon(seconds)
 
     def _refuse(self, problem: errors.Problem) -> None:
-        """Answer something that never became a request; behind an answer that is under way, just end after it."""
-        self._deaf = True
-        if self._active:
-            return
+        """Hear no more, and tell the client in its turn: as the answer to what is arriving, or as the last one."""
+        self._deaf = self._broken = True
+        exchange = self._reading
+        if exchange is not None and exchange in self._exchanges:
+            exchange.intake.fail(problem)
+        elif exchange is None and not self._cold_reading:
+            self._enqueue(partial(self._reject, problem))
+        elif not self._active:  # the rest of a request that has had its answer
+            self._leave()
+
+    def _reject(self, problem: errors.Problem) -> None:
         record = self.edge.record("unparsed")
-        wire = HttpWire(self.transport, self.flow, lambda _keep: None, keep=False, http10=False)
+        wire = HttpWire(self, keep=False, http10=False)
         body = problem.envelope()
         with self.edge.accounts.open(record):
             record.status, record.code = problem.status, problem.code
             wire.open(problem.status, [(b"x-request-id", record.id.encode()), *problem.headers()], len(body))
             wire.write(body)
+        self._active = False
         self._leave()
 
     def _leave(self) -> None:
         """Close once everything written is out and the client has had time to read it."""
         self._deaf = True
-        if self._active:
-            return
         self.flow.resume_reading()
+        self._backlog = NEVER
         self.due = self.edge.sweeper.soon(LINGER)
-        if self._reading is None and not self._in_head and not self._cold_reading:
+        if self._reading is None and not self._in_head and not self._cold_reading and not self._broken:
             self.transport.close()
         elif self.transport.can_write_eof():
             self.transport.write_eof()
-
-
-def _path(url: bytes) -> bytes:
-    """The path of any spelling of a target: with a query, percent-encoded, or absolute-form."""
-    try:
-        return unquote_to_bytes(httptools.parse_url(url).path or b"")
-    except httptools.HttpParserInvalidURLError:
-        return b""

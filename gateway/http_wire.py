@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from http import HTTPStatus
+from typing import Protocol
 
 from uvicorn.protocols.http.flow_control import FlowControl
 
@@ -13,26 +14,32 @@ STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".enc
 Headers = Iterable[tuple[bytes, bytes]]
 
 
+class Line(Protocol):
+    """The connection that answers go out on."""
+
+    transport: asyncio.Transport
+    flow: FlowControl
+
+    def stays(self) -> bool:
+        """Whether the connection could serve another request after the answer that begins now."""
+        ...
+
+    def answered(self, keep: bool) -> None:  # noqa: FBT001  # one bool says it all
+        """The answer is complete; `keep`: as it told the client, the connection stays open."""
+
+
 class HttpWire:
-    """The way out for one request of a connection. `ended(keep)` is called once, when the answer is complete.
+    """The way out for one request of a connection.
 
     The head waits for the first bytes of the body, so that both leave in one packet.
     """
 
-    __slots__ = ("_chunked", "_defaults", "_ended", "_flow", "_head", "_http10", "_keep", "_transport")
+    __slots__ = ("_chunked", "_flow", "_head", "_http10", "_keep", "_line", "_transport")
 
-    def __init__(
-        self,
-        transport: asyncio.Transport,
-        flow: FlowControl,
-        ended: Callable[[bool], None],
-        *,
-        keep: bool,
-        http10: bool,
-    ) -> None:
-        self._transport = transport
-        self._flow = flow
-        self._ended = ended
+    def __init__(self, line: Line, *, keep: bool, http10: bool) -> None:
+        self._line = line
+        self._transport = line.transport
+        self._flow = line.flow
         self._keep = keep
         self._http10 = http10
         self._chunked = False
@@ -46,8 +53,14 @@ class HttpWire:
         """Whether the client is behind by more than the transport's high-water mark."""
         return self._flow.write_paused
 
+    @property
+    def backlog(self) -> int:
+        """Bytes that the client has still to take."""
+        return self._transport.get_write_buffer_size()
+
     def open(self, status: int, headers: Headers, length: int | None) -> None:
         """Status and headers; `length` None means a stream: chunked, or for HTTP/1.0 ended by closing."""
+        self._keep = self._keep and self._line.stays()
         lines = [STATUS_LINES[status]]
         for name, value in headers:
             if name == b"connection":
@@ -84,7 +97,7 @@ class HttpWire:
             self._transport.write(self._head + b"0\r\n\r\n")
         elif self._head:
             self._transport.write(self._head)
-        self._ended(self._keep)
+        self._line.answered(self._keep)
 
     def abort(self) -> None:
         """Cut the connection: the client must not take what it has for a whole answer."""

@@ -28,7 +28,9 @@ class Intake:
 
     __slots__ = (
         "_asked",
+        "_closed",
         "_complete",
+        "_declared",
         "_expects",
         "_limit",
         "_memory",
@@ -46,7 +48,9 @@ class Intake:
         self._limit = limit
         self._parts: list[bytes] = []
         self._problem: Problem | None = None
+        self._declared: int | None = None
         self._complete = False
+        self._closed = False
         self._asked = False
         self._waiter: asyncio.Future[None] | None = None
         self.size = 0
@@ -59,13 +63,19 @@ class Intake:
         """Whether the last byte is in."""
         return self._complete
 
+    @property
+    def disposable(self) -> bool:
+        """Whether what is still to come is surely on its way, and little: it may be read and thrown away."""
+        return not self._expects and self._declared is not None and self._declared <= FIRST_PORTION
+
     def expect(self, length: int) -> None:
         """Refuse a body by its declared length, before a byte of it was read."""
+        self._declared = length
         if length > self._limit:
             self.fail(BODY_TOO_LARGE)
 
     def feed(self, data: bytes) -> None:
-        if self._problem is not None:
+        if self._problem is not None or self._closed:
             return
         if self.size + len(data) > self._limit:
             self.fail(BODY_TOO_LARGE)
@@ -92,6 +102,7 @@ class Intake:
         if not self._complete and self._problem is None:
             self._asked = True
             if self._expects and self.size == 0:
+                self._expects = False
                 self._source.send_continue()
             self._source.resume_reading()
             self._waiter = asyncio.get_running_loop().create_future()
@@ -101,7 +112,8 @@ class Intake:
         return self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
 
     def close(self) -> None:
-        """Give the memory back; idempotent."""
+        """Give the memory back, and take in nothing more; idempotent."""
+        self._closed = True
         self._drop()
 
     def _drop(self) -> None:

@@ -18,12 +18,14 @@ OVERRIDDEN = {
     "connection_lost",
     "connection_made",
     "data_received",
+    "eof_received",
     "on_body",
     "on_header",
     "on_headers_complete",
     "on_message_begin",
     "on_message_complete",
     "on_response_complete",
+    "resume_writing",
     "shutdown",
 }
 
