@@ -40,7 +40,7 @@ class SlotReply:
         if self._begun:
             return data
         self._begun = True
-        return with_role(data)
+        return cleaned(data)
 
     def __enter__(self) -> Self:
         self._reply.__enter__()
@@ -53,12 +53,14 @@ class SlotReply:
             self._slot.release()
 
 
-def with_role(start: bytes) -> bytes:
-    """The start of an answer, with the role in a chat's first event.
+def cleaned(start: bytes) -> bytes:
+    """The start of an answer, up to its first content at least, as clients of OpenAI know it.
 
-    llama.cpp sends the role with the first token, and not at all if that is not a whole character: half an emoji.
+    The child is asked to tell how far it is with the prompt, because only by a write that fails does llama.cpp notice,
+    beside a busy neighbour, that its caller has left; clients did not ask. And it sends a chat's role with the first
+    token, but not at all if that token is not a whole character: half an emoji.
     """
-    first = start.partition(b"\n\n")[0]
-    if b'"role":' in first:
-        return start
-    return start.replace(b'"delta":{', b'"delta":{"role":"assistant",', 1)  # only a chat's events have it
+    events = [event for event in start.split(b"\n\n") if b'"prompt_progress":{' not in event]
+    if b'"role":' not in events[0]:
+        events[0] = events[0].replace(b'"delta":{', b'"delta":{"role":"assistant",', 1)  # only a chat's events have it
+    return b"\n\n".join(events)

@@ -49,8 +49,12 @@ NEUTRAL: Mapping[str, Callable[[Any], bool]] = {
 """Members that can't be honoured, and the values (besides null) by which nothing is asked. They end here too."""
 
 
-_STREAMED = {"stream": msgspec.Raw(b"true"), "stream_options": msgspec.Raw(b'{"include_usage":true}')}
-"""The child always streams (see `engines.embedded.unary`)."""
+_ASKED_OF_THE_CHILD = {
+    "stream": msgspec.Raw(b"true"),
+    "stream_options": msgspec.Raw(b'{"include_usage":true}'),
+    "return_progress": msgspec.Raw(b"true"),
+}
+"""Always: see `engines.embedded.unary` and `engines.embedded.reply`."""
 
 
 class _Part(msgspec.Struct):
@@ -79,7 +83,7 @@ def translate(kind: Kind, fields: Fields, defaults: Defaults) -> Fields:
     if kind == "embedding":
         raise Rejected("This model does not make embeddings.", param="model", code="unsupported_endpoint")
     asked = {_own_name(name): raw for name, raw in fields.items() if bytes(raw) != b"null"}
-    out = {name: raw for name, raw in asked.items() if _passes(kind, name, raw)} | _STREAMED
+    out = {name: raw for name, raw in asked.items() if _passes(kind, name, raw)} | _ASKED_OF_THE_CHILD
     for name in ("temperature", "top_p", "repeat_penalty"):
         out.setdefault(name, _raw(getattr(defaults, name)))
     if kind == "chat":

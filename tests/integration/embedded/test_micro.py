@@ -35,9 +35,13 @@ def words_of(pid: int) -> bytes:
     return Path(f"/proc/{pid}/cmdline").read_bytes()
 
 
-async def busy_slots(engine: EmbeddedEngine) -> int:
+async def slots_of(engine: EmbeddedEngine) -> list[dict[str, Any]]:
     _status, slots = await engine._served()._ask("GET", "/slots")
-    return sum(slot["is_processing"] for slot in msgspec.json.decode(slots))
+    return msgspec.json.decode(slots, type=list[dict[str, Any]])
+
+
+async def busy_slots(engine: EmbeddedEngine) -> int:
+    return sum(slot["is_processing"] for slot in await slots_of(engine))
 
 
 async def until_busy(engine: EmbeddedEngine, count: int) -> None:
@@ -131,6 +135,23 @@ async def test_cancelling_a_unary_call_frees_the_childs_slot_beside_a_busy_neigh
         for _ in range(50):
             await anext(stream)
         await until_busy(engine, 1)
+
+
+async def test_leaving_during_the_prompt_stops_the_prompt_beside_a_busy_neighbour(micro: Path) -> None:
+    """P01: of a prompt that takes many seconds, only the part up to the departure is computed."""
+    async with running(model_path=micro, slots=2, context=65_536, max_prompt_tokens=32_000) as engine:
+        with await engine.call(endless()) as neighbour:
+            tokens = [5 + 7 * n % 400 for n in range(31_000)]
+            call = asyncio.create_task(engine.call(a_call("completion", stream=True, prompt=tokens)))
+            await until_busy(engine, 2)
+            call.cancel()
+            await asyncio.wait([call])
+            stream = aiter(neighbour)
+            async with asyncio.timeout(20):
+                while await busy_slots(engine) != 1:
+                    await anext(stream)
+        computed = [slot.get("n_prompt_tokens", 0) for slot in await slots_of(engine)]
+        assert 0 < max(computed) < 31_000
 
 
 @pytest.mark.parametrize("moment", range(16))

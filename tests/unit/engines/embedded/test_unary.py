@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from engines.embedded.reply import with_role
+from engines.embedded.reply import cleaned
 from engines.embedded.unary import assemble
 
 ENVELOPE = {"id": "chatcmpl-1", "created": 7, "model": "m", "system_fingerprint": "f"}
@@ -57,7 +57,7 @@ def test_a_stream_without_the_role_has_it_all_the_same() -> None:
     found = msgspec.json.decode(assemble(stream(delta(content="🙂"), delta("stop"))))
     assert found["choices"][0]["message"] == {"role": "assistant", "content": "🙂"}
     whole = stream(delta(content='the "role": '), delta(content="x"))
-    events = [event.partition(b": ")[2] for event in with_role(whole).split(b"\n\n")[:2]]
+    events = [event.partition(b": ")[2] for event in cleaned(whole).split(b"\n\n")[:2]]
     first, second = (msgspec.json.decode(event)["choices"][0]["delta"] for event in events)
     assert first == {"role": "assistant", "content": 'the "role": '}
     assert second == {"content": "x"}
@@ -65,7 +65,16 @@ def test_a_stream_without_the_role_has_it_all_the_same() -> None:
 
 def test_a_start_that_has_its_role_or_is_no_chat_stays_as_it_is() -> None:
     for start in (stream(delta(role="assistant", content=None), delta(content="x")), b'{"object":"text_completion"}'):
-        assert with_role(start) == start
+        assert cleaned(start) == start
+
+
+def test_how_far_the_prompt_is_stays_here() -> None:
+    begun = delta(role="assistant", content=None)
+    progress = begun | {"prompt_progress": {"total": 9, "cache": 0, "processed": 4, "time_ms": 1}}
+    said = delta(content="x")
+    assert cleaned(stream(progress, progress, begun, said)) == stream(begun, said)
+    assert cleaned(stream(progress, said)) == stream(delta(role="assistant", content="x"))
+    assert assemble(stream(progress, begun, said, delta("stop"))) == assemble(stream(begun, said, delta("stop")))
 
 
 def test_a_completion_whose_last_piece_carries_the_usage() -> None:
