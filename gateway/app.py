@@ -2,40 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import Any
+import logging
 
 from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway import errors
 from gateway.edge import Edge
+from gateway.lifespan import Lifespan
+from gateway.logs import describe
 from gateway.routes import openai
 from gateway.version import VERSION
 from gateway.wiring import Gateway
 
+_logger = logging.getLogger("snowshed")
+
 
 def create_app(gateway: Gateway) -> FastAPI:
     """The application over a gateway's objects; its lifespan starts and stops them."""
-
-    @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, Any]]:
-        async with gateway.running():
-            yield {"edge": gateway.edge}  # uvicorn hands this to the front door
-
     app = FastAPI(
         title="Snowshed",
         version=VERSION,
         summary="An OpenAI-compatible gateway in front of LLM servers.",
-        lifespan=lifespan,
         redirect_slashes=False,
-        exception_handlers={HTTPException: _known, Exception: _unknown},
+        exception_handlers={HTTPException: _known, RequestValidationError: _invalid},
     )
     app.include_router(openai.routes(gateway.edge, gateway.catalog))
+    app.openapi()["components"] = {"schemas": openai.components()}  # FastAPI keeps the document it has once made
     app.add_middleware(EdgeHeaders, edge=gateway.edge)
+    app.add_middleware(Lifespan, gateway=gateway)
     return app
 
 
@@ -52,12 +50,14 @@ async def _known(_: Request, error: Exception) -> Response:
     return _respond(errors.for_status(error.status_code), allowed)
 
 
-async def _unknown(_: Request, _error: Exception) -> Response:
-    return _respond(errors.INTERNAL)
+async def _invalid(_: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)  # registered for nothing else
+    place = error.errors()[0]["loc"][1:]  # without "query", "path", …; what was given there is not repeated
+    return _respond(errors.INVALID_PARAMETER.but(param=".".join(map(str, place)) or None))
 
 
 class EdgeHeaders:
-    """A plain ASGI wrapper: checks the host and gives every answer outside the pipeline its request id."""
+    """A plain ASGI wrapper: checks the host, gives every answer outside the pipeline its request id, hides crashes."""
 
     def __init__(self, app: ASGIApp, edge: Edge) -> None:
         self._app = app
@@ -67,18 +67,27 @@ class EdgeHeaders:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        request_id = self._edge.ids.next().encode()
+        request_id = self._edge.ids.next()
+        started = False
 
         async def send_with_id(message: Message) -> None:
+            nonlocal started
             if message["type"] == "http.response.start":
+                started = True
                 headers = message["headers"]
                 if not any(name == b"x-request-id" for name, _ in headers):
-                    message = {**message, "headers": [*headers, (b"x-request-id", request_id)]}
+                    message = {**message, "headers": [*headers, (b"x-request-id", request_id.encode())]}
             await send(message)
 
         hosts = self._edge.hosts
         named = next((value for name, value in scope["headers"] if name == b"host"), None)
         if hosts is not None and not hosts.admits(named):
             await _respond(errors.UNKNOWN_HOST)(scope, receive, send_with_id)
-        else:
+            return
+        try:
             await self._app(scope, receive, send_with_id)
+        except Exception as error:
+            if started:
+                raise  # the server cuts what has begun
+            _logger.error("request %s: %s", request_id, describe(error))  # noqa: TRY400  # texts may hold content
+            await _respond(errors.INTERNAL)(scope, receive, send_with_id)
