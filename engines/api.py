@@ -117,9 +117,9 @@ class Surroundings:
 class EngineFactory(Protocol):
     """A class in `ENGINES`: its options, checked by pydantic, lie beside it."""
 
-    Options: ClassVar[type[BaseModel]]
-
-    def __call__(self, options: Any, surroundings: Surroundings) -> Engine: ...
+    @property
+    def Options(self) -> type[BaseModel]: ...  # noqa: N802  # a class
+    def __call__(self, options: Any, surroundings: Surroundings, /) -> Engine: ...
 
 
 class EngineError(Exception):
@@ -158,7 +158,9 @@ class TimedOut(Failed):
     """The server was silent for longer than the timer of a phase allows."""
 
     def __init__(self, phase: Phase, seconds: float) -> None:
-        super().__init__(f"The model server did not answer within its {phase.replace('_', ' ')} limit of {seconds:g} s.")
+        super().__init__(
+            f"The model server did not answer within its {phase.replace('_', ' ')} limit of {seconds:g} s."
+        )
         self.phase = phase
 
 
