@@ -32,6 +32,14 @@ class _Tokens(msgspec.Struct):
     tokens: list[int]
 
 
+class _Problem(msgspec.Struct):
+    message: str = ""
+
+
+class _Refusal(msgspec.Struct):
+    error: _Problem
+
+
 class ChildServer:
     """The child at `address`. `context` is what one slot holds, in tokens, prompt and answer together."""
 
@@ -74,7 +82,7 @@ class ChildServer:
         if "messages" in fields:
             status, answer = await self._ask("POST", "/apply-template", msgspec.json.encode(fields))
             if status != 200:
-                raise Rejected("The model's chat template does not take these messages.", param="messages")
+                raise Rejected(_words(answer) or "The model's chat template does not take these messages.")
             prompt: Any = msgspec.json.decode(answer, type=_Template).prompt
         else:
             prompt = msgspec.json.decode(fields["prompt"])
@@ -93,3 +101,10 @@ class ChildServer:
     async def _ask(self, method: str, path: str, body: bytes = b"") -> tuple[int, bytes]:
         async with self._asking:
             return await self._pool.fetch(method, path, body, self._headers)
+
+
+def _words(answer: bytes) -> str:
+    try:
+        return msgspec.json.decode(answer, type=_Refusal).error.message
+    except msgspec.DecodeError:
+        return ""

@@ -91,9 +91,14 @@ async def test_refusals_reach_no_child_and_hold_no_slot(engine: EmbeddedEngine) 
     assert engine._slots.held == 0
 
 
-@pytest.mark.parametrize("members", [{"temperature": "hot"}, {"stop": [1]}, {"response_format": {"type": "xml"}}])
-async def test_what_the_child_refuses_is_the_callers_mistake(engine: EmbeddedEngine, members: dict[str, Any]) -> None:
-    with pytest.raises(Rejected):
+@pytest.mark.parametrize(
+    ("members", "word"),
+    [({"temperature": "hot"}, "temperature"), ({"stop": [1]}, "stop"), ({"response_format": {"type": "xml"}}, "xml")],
+)
+async def test_what_the_child_refuses_is_the_callers_mistake(
+    engine: EmbeddedEngine, members: dict[str, Any], word: str
+) -> None:
+    with pytest.raises(Rejected, match=word):
         await engine.call(a_call(**members))
     assert engine._slots.held == 0
 
