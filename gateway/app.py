@@ -10,7 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from gateway import errors
+from gateway import errors, head
 from gateway.edge import Edge
 from gateway.lifespan import Lifespan
 from gateway.logs import describe
@@ -57,7 +57,7 @@ async def _invalid(_: Request, error: Exception) -> Response:
 
 
 class EdgeHeaders:
-    """A plain ASGI wrapper: checks the host, gives every answer outside the pipeline its request id, hides crashes."""
+    """A plain ASGI wrapper: judges heads as the front door does, gives every answer its request id, hides crashes."""
 
     def __init__(self, app: ASGIApp, edge: Edge) -> None:
         self._app = app
@@ -68,26 +68,37 @@ class EdgeHeaders:
             await self._app(scope, receive, send)
             return
         request_id = self._edge.ids.next()
+        headers = {name.lower(): value for name, value in scope["headers"]}
+        added = [(b"x-request-id", request_id.encode())]
+        if b"upgrade" in headers:  # a server may have taken the body for the other protocol: nothing may follow
+            added.append((b"connection", b"close"))
         started = False
 
-        async def send_with_id(message: Message) -> None:
+        async def send_with_more(message: Message) -> None:
             nonlocal started
             if message["type"] == "http.response.start":
                 started = True
-                headers = message["headers"]
-                if not any(name == b"x-request-id" for name, _ in headers):
-                    message = {**message, "headers": [*headers, (b"x-request-id", request_id.encode())]}
+                given = {name for name, _ in message["headers"]}
+                fields = [field for field in added if field[0] not in given]
+                message = {**message, "headers": [*message["headers"], *fields]}
             await send(message)
 
-        hosts = self._edge.hosts
-        named = next((value for name, value in scope["headers"] if name == b"host"), None)
-        if hosts is not None and not hosts.admits(named):
-            await _respond(errors.UNKNOWN_HOST)(scope, receive, send_with_id)
+        problem = self._judge(scope, headers)
+        if problem is not None:
+            await _respond(problem)(scope, receive, send_with_more)
             return
         try:
-            await self._app(scope, receive, send_with_id)
+            await self._app(scope, receive, send_with_more)
         except Exception as error:
             if started:
                 raise  # the server cuts what has begun
             _logger.error("request %s: %s", request_id, describe(error))  # noqa: TRY400  # texts may hold content
-            await _respond(errors.INTERNAL)(scope, receive, send_with_id)
+            await _respond(errors.INTERNAL)(scope, receive, send_with_more)
+
+    def _judge(self, scope: Scope, headers: dict[bytes, bytes]) -> errors.Problem | None:
+        url = scope.get("raw_path", b"") + scope["query_string"]
+        problem = head.judge(url, scope["headers"], headers, scope["http_version"], self._edge.bounds)
+        hosts = self._edge.hosts
+        if problem is None and hosts is not None and not hosts.admits(headers.get(b"host")):
+            return errors.UNKNOWN_HOST
+        return problem
