@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any, ClassVar
+from urllib.parse import urlsplit
 
 import msgspec
 from pydantic import BaseModel, ConfigDict, Field, field_validator
@@ -28,9 +29,18 @@ class OpenAIOptions(BaseModel):
     @field_validator("url")
     @classmethod
     def _http(cls, url: str) -> str:
-        if not url.startswith(("http://", "https://")) or not url.isascii() or not url.isprintable() or " " in url:
-            msg = "must be an http:// or https:// URL"
-            raise ValueError(msg)
+        """All that the connection pool takes for granted; nothing of it is dropped in silence."""
+        if not url.isascii() or not url.isprintable() or " " in url:
+            raise ValueError("must be an http:// or https:// URL of printable ASCII characters")
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError("must be an http:// or https:// URL with a host")
+        if "@" in parts.netloc:
+            raise ValueError("must hold no credentials: refer to them with api_key")
+        if parts.query or parts.fragment:
+            raise ValueError("must end with a path")
+        if parts.port == 0 or any(not 0 < len(label) < 64 for label in parts.hostname.rstrip(".").split(".")):
+            raise ValueError("must have a host and a port that can exist")
         return url
 
 

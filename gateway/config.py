@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from types import GenericAlias
 from typing import Annotated, Any, Literal, Self
 
 import yaml
@@ -13,11 +14,12 @@ from pydantic import (
     ConfigDict,
     Field,
     SerializeAsAny,
+    TypeAdapter,
     ValidationError,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
-from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from engines import ENGINES
 from router.policies import POLICIES
@@ -108,34 +110,20 @@ class ModelSpec(_Section):
     max_tokens: int = Field(default=1024, ge=1, le=1 << 24)
     cap_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
     policy: Annotated[str, _one_of(POLICIES)] = "round_robin"
-    replicas: tuple[SerializeAsAny[BaseModel], ...]
+    replicas: tuple[SerializeAsAny[BaseModel], ...] = Field(default_factory=lambda: ({},), validate_default=True)
 
-    @model_validator(mode="before")
+    @field_validator("replicas", mode="before")
     @classmethod
-    def _engine_options(cls, values: Any) -> Any:
-        """Replicas are checked against the options of the engine they name."""
-        if not isinstance(values, dict) or values.get("engine") not in ENGINES:
-            return values
-        given = values.get("replicas", [{}])
-        if not isinstance(given, list) or not given:
-            raise PydanticCustomError("replicas", "replicas: give a list with at least one entry")
-        options = ENGINES[values["engine"]].Options
-        replicas, mistakes = [], []
-        for position, one in enumerate(given):
-            try:
-                replicas.append(options.model_validate(one))
-            except ValidationError as error:
-                mistakes += [
-                    InitErrorDetails(
-                        type=PydanticCustomError("replica", "{why}", {"why": found["msg"]}),
-                        loc=("replicas", position, *found["loc"]),
-                        input=None,
-                    )
-                    for found in error.errors()
-                ]
-        if mistakes:
-            raise ValidationError.from_exception_data(cls.__name__, mistakes)
-        return {**values, "replicas": tuple(replicas)}
+    def _engine_options(cls, given: Any, info: ValidationInfo) -> Any:
+        """Each replica is checked against the options of the engine that its model names."""
+        engine = info.data.get("engine")
+        if engine is None:
+            return ()  # that is a mistake of its own; without the engine there is nothing to check against
+        if not isinstance(given, list | tuple) or not given:
+            msg = "takes a list with at least one entry"
+            raise ValueError(msg)
+        replicas: Any = GenericAlias(tuple, (ENGINES[engine].Options, ...))
+        return TypeAdapter(replicas).validate_python(given)
 
 
 class Config(_Section):
@@ -145,11 +133,14 @@ class Config(_Section):
     ops: Ops = Ops()
     limits: Limits = Limits()
     timeouts: Timeouts = Timeouts()
-    models: tuple[ModelSpec, ...] = Field(min_length=1)
+    models: tuple[ModelSpec, ...]
 
     @field_validator("models")
     @classmethod
-    def _distinct(cls, models: tuple[ModelSpec, ...]) -> tuple[ModelSpec, ...]:
+    def _some_and_distinct(cls, models: tuple[ModelSpec, ...]) -> tuple[ModelSpec, ...]:
+        if not models:
+            msg = "takes a list with at least one entry"
+            raise ValueError(msg)
         names = [model.name for model in models]
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
@@ -177,8 +168,13 @@ def load(path: Path) -> Config:
     except OSError as error:
         msg = f"{path}: {error.strerror}"
         raise ConfigError(msg) from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        msg = f"{path}: not readable as YAML: {error}"
+    except UnicodeDecodeError:
+        msg = f"{path}: not UTF-8"
+        raise ConfigError(msg) from None
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)  # its snippet of the file is not shown: it may hold a secret
+        where = f"{path}:{mark.line + 1}:{mark.column + 1}" if mark else str(path)
+        msg = f"{where}: not readable as YAML: {getattr(error, 'problem', None) or 'odd characters'}"
         raise ConfigError(msg) from None
     return check(tree, str(path))
 

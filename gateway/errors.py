@@ -79,6 +79,7 @@ UNSUPPORTED_TYPE = _caller(415, "unsupported_content_type", "Send the body with 
 UNKNOWN_HOST = _caller(421, "unknown_host", "This server does not answer under that host name.", close=True)
 NOT_FOUND = _caller(404, "unknown_url", "There is nothing at this URL.")
 METHOD_NOT_ALLOWED = _caller(405, "method_not_allowed", "This URL does not take that method.")
+INVALID_PARAMETER = _caller(400, "invalid_value", "A parameter in the URL has an unsuitable value.")
 UNKNOWN_EXPECTATION = _caller(417, "unknown_expectation", "Only expect: 100-continue can be met.", close=True)
 INVALID_LABEL = _caller(
     400,

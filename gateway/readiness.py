@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Sequence
 
 from gateway.traffic import Traffic
 from router.api import Model, Replica
+
+_logger = logging.getLogger("snowshed")
 
 PROBE_EVERY = 5.0
 PROBE_TIMEOUT = 5.0
@@ -46,12 +49,19 @@ class Readiness:
     async def _watch(self, replica: Replica) -> None:
         pause = FIRST_PROBE_EVERY
         while True:
-            try:
-                async with asyncio.timeout(PROBE_TIMEOUT):
-                    health = await replica.engine.probe()
-            except TimeoutError:
-                self._verdicts[replica.name] = f"no answer to a probe within {PROBE_TIMEOUT:g} s"
-            else:
-                self._verdicts[replica.name] = "" if health.ready else health.reason
-                pause = PROBE_EVERY if health.ready else min(PROBE_EVERY, pause * 1.5)
+            verdict = self._verdicts[replica.name] = await _probe(replica)
+            pause = min(PROBE_EVERY, pause * 1.5) if verdict else PROBE_EVERY
             await asyncio.sleep(pause)
+
+
+async def _probe(replica: Replica) -> str:
+    """Why the replica would not take a call; "" if it would."""
+    try:
+        async with asyncio.timeout(PROBE_TIMEOUT):
+            health = await replica.engine.probe()
+    except TimeoutError:
+        return f"no answer to a probe within {PROBE_TIMEOUT:g} s"
+    except Exception:  # an engine's mistake must not end the watch, and with it the process
+        _logger.exception("probing %s", replica.name)
+        return "the probe failed"
+    return "" if health.ready else health.reason

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import signal
 import socket
 from collections.abc import Callable
@@ -12,8 +13,11 @@ import uvicorn
 
 from gateway.app import create_app
 from gateway.front_door import FrontDoor
+from gateway.lifespan import why
 from gateway.welcome import welcome
 from gateway.wiring import Gateway
+
+_logger = logging.getLogger("snowshed")
 
 POLL = 0.05
 
@@ -47,10 +51,23 @@ class Server(uvicorn.Server):
         self._say = say
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        if self.started:
-            port = self.servers[0].sockets[0].getsockname()[1]
-            self._say(welcome(self._gateway.config, port, self._gateway.ops.port))
+        """Raises SystemExit with status 1, the reason logged, if the address or an engine can't be had."""
+        try:
+            await self._try_address()
+            await super().startup(sockets)
+        except OSError as error:
+            _logger.error(why(error))  # noqa: TRY400  # a traceback would say no more
+            raise SystemExit(1) from None
+        except SystemExit:  # by uvicorn, which has said why
+            raise SystemExit(1) from None
+        port = self.servers[0].sockets[0].getsockname()[1]
+        self._say(welcome(self._gateway.config, port, self._gateway.ops.port))
+
+    async def _try_address(self) -> None:
+        """Bind and let go again: nothing has to be started, and no model loaded, to find that the port is taken."""
+        config = self.config
+        loop = asyncio.get_running_loop()
+        (await loop.create_server(asyncio.Protocol, config.host, config.port, start_serving=False)).close()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         self._gateway.edge.traffic.draining = True

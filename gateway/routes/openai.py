@@ -15,6 +15,7 @@ from gateway.schema import Chat, Completion, Embedding
 from router.api import Model, NoSuchModel
 from router.catalog import Catalog
 
+_REFERENCE = "#/components/schemas/{name}"
 _ERROR = {
     "description": "OpenAI's error envelope",
     "content": {"application/json": {"example": {"error": {"message": "…", "type": "…", "param": None, "code": "…"}}}},
@@ -66,14 +67,18 @@ def _json(value: object) -> Response:
 
 def _documented(body: type[msgspec.Struct], *, streams: bool) -> dict[str, Any]:
     """The request's schema straight from the types that check it."""
-    schema = msgspec.json.schema(body)
-    definitions = schema.pop("$defs")
     content: dict[str, Any] = {"application/json": {}}
     if streams:
         content["text/event-stream"] = {}
-    # OpenAPI 3.1 takes whole JSON schemas, their own definitions included, as long as the references stay inside.
-    name = schema["$ref"].rpartition("/")[2]
     return {
-        "requestBody": {"required": True, "content": {"application/json": {"schema": {**definitions[name]}}}},
+        "requestBody": {
+            "required": True,
+            "content": {"application/json": {"schema": {"$ref": _REFERENCE.format(name=body.__name__)}}},
+        },
         "responses": {"200": {"description": "As OpenAI answers", "content": content}},
     }
+
+
+def components() -> dict[str, Any]:
+    """The schemas that the documentation of the paths refers to, by name."""
+    return msgspec.json.schema_components((Chat, Completion, Embedding), ref_template=_REFERENCE)[1]

@@ -1,0 +1,130 @@
+"""What the process says and does when it can't start: one clear sentence, an exit status, nothing left behind."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.support.gateway import ROOT, configuration, spawned_gateway
+
+SECRET = "sk-canary-9f3b"
+
+
+def serve(folder: Path, tree: Any, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run to its end, which must come by itself."""
+    file = folder / "gateway.yaml"
+    file.write_text(tree if isinstance(tree, str) else yaml.safe_dump(tree))
+    return subprocess.run(
+        [sys.executable, "-m", "gateway", "serve", "--config", str(file)],
+        cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT), **environment}, capture_output=True, text=True,
+        timeout=60, check=False,
+    )  # fmt: skip
+
+
+def sentence(ended: subprocess.CompletedProcess[str]) -> str:
+    """The one line that says why the gateway did not start."""
+    assert ended.returncode == 1, ended.stderr
+    assert ended.stdout == ""
+    assert "Traceback" not in ended.stderr
+    assert "try it" not in ended.stderr.lower()
+    found = [line for line in ended.stderr.splitlines() if "did not start" in line]
+    assert len(found) == 1, ended.stderr
+    return found[0]
+
+
+@pytest.mark.parametrize(
+    ("tree", "words"),
+    [
+        ({"models": [{"name": "m", "engine": SECRET}], "sever": {}}, ["models[0].engine: must be one of", "sever: "]),
+        (f"models: [{SECRET}: }}", ["not readable as YAML"]),
+        ({"models": [{"name": "m", "engine": "scripted"}], "server": {"host": "0.0.0.0"}}, ["server.open: true"]),
+        (
+            {"models": [{"name": "m", "engine": "openai", "replicas": [
+                {"url": "http://127.0.0.1:1/v1", "api_key": {"env": "NO_SUCH_VARIABLE"}}]}]},
+            ["NO_SUCH_VARIABLE"],
+        ),
+    ],
+    ids=["mistakes", "no YAML", "exposed", "no secret"],
+)  # fmt: skip
+def test_a_bad_configuration_ends_with_status_2_before_anything_starts(
+    tmp_path: Path, tree: Any, words: list[str]
+) -> None:
+    ended = serve(tmp_path, tree)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert all(word in ended.stderr for word in words), ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert "Started server process" not in ended.stderr
+    assert SECRET not in ended.stderr
+
+
+def test_a_configuration_that_is_not_there_ends_with_status_2(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "gateway", "serve", "--config", str(tmp_path / "absent.yaml")]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    ended = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert ended.returncode == 2
+    assert ended.stderr == f"{tmp_path / 'absent.yaml'}: No such file or directory\n"
+
+
+@pytest.mark.parametrize("section", ["server", "ops"])
+def test_a_port_in_use_is_told_in_one_sentence(tmp_path: Path, section: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        tree = configuration()
+        tree[section]["port"] = port
+        said = sentence(serve(tmp_path, tree))
+    assert f"'127.0.0.1', {port}" in said
+    assert "address already in use" in said.lower()
+
+
+def test_a_port_that_is_taken_keeps_the_engines_from_starting(tmp_path: Path) -> None:
+    """A model takes seconds to load: the port is tried first, so that nothing has to be stopped again."""
+    model = {"name": "m", "engine": "embedded", "replicas": [{"model_path": str(tmp_path / "absent.gguf")}]}
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        tree = configuration(models=[model], server={"port": taken.getsockname()[1]})
+        assert "in use" in sentence(serve(tmp_path, tree))
+
+
+def _no_file(folder: Path) -> dict[str, str]:
+    return {"model_path": str(folder / "absent.gguf")}
+
+
+def _no_model(folder: Path) -> dict[str, str]:
+    file = folder / "other.gguf"
+    file.write_bytes(b"GGUF and nothing more")
+    return {"model_path": str(file)}
+
+
+def _not_fetched(_folder: Path) -> dict[str, str]:
+    return {}
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [(_no_file, "There is no model file at"), (_no_model, "embedded model did not start"), (_not_fetched, "pull")],
+)
+def test_an_engine_that_can_not_start_is_told_in_one_sentence(
+    tmp_path: Path, options: Callable[[Path], dict[str, str]], words: str
+) -> None:
+    models = [{"name": "m", "engine": "embedded", "replicas": [options(tmp_path)]}]
+    nowhere = {"XDG_CACHE_HOME": str(tmp_path), "HOME": str(tmp_path)}
+    assert words in sentence(serve(tmp_path, configuration(models=models), **nowhere))
+
+
+@pytest.mark.parametrize("is_open", [False, True])
+def test_it_says_at_the_start_where_it_is_and_who_may_use_it(tmp_path: Path, is_open: bool) -> None:
+    with spawned_gateway(configuration(server={"open": is_open}), tmp_path) as gateway:
+        gateway.terminate()
+        assert gateway.wait(20) == 0
+        said = gateway.errors.read_text()
+    assert f"serves {gateway.url}; probes and metrics: {gateway.ops_url}." in said
+    assert ("anybody who can reach it" in said) is is_open
+    assert ("this machine only" in said) is not is_open
+    assert f"curl {gateway.url}/v1/chat/completions" in said

@@ -1,0 +1,136 @@
+"""A configuration is refused as a whole: every mistake with its path, and no value, because it may be a secret."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway.config import ConfigError, check, check_exposure, default, load
+
+SECRET = "sk-canary-9f3b"
+URL = "http://127.0.0.1:1/v1"
+
+
+def model(**members: Any) -> dict[str, Any]:
+    return {"name": "m", "engine": "openai", "replicas": [{"url": URL}], **members}
+
+
+def complaints(tree: Any) -> dict[str, str]:
+    """What is wrong, by path."""
+    with pytest.raises(ConfigError) as caught:
+        check(tree, "gateway.yaml")
+    assert SECRET not in str(caught.value)
+    head, *lines = str(caught.value).splitlines()
+    assert head == "gateway.yaml:"
+    found = dict(line.strip().split(": ", 1) for line in lines)
+    assert len(found) == len(lines)
+    return found
+
+
+def test_every_mistake_is_told_at_once_with_its_path() -> None:
+    found = complaints({
+        "server": {"port": 70_000, "hots": SECRET},
+        "limits": {"body": SECRET},
+        "timeouts": {"connect": 0},
+        "surprise": SECRET,
+        "models": [
+            model(
+                name=f"a b {SECRET}",
+                cap_field=SECRET,
+                policy=SECRET,
+                replicas=[{"url": URL}, {"url": SECRET, "api_key": SECRET}, {}, {"url": URL, "surprise": SECRET}, 5],
+            ),
+            {"name": "n", "engine": SECRET, "replicas": [{"anything": SECRET}]},
+            {"engine": "scripted", "replicas": []},
+            5,
+        ],
+    })  # fmt: skip
+    assert set(found) == {
+        "server.port", "server.hots", "limits.body", "timeouts.connect", "surprise",
+        "models[0].name", "models[0].cap_field", "models[0].policy", "models[0].replicas[1].url",
+        "models[0].replicas[1].api_key", "models[0].replicas[2].url", "models[0].replicas[3].surprise",
+        "models[0].replicas[4]", "models[1].engine", "models[2].name", "models[2].replicas", "models[3]",
+    }  # fmt: skip
+    assert found["models[1].engine"] == "must be one of embedded, openai, scripted"
+
+
+@pytest.mark.parametrize(
+    ("tree", "path"),
+    [
+        (None, "models"),
+        ({}, "models"),
+        ({"models": []}, "models"),
+        ([], "(top level)"),
+        ("text", "(top level)"),
+        ({"models": [model(), model()]}, "models"),
+        ({"models": [model()], "server": {"port": 9}, "ops": {"port": 9}}, "(top level)"),
+        ({"models": [model(engine="scripted", replicas=[{"text": ""}])]}, "models[0].replicas[0].text"),
+        ({"models": [model(engine="embedded", replicas=[{"slots": 0}])]}, "models[0].replicas[0].slots"),
+    ],
+)  # fmt: skip
+def test_one_mistake_is_told_with_its_path(tree: Any, path: str) -> None:
+    assert list(complaints(tree)) == [path]
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "", "host", "ftp://host/v1", "http://", "http:///v1", "http://host:port/v1", "http://host:70000/v1",
+        "http://host:0/v1", f"http://user:{SECRET}@host/v1", f"http://host/v1?key={SECRET}", "http://host/v1#a",
+        "http://ho st/v1", "http://host/\nv1", "http://hößt/v1", f"http://{'a' * 70}.example/v1", "http://a..b/v1",
+        "http://[::1/v1", 5, None, ["http://host/v1"],
+    ],
+)  # fmt: skip
+def test_a_url_that_could_not_be_called_is_a_mistake_of_the_configuration(url: Any) -> None:
+    assert list(complaints({"models": [model(replicas=[{"url": url}])]})) == ["models[0].replicas[0].url"]
+
+
+@pytest.mark.parametrize("key", [{}, {"env": "A", "file": "b"}, SECRET, {"value": SECRET}, {"env": 5}])
+def test_p32_a_credential_is_only_taken_by_reference(key: Any) -> None:
+    """P32: one that was written down in place is refused without being repeated."""
+    found = complaints({"models": [model(replicas=[{"url": URL, "api_key": key}])]})
+    assert all(path.startswith("models[0].replicas[0].api_key") for path in found)
+
+
+def test_replicas_may_be_left_out_where_an_engine_needs_no_options() -> None:
+    config = check({"models": [{"name": "m", "engine": "scripted"}]}, "test")
+    assert len(config.models[0].replicas) == 1
+    assert default().models[0].engine == "embedded"
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (f"models: [\n  key: {SECRET}: }}".encode(), "gateway.yaml:2:"),
+        (f"models: !!python/object:os.system {SECRET}".encode(), "YAML"),
+        (b"\xff\xfe\xff", "UTF-8"),
+        (b"models: \x00", "YAML"),
+        (b"", "models"),
+        (None, "No such file"),
+    ],
+)  # fmt: skip
+def test_a_file_that_can_not_be_read_is_told_without_its_content(
+    tmp_path: Path, content: bytes | None, words: str
+) -> None:
+    path = tmp_path / "gateway.yaml"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(ConfigError) as caught:
+        load(path)
+    assert str(path) in str(caught.value)
+    assert words in str(caught.value)
+    assert SECRET not in str(caught.value)
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "gateway.example", ""])
+def test_a_bind_beyond_loopback_needs_to_be_meant(host: str) -> None:
+    with pytest.raises(ConfigError, match=r"server\.host: .*server\.open: true"):
+        check_exposure(check({"models": [model()], "server": {"host": host}}, "test"))
+    check_exposure(check({"models": [model()], "server": {"host": host, "open": True}}, "test"))
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "::1", "localhost"])
+def test_a_bind_to_loopback_is_always_fine(host: str) -> None:
+    check_exposure(check({"models": [model()], "server": {"host": host}}, "test"))
