@@ -66,3 +66,33 @@ def running_process(pid: int) -> bool:
     except FileNotFoundError:
         return False
     return status.rpartition(")")[2].split()[0] != "Z"
+
+
+def endless(**members: Any) -> Call:
+    return a_call(stream=True, max_tokens=30_000, **NEVER_ENDS, **members)
+
+
+def pid_of(engine: EmbeddedEngine) -> int:
+    assert engine._child is not None
+    assert engine._child.pid is not None
+    return engine._child.pid
+
+
+def words_of(pid: int) -> bytes:
+    """What everybody on the machine can read of a process: its command line."""
+    return Path(f"/proc/{pid}/cmdline").read_bytes()
+
+
+async def slots_of(engine: EmbeddedEngine) -> list[dict[str, Any]]:
+    _status, slots = await engine._served()._ask("GET", "/slots")
+    return msgspec.json.decode(slots, type=list[dict[str, Any]])
+
+
+async def busy_slots(engine: EmbeddedEngine) -> int:
+    return sum(slot["is_processing"] for slot in await slots_of(engine))
+
+
+async def until_busy(engine: EmbeddedEngine, count: int) -> None:
+    async with asyncio.timeout(20):
+        while await busy_slots(engine) != count:  # noqa: ASYNC110 - it happens in another process
+            await asyncio.sleep(0.01)

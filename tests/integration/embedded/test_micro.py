@@ -1,53 +1,28 @@
-"""The engine over a real llama.cpp child with a micro model: streams, limits, cancellation, death and rebirth."""
+"""The engine over a real llama.cpp child with a micro model: answers, refusals, limits, the queue, cancellation."""
 
 from __future__ import annotations
 
 import asyncio
-import os
-import re
-import signal
-import subprocess
-import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
-from engines.api import Call, EngineError, Failed, Interrupted, Overloaded, Rejected, Reply, Unreachable, Usage
+from engines.api import Overloaded, Rejected, Reply, Usage
 from engines.embedded.engine import EmbeddedEngine
-from tests.support.embedded import NEVER_ENDS, a_call, answer, running, running_process, until, whole
-
-
-def endless(**members: Any) -> Call:
-    return a_call(stream=True, max_tokens=30_000, **NEVER_ENDS, **members)
-
-
-def pid_of(engine: EmbeddedEngine) -> int:
-    assert engine._child is not None
-    assert engine._child.pid is not None
-    return engine._child.pid
-
-
-def words_of(pid: int) -> bytes:
-    """What everybody on the machine can read of a process: its command line."""
-    return Path(f"/proc/{pid}/cmdline").read_bytes()
-
-
-async def slots_of(engine: EmbeddedEngine) -> list[dict[str, Any]]:
-    _status, slots = await engine._served()._ask("GET", "/slots")
-    return msgspec.json.decode(slots, type=list[dict[str, Any]])
-
-
-async def busy_slots(engine: EmbeddedEngine) -> int:
-    return sum(slot["is_processing"] for slot in await slots_of(engine))
-
-
-async def until_busy(engine: EmbeddedEngine, count: int) -> None:
-    async with asyncio.timeout(20):
-        while await busy_slots(engine) != count:  # noqa: ASYNC110 - it happens in another process
-            await asyncio.sleep(0.01)
+from tests.support.embedded import (
+    NEVER_ENDS,
+    a_call,
+    answer,
+    busy_slots,
+    endless,
+    running,
+    slots_of,
+    until,
+    until_busy,
+    whole,
+)
 
 
 async def events_of(reply: Reply) -> list[Any]:
@@ -203,88 +178,3 @@ async def test_a_hundred_calls_in_a_row_and_at_once_are_all_answered(micro: Path
         found = await asyncio.gather(*(answer(engine, a_call(**NEVER_ENDS, seed=seed)) for seed in range(100)))
         assert [one["usage"]["completion_tokens"] for one in found] == [8] * 100
         assert engine._slots.held == 0
-
-
-async def test_a_killed_child_interrupts_its_streams_and_a_new_one_answers(engine: EmbeddedEngine) -> None:
-    """P06: no stream looks finished; queued and new calls fail at once, until the next child is there."""
-    replies = [await engine.call(endless()) for _ in range(2)]
-    queued = asyncio.create_task(engine.call(endless()))
-    await until(lambda: engine._slots.waiting == 1)
-    pid = pid_of(engine)
-    os.kill(pid, signal.SIGKILL)
-    for reply in replies:
-        with reply, pytest.raises(Interrupted):
-            await whole(reply)
-    with pytest.raises((Unreachable, Failed)):
-        await queued
-    await until(lambda: "ready · 1 restarts" in repr(engine._child))
-    assert (await engine.probe()).ready
-    assert (await answer(engine, a_call()))["model"] == "public"
-    assert pid_of(engine) != pid
-    assert re.fullmatch(r"<Child pid \d+ \[ready · 1 restarts]>", repr(engine._child))
-    assert engine._slots.held == 0
-
-
-async def test_while_the_child_is_down_calls_fail_at_once_and_the_probe_says_why(engine: EmbeddedEngine) -> None:
-    os.kill(pid_of(engine), signal.SIGKILL)
-    await until(lambda: "down" in repr(engine._child))
-    with pytest.raises(Unreachable, match="started again"):
-        await engine.call(a_call())
-    health = await engine.probe()
-    assert not health.ready
-    assert "SIGKILL" in health.reason
-
-
-async def test_nobody_without_the_key_is_answered(engine: EmbeddedEngine) -> None:
-    status, _ = await engine._served()._pool.fetch("POST", "/tokenize", b'{"content":"a"}')
-    assert status == 401
-    assert engine._child is not None
-    assert engine._child._key.encode() not in words_of(pid_of(engine))
-
-
-@pytest.mark.parametrize(
-    ("content", "reason"), [(None, "There is no model file"), (b"GGUF and nothing more", "did not start")]
-)
-async def test_a_model_that_can_not_be_loaded_fails_the_start(
-    tmp_path: Path, content: bytes | None, reason: str
-) -> None:
-    path = tmp_path / "model.gguf"
-    if content is not None:
-        path.write_bytes(content)
-    with pytest.raises(EngineError, match=reason):
-        async with running(model_path=path):
-            pass
-
-
-async def test_without_a_fetched_model_the_start_says_what_to_do(tmp_path: Path) -> None:
-    with pytest.raises(EngineError, match="pull"):
-        async with running(cache=tmp_path):
-            pass
-
-
-ORPHAN = """
-import asyncio, sys
-from tests.support.embedded import running
-
-async def main():
-    async with running(model_path=sys.argv[1]) as engine:
-        print(engine._child.pid, flush=True)
-        await asyncio.sleep(600)
-
-asyncio.run(main())
-"""
-
-
-@pytest.mark.parametrize("kill", [signal.SIGKILL, signal.SIGTERM], ids=["kill", "term"])
-def test_the_child_never_outlives_its_parent(micro: Path, kill: signal.Signals) -> None:
-    with subprocess.Popen([sys.executable, "-c", ORPHAN, str(micro)], stdout=subprocess.PIPE, text=True) as parent:
-        assert parent.stdout is not None
-        pid = int(parent.stdout.readline())
-        assert running_process(pid)
-        parent.send_signal(kill)
-        parent.wait(20)
-    _wait_until(lambda: not running_process(pid))
-
-
-def _wait_until(condition: Callable[[], bool]) -> None:
-    asyncio.run(until(condition))
