@@ -93,3 +93,11 @@ def sdk_text(url: str, wanted: Mapping[str, Any]) -> str:
         if not wanted.get("stream"):
             return str(answer.choices[0].message.content)
         return "".join(choice.delta.content or "" for chunk in answer for choice in chunk.choices)
+
+
+def request_bytes(wanted: Mapping[str, Any], headers: dict[str, str] | None = None) -> bytes:
+    """A chat request as it goes over a raw connection."""
+    data = json.dumps(wanted).encode()
+    fields = {"host": "127.0.0.1", "content-type": "application/json", "content-length": len(data)} | (headers or {})
+    lines = ("POST /v1/chat/completions HTTP/1.1", *(f"{name}: {value}" for name, value in fields.items()))
+    return "\r\n".join(lines).encode() + b"\r\n\r\n" + data
