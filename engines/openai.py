@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from time import monotonic
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
@@ -51,7 +52,6 @@ class OpenAIEngine:
 
     def __init__(self, options: OpenAIOptions, surroundings: Surroundings, *, key: str | None = None) -> None:
         self._pool = Pool(options.url, surroundings, connections=options.connections)
-        self._sweeper = surroundings.sweeper
         if options.api_key is not None:
             key = options.api_key.read()
         self._authorization = {} if key is None else {"authorization": f"Bearer {key}"}
@@ -78,7 +78,7 @@ class OpenAIEngine:
 
     async def call(self, call: Call) -> Reply:
         body = call.body()
-        left = max(1, int((call.deadline - self._sweeper.now) * 1000))
+        left = max(1, int((call.deadline - monotonic()) * 1000))
         request = b"%bx-request-id: %b\r\nx-request-timeout-ms: %d\r\ncontent-length: %d\r\n\r\n%b" % (
             self._heads[call.kind], call.id.encode(), left, len(body), body,
         )  # fmt: skip
