@@ -115,7 +115,7 @@ def rounded(value: object) -> object:
 def origin() -> Origin:
     """This machine, this checkout, this command."""
     return Origin(
-        machine=_processor(),
+        machine=_chip(),
         cores=os.cpu_count() or 1,
         kernel=f"{platform.system()} {platform.release()}",
         python=platform.python_version(),
@@ -130,7 +130,7 @@ def _module() -> list[str]:
     return [spec.name.removesuffix(".__main__")] if spec else sys.argv[:1]
 
 
-def _processor() -> str:
+def _chip() -> str:
     for line in Path("/proc/cpuinfo").read_text().splitlines():
         if line.startswith("model name"):
             return line.partition(":")[2].strip()
