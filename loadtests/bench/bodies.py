@@ -13,10 +13,10 @@ SIZE = 2200
 _WORDS = ("snow", "roof", "road", "shed", "slope", "winter", "track", "shelter", "mountain", "traffic", "while", "the")
 
 
-def chat(model: str = "mock", *, stream: bool = False, usage: bool = False) -> bytes:
-    """A chat request; as a stream it asks for usage only if told."""
+def chat(model: str = "mock", *, stream: bool = False, usage: bool = False, remark: str = "") -> bytes:
+    """A chat request; as a stream it asks for usage only if told. `remark` is the system message's last line."""
     rng = random.Random(7)
-    system = " ".join(rng.choices(_WORDS, k=60))
+    system = " ".join(rng.choices(_WORDS, k=60)) + (f"\n{remark}" if remark else "")
     user = ""
     while len(user) < SIZE:
         user += rng.choice(_WORDS) + " "

@@ -17,6 +17,8 @@ from typing import Self
 PROC = Path("/proc")
 TICK = 1 / os.sysconf("SC_CLK_TCK")
 PAGE = os.sysconf("SC_PAGE_SIZE")
+ESTABLISHED, CONNECTING = "01", "02"
+"""States of a TCP connection in /proc/net/tcp."""
 
 
 def split_cores() -> tuple[set[int], set[int]]:
@@ -88,6 +90,10 @@ class Server:
         self.cores = cores
         os.sched_setaffinity(self.pid, cores)
 
+    def batch(self) -> None:
+        """From now on let the process wait for its turn when it wakes, as batch jobs do."""
+        os.sched_setscheduler(self.pid, os.SCHED_BATCH, os.sched_param(0))
+
     def _check(self) -> bool:
         if not self.alive:
             raise RuntimeError(f"{self.name} ended with {self._process.returncode}: {self.complaint()}")
@@ -120,17 +126,17 @@ class Server:
         """Open files and sockets of the first process."""
         return len(list((PROC / str(self.pid) / "fd").iterdir()))
 
-    def connections_to(self, port: int) -> int:
-        """Established TCP connections from the first process to 127.0.0.1:`port`."""
+    def connections_to(self, port: int, state: str = ESTABLISHED) -> int:
+        """TCP connections in `state` from the first process to 127.0.0.1:`port`."""
         inodes = set()
         for link in (PROC / str(self.pid) / "fd").iterdir():
             try:
                 inodes.add(str(link.readlink()))
             except FileNotFoundError:  # closed since it was listed
                 continue
-        rows = (line.split() for line in (PROC / "net/tcp").read_text().splitlines()[1:])
-        remote = f"0100007F:{port:04X}"
-        return sum(row[2] == remote and row[3] == "01" and f"socket:[{row[9]}]" in inodes for row in rows)
+        wanted = f" 0100007F:{port:04X} {state} "  # remote address and state
+        rows = [line.split() for line in (PROC / "net/tcp").read_text().splitlines() if wanted in line]
+        return sum(f"socket:[{row[9]}]" in inodes for row in rows)
 
 
 def stat(pid: int) -> list[str]:

@@ -83,7 +83,7 @@ class Bench:
         print(f"  {name}: {sample.cpu_us:.1f} us", flush=True)
         self.samples.setdefault(name, []).append(sample)
 
-    def streams(self, gateway: Server) -> None:
+    def streams(self, raw: Server, gateway: Server) -> None:
         """256 streams directly, through the baseline and through Snowshed, in turn."""
         ports = self.stand.ports
         self.stand.control(tokens=TOKENS, ttft_ms=TOKEN_MS, delay_ms=TOKEN_MS)
@@ -100,17 +100,13 @@ class Bench:
         asking = bodies.chat(stream=True, usage=True).decode()
         for _ in range(self.effort.repetitions):
             self.repeat("direct stream", self.stand.upstream, plan)
-            raw = msgspec.structs.replace(plan, port=ports.raw, body=asking, usage=True)
-            self.repeat("raw stream", self.stand.raw, raw)
+            self.repeat("raw stream", raw, msgspec.structs.replace(plan, port=ports.raw, body=asking, usage=True))
             self.repeat("stream", gateway, msgspec.structs.replace(plan, port=ports.public))
 
-    def unary(self, gateway: Server) -> None:
+    def unary(self, raw: Server, gateway: Server) -> None:
         """64 connections through the baseline and through Snowshed, and requests refused at its door, in turn."""
         ports = self.stand.ports
         self.stand.control(tokens=32, ttft_ms=0, delay_ms=0)
-        # The upstream, slower than the baseline, would starve it on a core of its own: a proxy that waits is woken for
-        # each single request and seems dearer than under load. On the measured core the upstream answers whole batches.
-        self.stand.upstream.pin({self.stand.core})
         good, bad = bodies.chat(), bodies.chat("nope")
         seconds = self.effort.unary_seconds
         whole = tail(self.stand)
@@ -118,8 +114,16 @@ class Bench:
         status, refusal = ask(ports.public, "POST", "/v1/chat/completions", bad)
         if status != http.client.NOT_FOUND:
             raise WrongAnswerError(f"an unknown model got {status}: {refusal.decode()}")
+        # The upstream is slower than the baseline and would starve it from a core of its own: a proxy that waits is woken
+        # for each single request and seems dearer than under load. Sharing a core, and neither interrupting the other,
+        # they hand each other whole batches. Snowshed is the slower one of the two and needs no such care.
+        upstream = self.stand.upstream
+        raw.batch()
+        upstream.batch()
         for _ in range(self.effort.repetitions):
-            self.repeat("raw unary", self.stand.raw, plan)
+            upstream.pin({self.stand.core})
+            self.repeat("raw unary", raw, plan)
+            upstream.pin(self.stand.rest)
             self.repeat("unary", gateway, msgspec.structs.replace(plan, port=ports.public))
             refused = {"body": bad.decode(), "status": status, "expect": refusal.decode()}
             self.repeat("refusal", gateway, msgspec.structs.replace(plan, port=ports.public, **refused))
@@ -149,12 +153,12 @@ def run(effort: Effort) -> Report:
         for _ in range(effort.starts - 1):
             with place.gateway() as (_, seconds):
                 ready.append(seconds)
-        with place.gateway() as (gateway, seconds):
+        with place.baseline() as raw, place.gateway() as (gateway, seconds):
             ready.append(seconds)
             time.sleep(1)  # what a start leaves to do later belongs to the idle figure
             idle = gateway.rss()
-            bench.streams(gateway)
-            bench.unary(gateway)
+            bench.streams(raw, gateway)
+            bench.unary(raw, gateway)
         refusals = bench.samples["refusal"]
         return Report(
             origin=origin(),

@@ -22,7 +22,7 @@ ops: {{port: {ops}}}
 models:
   - name: mock
     engine: openai
-    replicas: [{{url: "http://127.0.0.1:{upstream}/v1"}}]
+    replicas: [{replica}]
 """
 
 
@@ -31,6 +31,7 @@ class Ports:
     """All on 127.0.0.1."""
 
     upstream: int
+    control: int  # of the upstream, even while it takes no connections
     raw: int
     public: int
     ops: int
@@ -38,14 +39,21 @@ class Ports:
 
 @dataclass(frozen=True)
 class Stand:
-    """What a measurement runs against. The gateway is started by `gateway()`, as often as wanted."""
+    """What a measurement runs against: the upstream is up, baseline and gateway are started as often as wanted."""
 
     ports: Ports
     upstream: Server
-    raw: Server
     config: Path
     core: int  # of the baseline and the gateway
     rest: set[int]  # cores of everything else
+
+    @contextmanager
+    def baseline(self) -> Iterator[Server]:
+        """The raw proxy."""
+        arguments = ["loadtests.bench.raw", str(self.ports.raw), "127.0.0.1", str(self.ports.upstream)]
+        with Server("raw baseline", arguments, {self.core}) as server:
+            server.ready(lambda: listening(self.ports.raw))
+            yield server
 
     @contextmanager
     def gateway(self) -> Iterator[tuple[Server, float]]:
@@ -59,31 +67,31 @@ class Stand:
         except (OSError, http.client.HTTPException):
             return False
 
-    def control(self, **settings: Any) -> None:
-        """Change how the upstream behaves; see `loadtests/fleet/settings.py`."""
-        status, answer = ask(self.ports.upstream, "POST", "/_control", msgspec.json.encode(settings))
+    def control(self, path: str = "/_control", **wishes: Any) -> Any:
+        """Tell the upstream how to behave, or ask it what it saw; see `loadtests/fleet/control.py`."""
+        body = msgspec.json.encode(wishes) if wishes else None
+        status, answer = ask(self.ports.control, "POST" if wishes else "GET", path, body)
         if status != http.client.OK:
-            raise RuntimeError(f"the simulated upstream refused {settings}: {answer.decode()}")
+            raise RuntimeError(f"the simulated upstream refused {path} {wishes}: {answer.decode()}")
+        return msgspec.json.decode(answer)
 
 
 @contextmanager
-def stand() -> Iterator[Stand]:
-    """Upstream and baseline, running; everything that was started is stopped at the end."""
-    ports = Ports(*free_ports(4))
+def stand(**options: Any) -> Iterator[Stand]:
+    """A stand whose gateway has `options` in its only replica; everything that was started is stopped at the end."""
+    ports = Ports(*free_ports(5))
     measured, rest = split_cores()
     with ExitStack() as stack:
         stack.callback(os.sched_setaffinity, 0, os.sched_getaffinity(0))
         os.sched_setaffinity(0, rest)
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="snowshed-bench-")))
         config = folder / "snowshed.yaml"
-        config.write_text(CONFIG.format(public=ports.public, ops=ports.ops, upstream=ports.upstream))
-        fleet = ["loadtests.bench.upstream", str(ports.upstream)]
-        baseline = ["loadtests.bench.raw", str(ports.raw), "127.0.0.1", str(ports.upstream)]
+        replica = msgspec.json.encode({"url": f"http://127.0.0.1:{ports.upstream}/v1", **options}).decode()
+        config.write_text(CONFIG.format(public=ports.public, ops=ports.ops, replica=replica))
+        fleet = ["loadtests.bench.upstream", str(ports.upstream), str(ports.control)]
         upstream = stack.enter_context(Server("simulated upstream", fleet, rest))
-        raw = stack.enter_context(Server("raw baseline", baseline, measured))
-        upstream.ready(lambda: listening(ports.upstream))
-        raw.ready(lambda: listening(ports.raw))
-        yield Stand(ports, upstream, raw, config, min(measured), rest)
+        upstream.ready(lambda: listening(ports.control))
+        yield Stand(ports, upstream, config, min(measured), rest)
 
 
 def ask(port: int, method: str, path: str, body: bytes | None = None) -> tuple[int, bytes]:

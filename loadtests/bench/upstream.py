@@ -3,7 +3,7 @@
 An event loop rounds its timers to milliseconds: of 256 streams with a token every 20 ms a dozen would speak at once,
 and a proxy that is woken for a dozen at a time looks cheaper than it is.
 
-    python -m loadtests.bench.upstream PORT
+    python -m loadtests.bench.upstream PORT CONTROL_PORT
 """
 
 from __future__ import annotations
@@ -82,12 +82,12 @@ class FineLoop(uvloop.Loop):
         """Called by `TimerHandle.cancel`; a cancelled one stays in the heap until its time."""
 
 
-async def serve(port: int) -> None:
+async def serve(port: int, control_port: int) -> None:
     """Simulate one replica at 127.0.0.1:`port` until killed."""
-    async with Fleet(1, Settings(), port):
+    async with Fleet(1, Settings(), port, control_port):
         await asyncio.Event().wait()
 
 
 if __name__ == "__main__":
     with asyncio.Runner(loop_factory=FineLoop) as runner:
-        runner.run(serve(int(sys.argv[1])))
+        runner.run(serve(*map(int, sys.argv[1:3])))

@@ -1,0 +1,40 @@
+"""`python -m loadtests.prove [NAME ...]`: strict figures and long runs, kept in docs/evidence; no gate for a merge."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+
+from loadtests.prove import bench, churn, disconnects, soak
+from loadtests.prove.evidence import Verdict, keep
+
+PROOFS: dict[str, Callable[[], Verdict]] = {
+    "bench": bench.prove,
+    "soak": soak.prove,
+    "disconnects": disconnects.prove,
+    "churn": churn.prove,
+}
+
+
+def main() -> int:
+    """Exit status: 0 if every proof holds, 1 if not."""
+    parser = argparse.ArgumentParser(prog="python -m loadtests.prove", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(PROOFS)}; all without one")
+    names = parser.parse_args().names or list(PROOFS)
+    if unknown := [name for name in names if name not in PROOFS]:
+        parser.error(f"no such proof: {', '.join(unknown)}")
+    held = True
+    for name in names:
+        prove = PROOFS[name]
+        claim = (prove.__doc__ or "").strip()
+        print(f"{name}: {claim}", flush=True)
+        verdict = prove()
+        held &= verdict.passed
+        print("\n".join(bar.line() for bar in verdict.bars))
+        print(f"  {keep(name, claim, verdict).name}", flush=True)
+    return 0 if held else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
