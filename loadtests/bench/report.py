@@ -39,11 +39,15 @@ class Origin(msgspec.Struct, frozen=True):
 
 
 class Report(msgspec.Struct, frozen=True):
-    """Everything of one run; `dropped` repetitions were disturbed by other processes and repeated."""
+    """Everything of one run.
+
+    `dropped` repetitions were disturbed by other processes and repeated; `disturbed` ones count, after too many tries.
+    """
 
     origin: Origin
     repetitions: int
     dropped: int
+    disturbed: int
     raw: Side
     snowshed: Side
     refusal_cpu_us: float
@@ -92,7 +96,7 @@ class Report(msgspec.Struct, frozen=True):
         lines += [
             "",
             f"{origin.machine}, {origin.cores} cores, {origin.kernel}, Python {origin.python}, commit {origin.commit}",
-            f"medians of {self.repetitions} repetitions, {self.dropped} disturbed ones dropped",
+            f"medians of {self.repetitions} repetitions; dropped as disturbed: {self.dropped}, kept so: {self.disturbed}",
         ]
         return "\n".join(lines)
 

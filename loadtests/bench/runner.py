@@ -39,7 +39,7 @@ class Effort:
     tries: int = 4
 
 
-QUICK = Effort(repetitions=2, unary_seconds=1.0, starts=2, tries=2)
+QUICK = Effort(repetitions=2, unary_seconds=1.0, starts=1, tries=2)
 
 
 class WrongAnswerError(Exception):
@@ -63,11 +63,12 @@ class Sample:
 
 @dataclass
 class Bench:
-    """Repetitions against one stand; counts those that were dropped."""
+    """Repetitions against one stand; counts those that were dropped, and those that count although disturbed."""
 
     stand: Stand
     effort: Effort
     dropped: int = 0
+    disturbed: int = 0
     samples: dict[str, list[Sample]] = field(default_factory=dict)
 
     def repeat(self, name: str, server: Server, plan: Plan) -> None:
@@ -78,6 +79,7 @@ class Bench:
                 break
             self.dropped += 1
             sample = load(self.stand, server, plan)
+        self.disturbed += sample.others > DISTURBANCE
         if sample.result.errors:
             raise WrongAnswerError(f"{name}: {sample.result.errors} in {sample.result.done} answers")
         print(f"  {name}: {sample.cpu_us:.1f} us", flush=True)
@@ -114,9 +116,9 @@ class Bench:
         status, refusal = ask(ports.public, "POST", "/v1/chat/completions", bad)
         if status != http.client.NOT_FOUND:
             raise WrongAnswerError(f"an unknown model got {status}: {refusal.decode()}")
-        # The upstream is slower than the baseline and would starve it from a core of its own: a proxy that waits is woken
-        # for each single request and seems dearer than under load. Sharing a core, and neither interrupting the other,
-        # they hand each other whole batches. Snowshed is the slower one of the two and needs no such care.
+        # The upstream is slower than the baseline and would starve it from a core of its own: a proxy that waits is
+        # woken for each single request and seems dearer than under load. Sharing a core, and neither interrupting the
+        # other, they hand each other whole batches. Snowshed is slower than the upstream and needs no such care.
         upstream = self.stand.upstream
         raw.batch()
         upstream.batch()
@@ -164,6 +166,7 @@ def run(effort: Effort) -> Report:
             origin=origin(),
             repetitions=effort.repetitions,
             dropped=bench.dropped,
+            disturbed=bench.disturbed,
             raw=bench.side("raw "),
             snowshed=bench.side(),
             refusal_cpu_us=median(sample.cpu_us for sample in refusals),
