@@ -98,6 +98,8 @@ class EdgeHeaders:
     def _judge(self, scope: Scope, headers: dict[bytes, bytes]) -> errors.Problem | None:
         url = scope.get("raw_path", b"") + scope["query_string"]
         problem = head.judge(url, scope["headers"], headers, scope["http_version"], self._edge.bounds)
+        if scope["method"] == "CONNECT":
+            return errors.MALFORMED_HTTP
         hosts = self._edge.hosts
         if problem is None and hosts is not None and not hosts.admits(headers.get(b"host")):
             return errors.UNKNOWN_HOST

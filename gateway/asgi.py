@@ -26,9 +26,9 @@ class PipelineResponse(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         edge = self._edge
         headers = {name.lower(): value for name, value in scope["headers"]}
-        wire = AsgiWire(send)
         inlet = _Inlet(receive)
-        intake = Intake(inlet, edge.memory, edge.bounds.body)
+        intake = Intake(inlet, edge.memory, edge.bounds.body, expects=b"expect" in headers)
+        wire = AsgiWire(send, intake)
         length = headers.get(b"content-length", b"")
         if length.isdigit():
             intake.expect(int(length))
@@ -46,7 +46,8 @@ class PipelineResponse(Response):
 class AsgiWire:
     """Holds what the exchange writes until the server takes it."""
 
-    def __init__(self, send: Send) -> None:
+    def __init__(self, send: Send, intake: Intake) -> None:
+        self._intake = intake
         self._messages: deque[Message] = deque()
         self._news = asyncio.Event()
         self._empty = asyncio.Event()
@@ -69,6 +70,8 @@ class AsgiWire:
     def open(self, status: int, headers: list[tuple[bytes, bytes]], length: int | None) -> None:
         if length is not None:
             headers = [*headers, (b"content-length", b"%d" % length)]
+        if not (self._intake.complete or self._intake.disposable):
+            headers = [*headers, (b"connection", b"close")]
         self._put({"type": "http.response.start", "status": status, "headers": headers})
 
     def write(self, data: bytes) -> None:
