@@ -8,7 +8,7 @@ from itertools import islice
 
 from loadtests.fleet import faults
 from loadtests.fleet.answers import DONE, Events, embeddings, unary
-from loadtests.fleet.settings import Settings
+from loadtests.fleet.settings import Settings, header_lines
 from loadtests.fleet.turn import Script, Turn
 from loadtests.fleet.wire import CONTINUE, Framing, json_head, response
 
@@ -37,7 +37,9 @@ def _unary(turn: Turn) -> Script:
     fault = settings.fault
     body = embeddings(turn.ask, plan) if plan.kind == "embedding" else unary(plan, usage=fault != "no_usage")
     turn.produced(len(plan.pieces) * plan.choices)
-    if not fault:
+    if settings.headers:
+        turn.write(response(200, body, *header_lines(settings)))
+    elif not fault:
         turn.write(json_head(len(body)) + body)
     elif fault in faults.UNARY:
         return (yield from faults.UNARY[fault](turn, body))
@@ -50,7 +52,7 @@ def _unary(turn: Turn) -> Script:
 
 def _stream(turn: Turn) -> Script:
     settings = turn.settings
-    framing = Framing(settings.fault, settings.chunking)
+    framing = Framing(settings.fault, settings.chunking, *header_lines(settings))
     events = Events(turn.plan, role_apart=settings.role_apart)
     breaks = faults.STREAM.get(settings.fault)
     tokens = islice(events.tokens(), settings.after) if breaks else events.tokens()

@@ -82,8 +82,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     first token; otherwise the role comes with the first token."""
     seed: Count = 0
     """First word of the answer's text, so that replicas can be told apart."""
+    headers: str = ""
+    """Further headers of a good answer, each as `name:value`, separated by semicolons."""
     health: int = 200
     """Status of GET /health and GET /v1/models; 0: they are never answered."""
+
+
+def header_lines(settings: Settings) -> list[bytes]:
+    """The further headers as lines without line ends."""
+    return [line.encode() for line in settings.headers.split(";") if line]
 
 
 def changed(settings: Settings, changes: Mapping[str, Any], *, strict: bool = True) -> Settings:

@@ -61,20 +61,20 @@ class Framing:
 
     __slots__ = ("_chunked", "_crlf", "_gzip", "head")
 
-    def __init__(self, fault: Fault, chunking: Chunking) -> None:
+    def __init__(self, fault: Fault, chunking: Chunking, *fields: bytes) -> None:
         self._crlf = chunking == "crlf"
         self._gzip = zlib.compressobj(wbits=31) if fault == "gzip" else None
         self._chunked = fault not in {"wrong_length", "eof_delimited"}
-        fields = [b"cache-control: no-cache"]
+        lines = [b"cache-control: no-cache", *fields]
         if self._chunked:
-            fields.append(b"transfer-encoding: chunked")
+            lines.append(b"transfer-encoding: chunked")
         elif fault == "wrong_length":
-            fields.append(b"content-length: 10000000")
+            lines.append(b"content-length: 10000000")
         else:
-            fields.append(b"connection: close")
+            lines.append(b"connection: close")
         if self._gzip:
-            fields.append(b"content-encoding: gzip")
-        self.head = head(200, b"text/event-stream; charset=utf-8", *fields)
+            lines.append(b"content-encoding: gzip")
+        self.head = head(200, b"text/event-stream; charset=utf-8", *lines)
         if fault == "continue_100":
             self.head = CONTINUE + self.head
 
