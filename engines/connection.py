@@ -27,9 +27,8 @@ class Connection(asyncio.Protocol):
 
     __slots__ = (
         "_buffered", "_chunks", "_head_bytes", "_keep", "_loop", "_lost", "_on_free", "_parser", "_phase_due",
-        "_sweeper",
-        "_timers", "_transport", "_until_eof", "_waiter", "due", "error", "first", "headers", "heard", "lingering",
-        "paused", "reused", "state", "status",
+        "_sweeper", "_timers", "_transport", "_until_eof", "_waiter", "due", "error", "first", "headers",
+        "heard", "lingering", "paused", "reused", "state", "status",
     )  # fmt: skip
 
     def __init__(
@@ -120,10 +119,12 @@ class Connection(asyncio.Protocol):
             self.abort()
 
     def abort(self) -> None:
+        """Close at once; whoever still reads is told."""
         if self._transport is not None:
             self._transport.abort()
         self.state = "closed"
         self.due = NEVER
+        self._wake()
 
     def rest_until(self, due: float) -> None:
         """Idle in the pool; `due` is when it has lain there for too long."""
@@ -145,17 +146,17 @@ class Connection(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)
 
     def data_received(self, data: bytes) -> None:
-        if self.state in ("idle", "complete", "closed"):  # nobody asked
-            self._keep = False
-            if self.state == "idle":
-                self.abort()
+        if self.state not in ("head", "body"):
+            self._unasked()
             return
         self.heard = True
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
-            if self.state != "closed":
+            if self.state in ("head", "body"):
                 self._break(Failed("The model server did not answer in HTTP."))
+            else:
+                self._unasked()
         if self.state == "head":
             self._head_bytes += len(data)
             if self._head_bytes > MAX_HEAD:
@@ -164,8 +165,8 @@ class Connection(asyncio.Protocol):
     def eof_received(self) -> bool:
         return False
 
-    def connection_lost(self, _exc: Exception | None) -> None:
-        if self.state == "body" and self._until_eof:
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self.state == "body" and self._until_eof and exc is None:
             self.on_message_complete()
         elif self.state in ("head", "body"):
             self._break(
@@ -180,8 +181,13 @@ class Connection(asyncio.Protocol):
 
     # httptools callbacks
 
+    def on_message_begin(self) -> None:
+        if self.state != "head":
+            raise ValueError("a second response")  # makes the parser stop
+
     def on_header(self, name: bytes, value: bytes) -> None:
-        self.headers[name.lower()] = value
+        if self.state == "head":  # not a trailer
+            self.headers[name.lower()] = value
 
     def on_headers_complete(self) -> None:
         status = self._parser.get_status_code()
@@ -214,6 +220,12 @@ class Connection(asyncio.Protocol):
         self._wake()
 
     # Inside
+
+    def _unasked(self) -> None:
+        """More than one answer came: whatever it is, it must not be taken for the next one."""
+        self._keep = False
+        if self.state == "idle":
+            self.abort()
 
     def _free(self) -> None:
         """Back to the pool, or closed if it can't serve another request."""
@@ -250,4 +262,3 @@ class Connection(asyncio.Protocol):
     def _break(self, error: EngineError) -> None:
         self.error = self.error or error
         self.abort()
-        self._wake()

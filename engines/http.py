@@ -131,13 +131,13 @@ class Pool:
             self._idle.remove(connection)
 
 
-async def read_all(connection: Connection) -> bytes:
-    """The whole body of a unary response."""
+async def read_all(connection: Connection, bound: int = MAX_ANSWER) -> bytes:
+    """The whole body of a unary response, of at most `bound` bytes."""
     parts = []
     size = 0
     while data := await connection.read():
         parts.append(data)
         size += len(data)
-        if size > MAX_ANSWER:
+        if size > bound:
             raise Failed("The model server's answer is too large.")
     return b"".join(parts)

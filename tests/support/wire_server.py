@@ -1,0 +1,86 @@
+"""A server that answers each request with exactly the bytes it is given, and a pool that talks to it."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Literal
+
+from engines.api import Surroundings, Timers
+from engines.http import Pool
+from engines.sweeper import Sweeper
+
+After = Literal["keep", "close", "reset", "silent"]
+POST = b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 4\r\n\r\nbody"
+
+
+@dataclass(slots=True)
+class Answers:
+    """What is written for the next requests, one after the other (the last one again and again), and then done."""
+
+    writes: Sequence[bytes]
+    after: After = "keep"
+    connections: int = 0
+    requests: int = 0
+    open: set[asyncio.StreamWriter] = field(default_factory=set)
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        self.open.add(writer)
+        try:
+            while await self._one(reader, writer):
+                pass
+        except (ConnectionError, asyncio.IncompleteReadError):
+            pass
+        finally:
+            self.open.discard(writer)
+            writer.close()
+
+    async def _one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+        head = await reader.readuntil(b"\r\n\r\n")
+        length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0] or 0)
+        await reader.readexactly(length)
+        answer = self.writes[min(self.requests, len(self.writes) - 1)]
+        self.requests += 1
+        writer.write(answer)
+        await writer.drain()
+        if self.after == "reset":
+            await asyncio.sleep(0.02)  # what was written must be out before the reset drops it
+            linger = struct.pack("ii", 1, 0)
+            writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+            writer.transport.abort()
+        if self.after == "silent":
+            await reader.read()
+        return self.after == "keep"
+
+
+@asynccontextmanager
+async def serving(answers: Answers, timers: Timers | None = None, connections: int = 8) -> AsyncIterator[Pool]:
+    """A pool to a server that answers so; both, and the sweeper, are gone after the block."""
+    server = await asyncio.start_server(answers.serve, "127.0.0.1", 0)
+    sweeper = Sweeper()
+    sweeping = asyncio.create_task(sweeper.run(lambda _now: None))
+    await asyncio.sleep(0)
+    port = server.sockets[0].getsockname()[1]
+    pool = Pool(f"http://127.0.0.1:{port}", Surroundings(sweeper, timers or Timers()), connections=connections)
+    try:
+        yield pool
+    finally:
+        await pool.aclose()
+        server.close()
+        for writer in tuple(answers.open):
+            writer.close()
+        sweeping.cancel()
+        async with asyncio.timeout(5):
+            while pool._open or answers.open:  # noqa: ASYNC110  # closing takes the loop a round or two
+                await asyncio.sleep(0.001)
+
+
+def ok(body: bytes, *fields: bytes) -> bytes:
+    """A whole response of known length."""
+    head = [b"HTTP/1.1 200 OK", b"content-length: %d" % len(body), *fields]
+    return b"\r\n".join(head) + b"\r\n\r\n" + body
