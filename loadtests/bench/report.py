@@ -96,7 +96,7 @@ class Report(msgspec.Struct, frozen=True):
         lines += [
             "",
             f"{origin.machine}, {origin.cores} cores, {origin.kernel}, Python {origin.python}, commit {origin.commit}",
-            f"medians of {self.repetitions} repetitions; dropped as disturbed: {self.dropped}, kept so: {self.disturbed}",
+            f"medians of {self.repetitions} repetitions; dropped as disturbed: {self.dropped}, kept: {self.disturbed}",
         ]
         return "\n".join(lines)
 
