@@ -93,11 +93,12 @@ class RunningGateway:
 
 @contextmanager
 def running_gateway(
-    tree: dict[str, Any], adapter: Adapter = "front_door", log_fd: int | None = None
+    tree: dict[str, Any], adapter: Adapter = "front_door", log_fd: int | None = None, tls: Path | None = None
 ) -> Iterator[RunningGateway]:
     """Serve in a thread, on uvloop, until the block is left; everything is then closed and joined.
 
-    `asgi` is stock uvicorn in front of the same application: the pipeline as a plain ASGI response.
+    `asgi` is stock uvicorn in front of the same application: the pipeline as a plain ASGI response. `tls` is a file
+    with a key and its certificate, to serve HTTPS.
     """
     with open(os.devnull, "wb") as nowhere:  # noqa: PTH123  # a descriptor, not a file's content
         objects = build(check(tree, "test"), ROOT / ".cache", log_fd or nowhere.fileno())
@@ -109,6 +110,7 @@ def running_gateway(
                 access_log=False, proxy_headers=False, timeout_graceful_shutdown=2,
             )  # fmt: skip
             server = uvicorn.Server(config)
+        server.config.ssl_certfile = tls
         loops: list[asyncio.AbstractEventLoop] = []
 
         async def serve() -> None:
@@ -158,7 +160,9 @@ class SpawnedGateway:
 
 
 @contextmanager
-def spawned_gateway(tree: dict[str, Any], folder: Path, ready: bool = True) -> Iterator[SpawnedGateway]:
+def spawned_gateway(
+    tree: dict[str, Any], folder: Path, ready: bool = True, module: str = "gateway"
+) -> Iterator[SpawnedGateway]:
     """`python -m gateway serve --config …` with logs in `folder`; killed by pid after the block.
 
     Ports are picked here, because the process is told them by its configuration as a user would.
@@ -169,7 +173,7 @@ def spawned_gateway(tree: dict[str, Any], folder: Path, ready: bool = True) -> I
     file.write_text(yaml.safe_dump(tree))
     with log.open("wb") as out, errors.open("wb") as err:
         child = subprocess.Popen(
-            [sys.executable, "-m", "gateway", "serve", "--config", str(file)],
+            [sys.executable, "-m", module, "serve", "--config", str(file)],
             stdout=out,
             stderr=err,
             cwd=ROOT,
