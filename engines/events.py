@@ -50,6 +50,10 @@ class _Chunk(msgspec.Struct):
     choices: list[_Choice] = []
     usage: _Tokens | None = None
     error: msgspec.Raw = msgspec.Raw(b"null")
+    object: msgspec.Raw = msgspec.Raw(b"")
+
+    def is_error(self) -> bool:
+        return bytes(self.error) != b"null" or bytes(self.object) == b'"error"'
 
 
 _decode = msgspec.json.Decoder(_Chunk).decode
@@ -152,7 +156,7 @@ class EventFilter:
         except (msgspec.DecodeError, RecursionError):
             self.failure = "The model server sent a malformed event."
             return b""
-        if bytes(chunk.error) != b"null":
+        if chunk.is_error():
             self.failure = "The model server reported an error in its stream."
             return b""
         return self._pass(event, payload, chunk)

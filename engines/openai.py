@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import isfinite
 from time import monotonic
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
@@ -150,6 +151,7 @@ def _problem(body: bytes) -> _Problem:
 
 def _seconds(header: bytes | None) -> float | None:
     try:
-        return max(0.0, float(header)) if header else None
+        seconds = float(header or b"nan")
     except ValueError:
         return None  # a date: not worth a parser
+    return max(0.0, seconds) if isfinite(seconds) else None

@@ -9,7 +9,7 @@ import msgspec
 
 from engines.api import Call, EngineError, Failed, Interrupted, TimedOut, Usage
 from engines.connection import Connection
-from engines.events import EventFilter, rename
+from engines.events import MAX_EVENT, EventFilter, rename
 from engines.http import read_all
 
 
@@ -22,6 +22,13 @@ class _Answer(msgspec.Struct):
     model: msgspec.Raw = msgspec.Raw(b"")
     usage: _Tokens | None = None
     error: msgspec.Raw = msgspec.Raw(b"null")
+    choices: msgspec.Raw = msgspec.Raw(b"null")
+    data: msgspec.Raw = msgspec.Raw(b"null")
+
+    def is_one(self) -> bool:
+        """Whether this is an answer: it holds choices, or data if it is made of embeddings, and no error."""
+        empty = all(bytes(raw) in (b"null", b"[]") for raw in (self.choices, self.data))
+        return not empty and bytes(self.error) == b"null"
 
 
 _decode = msgspec.json.Decoder(_Answer).decode
@@ -49,7 +56,7 @@ class UnaryReply:
             answer = _decode(document)
         except (msgspec.DecodeError, RecursionError):
             raise Failed("The model server's answer is not what it should be.") from None
-        if bytes(answer.error) != b"null":
+        if not answer.is_one():
             raise Failed("The model server answered with an error.")
         if renaming := rename(document, bytes(answer.model), msgspec.json.encode(call.model)):
             document = document.replace(*renaming, 1)
@@ -94,13 +101,15 @@ class StreamReply:
         """Read up to the first content: until then another server may still be asked."""
         events = EventFilter(call.model, show_usage=call.show_usage)
         held = b""
-        while not (events.content_started or events.done):
-            data = await connection.read()
+        while True:
+            data = b"" if events.done else await connection.read()
             if not data:
                 raise Failed("The model server ended its stream before any content.")
             held += events.feed(data)
-            if events.failure and not events.content_started:
-                raise Failed(events.failure)
+            if events.content_started:
+                break
+            if events.failure or len(held) > MAX_EVENT:
+                raise Failed(events.failure or "The model server's stream holds no content.")
         connection.content_began()
         return cls(connection, events, held)
 
