@@ -20,6 +20,7 @@ from uvicorn.server import ServerState
 from engines.api import Kind
 from engines.sweeper import NEVER
 from gateway import errors, head
+from gateway.backlog import backlog
 from gateway.cold import ColdExit
 from gateway.edge import Edge
 from gateway.exchange import Exchange
@@ -137,11 +138,11 @@ class FrontDoor(HttpToolsProtocol):
 
     def expire(self, _now: float) -> None:
         self.due = NEVER
-        backlog = self.transport.get_write_buffer_size()
-        if 0 < backlog < self._backlog:  # slow, but it reads
-            self._backlog = backlog
+        left = backlog(self.transport)
+        if 0 < left < self._backlog:  # slow, but it reads
+            self._backlog = left
             self.due = self.edge.sweeper.soon(self.edge.bounds.stall_time)
-        elif backlog or self._active or self._deaf:
+        elif left or self._active or self._deaf:
             self.transport.abort()
         elif self._in_head:
             self._refuse(errors.SLOW_HEAD)

@@ -9,6 +9,8 @@ from typing import Protocol
 
 from uvicorn.protocols.http.flow_control import FlowControl
 
+from gateway.backlog import backlog
+
 STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus}
 
 Headers = Iterable[tuple[bytes, bytes]]
@@ -56,7 +58,7 @@ class HttpWire:
     @property
     def backlog(self) -> int:
         """Bytes that the client has still to take."""
-        return self._transport.get_write_buffer_size()
+        return backlog(self._transport)
 
     def open(self, status: int, headers: Headers, length: int | None) -> None:
         """Status and headers; `length` None means a stream: chunked, or for HTTP/1.0 ended by closing."""
