@@ -36,7 +36,7 @@ class EmbeddedOptions(BaseModel):
     queue: int = Field(64, ge=0, description="Calls that may wait for a slot.")
     max_prompt_tokens: int = Field(1536, ge=1, description="Longest prompt: each 1000 tokens cost many CPU seconds.")
     system: str = Field("You are a helpful assistant.", description="System message where the caller sends none.")
-    temperature: float = Field(0.2, ge=0, le=2, description="Used where the caller gives none.")
+    temperature: float = Field(0.0, ge=0, le=2, description="Used where the caller gives none.")
     top_p: float = Field(0.9, ge=0, le=1, description="Used where the caller gives none.")
     repeat_penalty: float = Field(1.1, gt=0, le=10, description="Used where the caller gives none; 1 is off.")
 
