@@ -1,0 +1,89 @@
+"""Readiness outlives whatever a probe does: it answers, refuses, hangs or breaks."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+import pytest
+
+from engines.api import Call, Health, Reply
+from gateway.readiness import Readiness
+from gateway.traffic import Traffic
+from router.api import Model, Replica
+from router.policies import POLICIES
+
+SECRET = "snowblind"
+
+
+class Probed:
+    """An engine whose probes have the outcomes given, the last one again and again."""
+
+    def __init__(self, *outcomes: Health | Exception) -> None:
+        self._outcomes = list(outcomes)
+
+    async def start(self) -> None: ...
+
+    async def call(self, call: Call) -> Reply:
+        raise NotImplementedError
+
+    async def probe(self) -> Health:
+        outcome = self._outcomes.pop(0) if len(self._outcomes) > 1 else self._outcomes[0]
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    async def aclose(self) -> None: ...
+
+
+def model(name: str, *engines: Probed) -> Model:
+    replicas = [Replica(f"{name}-{at}", engine) for at, engine in enumerate(engines)]
+    return Model(name, name, 0, 1, "max_tokens", replicas, POLICIES["round_robin"]())
+
+
+async def watched(readiness: Readiness, holds: Callable[[list[str]], bool]) -> list[str]:
+    """The reasons as soon as they are as wanted."""
+    watching = asyncio.create_task(readiness.watch())
+    try:
+        async with asyncio.timeout(10):
+            while not holds(readiness.reasons()):  # noqa: ASYNC110  # probes run at their own rhythm
+                await asyncio.sleep(0.005)
+        assert not watching.done()
+        return readiness.reasons()
+    finally:
+        watching.cancel()
+
+
+GOOD, BAD = Health(ready=True), Health(ready=False, reason="it is away")
+
+
+async def test_before_the_first_probe_nothing_is_ready() -> None:
+    assert Readiness(Traffic(), [model("a", Probed(GOOD))]).reasons() == ["model a: not probed yet"]
+
+
+async def test_one_good_replica_makes_a_model_ready_and_one_model_the_gateway() -> None:
+    readiness = Readiness(Traffic(), [model("a", Probed(BAD), Probed(GOOD)), model("b", Probed(BAD))])
+    await watched(readiness, lambda reasons: not reasons)
+    assert repr(readiness) == "<Readiness ready>"
+
+
+async def test_without_any_every_model_says_why() -> None:
+    readiness = Readiness(Traffic(), [model("a", Probed(BAD)), model("b", Probed(BAD))])
+    wanted = ["model a: it is away", "model b: it is away"]
+    assert await watched(readiness, lambda reasons: reasons == wanted) == wanted
+
+
+async def test_p13_a_probe_that_breaks_ends_neither_the_watch_nor_the_others(caplog: pytest.LogCaptureFixture) -> None:
+    """P13, P32: it counts as not ready, is logged, tells no text of the exception, and is asked again."""
+    readiness = Readiness(Traffic(), [model("a", Probed(RuntimeError(SECRET), GOOD))])
+    caplog.set_level(logging.ERROR)
+    await watched(readiness, lambda reasons: reasons == ["model a: the probe failed"])
+    await watched(Readiness(Traffic(), [model("a", Probed(RuntimeError(SECRET), GOOD))]), lambda reasons: not reasons)
+    assert "probing a-0" in caplog.messages
+
+
+async def test_draining_is_the_only_reason_then() -> None:
+    traffic = Traffic()
+    traffic.draining = True
+    assert Readiness(traffic, [model("a", Probed(GOOD))]).reasons() == ["draining"]
