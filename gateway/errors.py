@@ -17,7 +17,10 @@ from router.api import NoReplica, NoSuchModel
 
 @dataclass(slots=True, frozen=True)
 class Problem:
-    """An error as the client sees it, in OpenAI's envelope. `retry_after` in seconds; `close` ends the connection."""
+    """An error as the client sees it, in OpenAI's envelope. `retry_after` in seconds; `close` ends the connection.
+
+    `spent`: what could be tried has been tried here. An SDK that tries again on its own would only add to the load.
+    """
 
     status: int
     type: str
@@ -26,6 +29,7 @@ class Problem:
     param: str | None = None
     retry_after: float | None = None
     close: bool = False
+    spent: bool = False
     outcome: Outcome = "ignored"
 
     def envelope(self) -> bytes:
@@ -41,6 +45,8 @@ class Problem:
             # Clients read whole seconds, ignore more than 120, and must not come back too early.
             seconds = min(120, max(1, math.ceil(self.retry_after)))
             headers.append((b"retry-after", b"%d" % seconds))
+        if self.spent:
+            headers.append((b"x-should-retry", b"false"))
         if self.close:
             headers.append((b"connection", b"close"))
         return headers
@@ -96,13 +102,14 @@ INVALID_TIMEOUT = _caller(
 MODEL_NOT_FOUND = _caller(404, "model_not_found", "There is no model of that name here.", param="model")
 DRAINING = _ours(503, "draining", "The gateway is shutting down; another one will answer.", 1.0).but(close=True)
 CROWDED = _ours(503, "too_many_connections", "The gateway holds too many connections.", 1.0).but(close=True)
-BODIES_FULL = _ours(503, "overloaded", "The gateway holds too many request bodies; try again soon.", 1.0)
-DEADLINE = Problem(504, "server_error", "upstream_timeout", "The request's deadline has passed.", outcome="failed")
+BODIES_FULL = _ours(503, "overloaded", "The gateway holds too many request bodies.", 1.0).but(spent=True)
+DEADLINE = _ours(504, "upstream_timeout", "The request's deadline has passed.").but(spent=True)
 INTERNAL = _ours(500, "internal_error", "Something went wrong in the gateway; the request id tells which log line.")
 
 
 def _overloaded(error: Any) -> Problem:
-    return _ours(503, "upstream_overloaded", error.message, 1.0 if error.retry_after is None else error.retry_after)
+    seconds = 1.0 if error.retry_after is None else error.retry_after
+    return _ours(503, "upstream_overloaded", error.message, seconds).but(spent=True)
 
 
 def _rejected(error: Any) -> Problem:
@@ -127,7 +134,7 @@ TABLE: dict[type[BaseException], Callable[[Any], Problem]] = {
     Rejected: _rejected,
     Overloaded: _overloaded,
     Unreachable: lambda e: _ours(502, "upstream_unreachable", e.message),
-    TimedOut: lambda e: _ours(504, "upstream_timeout", e.message),
+    TimedOut: lambda e: _ours(504, "upstream_timeout", e.message).but(spent=True),
     Failed: lambda e: _ours(502, "upstream_error", e.message),
     Interrupted: _interrupted,
 }

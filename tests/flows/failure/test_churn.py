@@ -1,0 +1,86 @@
+"""P04: cancellations at random, through the whole gateway, cost nothing but themselves."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from tests.support.asking import ask, body, request_bytes, text
+from tests.support.fleet import spawn_fleet
+from tests.support.gateway import configuration, running_gateway
+from tests.support.raw import RawClient
+from tests.support.stand import Stand, standing
+
+WORKERS, SECONDS = 8, 3.0
+
+
+@pytest.fixture(scope="module")
+def stand(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stand]:
+    log: Path = tmp_path_factory.mktemp("records") / "records.jsonl"
+    with standing(log, {}, "tokens=12,delay_ms=1,service_ms=2") as running:
+        yield running
+
+
+def leave_at_random(stand: Stand, seed: int) -> int:
+    """Requests of one worker that each leave after 0 to 6 ms, as they are."""
+    dice = random.Random(seed)
+    end = time.monotonic() + SECONDS
+    sent = 0
+    while time.monotonic() < end:
+        with RawClient(stand.gateway.url) as client:
+            model = dice.choice(["mock", "lone"])
+            client.socket.sendall(request_bytes(body(model=model, stream=dice.random() < 0.5)))
+            time.sleep(dice.uniform(0, 0.006))
+        sent += 1
+    return sent
+
+
+def test_p04_clients_that_leave_at_random_lose_no_connection(clean: Stand) -> None:
+    with ThreadPoolExecutor(WORKERS) as crowd:
+        sent = sum(crowd.map(lambda seed: leave_at_random(clean, seed), range(WORKERS)))
+    clean.wait_idle()
+    assert sent > 100
+    for number in range(100):
+        assert ask(clean.client, body(stream=bool(number % 2), model="mock")).text == text(12)
+    for replica in clean.fleet.replicas:
+        replica.wait_for(lambda calls: all(call.outcome for call in calls))
+        assert replica.stats()["running"] == 0
+    clean.gateway.wait_until(lambda: not clean.gateway.objects.edge.accounts._finished)
+    lines = clean.log.read_text().splitlines()
+    clean.gateway.wait_until(lambda: len(clean.log.read_text().splitlines()) == len(lines))
+    assert sent <= len(lines) - 100 + WORKERS  # a record each, but for those that left before their head was in
+
+
+def test_p04_over_the_limit_of_connections_is_an_overload_that_says_when_to_come_back() -> None:
+    with spawn_fleet(settings="service_ms=500") as fleet:
+        tree = configuration()
+        tree["models"] = [{"name": "mock", "engine": "openai", "replicas": [{"url": fleet.urls[0], "connections": 2}]}]
+        with running_gateway(tree) as gateway, gateway.client() as client, ThreadPoolExecutor(6) as crowd:
+            answers = list(crowd.map(lambda _: ask(client, body()), range(6)))
+            assert sorted(one.status for one in answers)[:1] == [200]
+            refused = [one for one in answers if one.status != 200]
+            assert len(refused) >= 2
+            for one in refused:
+                assert one.error is not None
+                assert (one.status, one.error["code"]) == (503, "upstream_overloaded")
+                assert one.headers["retry-after"] == "1"
+            assert fleet.replicas[0].stats()["open_connections"] <= 2
+            gateway.wait_idle()
+
+
+@pytest.mark.parametrize("fault", ["", "fault=done_late", "fault=close_idle", "fault=close_reuse"])
+def test_p04_connections_are_kept_as_long_as_the_server_keeps_them(clean: Stand, fault: str, stream: bool) -> None:
+    directive = f"tokens=3,{fault}" if fault else "tokens=3"
+    for _ in range(6):
+        answer = ask(clean.client, body(directive, model="lone", stream=stream))
+        assert (answer.status, answer.text) == (200, text(3))
+        time.sleep(0.03 if fault == "fault=done_late" else 0)  # its last bytes are 20 ms late
+    pool = clean.pools()[2]
+    clean.gateway.wait_until(lambda: len(pool._open) == len(pool._idle))
+    if fault in ("", "fault=done_late"):
+        assert len(pool._open) == 1

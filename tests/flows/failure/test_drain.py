@@ -1,0 +1,135 @@
+"""P11: a rolling update severs no stream: withdraw, go on serving, refuse, finish, and tell those who must be cut."""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+import httpx2
+import openai
+import pytest
+
+from tests.support.asking import ask, body, request_bytes, sdk_text, text
+from tests.support.fleet import SpawnedFleet, spawn_fleet
+from tests.support.gateway import SpawnedGateway, configuration, spawned_gateway
+from tests.support.raw import RawClient
+
+STREAMS = 20
+
+
+@pytest.fixture(scope="module")
+def fleet() -> Iterator[SpawnedFleet]:
+    with spawn_fleet() as running:
+        yield running
+
+
+@pytest.fixture
+def crowd() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(STREAMS) as pool:
+        yield pool
+
+
+def spawned(fleet: SpawnedFleet, folder: Path, **server: float) -> Iterator[SpawnedGateway]:
+    fleet.replicas[0].reset()
+    with spawned_gateway(configuration(fleet.urls, server=server), folder) as gateway:
+        yield gateway
+
+
+@pytest.fixture
+def patient(fleet: SpawnedFleet, tmp_path: Path) -> Iterator[SpawnedGateway]:
+    yield from spawned(fleet, tmp_path, drain_delay=1.0, drain_cap=60)
+
+
+@pytest.fixture
+def hasty(fleet: SpawnedFleet, tmp_path: Path) -> Iterator[SpawnedGateway]:
+    yield from spawned(fleet, tmp_path, drain_delay=0, drain_cap=0.3)
+
+
+def streams(
+    crowd: ThreadPoolExecutor, gateway: SpawnedGateway, fleet: SpawnedFleet, directive: str
+) -> list[Future[str]]:
+    """Streams of which each has had a token."""
+    wanted = body(directive, stream=True)
+    running = [crowd.submit(sdk_text, gateway.url, wanted) for _ in range(STREAMS)]
+    fleet.replicas[0].wait_for(
+        lambda calls: sum(call.stream and call.first is not None for call in calls) == STREAMS, timeout=20
+    )
+    return running
+
+
+def readiness(gateway: SpawnedGateway) -> tuple[int, list[str]]:
+    response = httpx2.get(f"{gateway.ops_url}/readyz", trust_env=False)
+    return response.status_code, response.json().get("reasons", [])
+
+
+def test_p11_streams_end_whole_while_newcomers_are_served_then_refused(
+    patient: SpawnedGateway, fleet: SpawnedFleet, crowd: ThreadPoolExecutor
+) -> None:
+    with httpx2.Client(base_url=patient.url, trust_env=False) as keeping, RawClient(patient.url) as silent:
+        assert "connection" not in ask(keeping, body("tokens=2")).headers
+        running = streams(crowd, patient, fleet, "tokens=100,delay_ms=40")
+        patient.terminate()
+        end = time.monotonic() + 5
+        while readiness(patient) != (503, ["draining"]):
+            assert time.monotonic() < end
+        with httpx2.Client(base_url=patient.url, trust_env=False) as newcomer:
+            served = ask(newcomer, body("tokens=2"))
+        assert (served.status, served.headers["connection"]) == (200, "close")
+        assert ask(keeping, body("tokens=2", stream=True)).headers["connection"] == "close"
+        while (refused := ask(keeping, body("tokens=2"))).status == 200:
+            assert time.monotonic() < end + 5
+        assert refused.error is not None
+        assert (refused.status, refused.error["code"]) == (503, "draining")
+        assert (refused.headers["connection"], refused.headers["retry-after"]) == ("close", "1")
+        assert "x-should-retry" not in refused.headers  # another gateway will answer
+        assert [one.result(30) for one in running] == [text(100)] * STREAMS
+        assert patient.wait(10) == 0
+        assert silent.rest(1)[1] in {"eof", "reset"}
+    records = [json.loads(line) for line in patient.log.read_text().splitlines()]
+    assert sum(record["outcome"] == "success" and record["stream"] for record in records) >= STREAMS
+
+
+def test_p11_streams_over_the_cap_get_an_error_event_and_the_upstream_is_told(
+    hasty: SpawnedGateway, fleet: SpawnedFleet, crowd: ThreadPoolExecutor
+) -> None:
+    running = streams(crowd, hasty, fleet, "tokens=10000,delay_ms=50")
+    with RawClient(hasty.url) as waiting:
+        waiting.socket.sendall(request_bytes(body("service_ms=60000")))
+        fleet.replicas[0].wait_for(lambda calls: len(calls) == STREAMS + 1)
+        hasty.terminate()
+        for one in running:
+            error = one.exception(20)
+            assert isinstance(error, openai.APIError)
+            assert error.code == "draining"
+        refused = waiting.rest(10)[0]
+        assert refused.startswith(b"HTTP/1.1 503 ")
+        assert b'"code":"draining"' in refused
+    assert hasty.wait(10) == 0
+    calls = fleet.replicas[0].wait_for(lambda calls: all(call.end for call in calls))
+    assert [call.outcome for call in calls] == ["cancelled"] * (STREAMS + 1)
+    records = [json.loads(line) for line in hasty.log.read_text().splitlines()]
+    assert sum(record["code"] == "draining" for record in records) == STREAMS + 1
+
+
+def test_p11_a_second_interrupt_ends_it_now(
+    patient: SpawnedGateway, fleet: SpawnedFleet, crowd: ThreadPoolExecutor
+) -> None:
+    running = streams(crowd, patient, fleet, "tokens=10000,delay_ms=50")
+    patient.child.send_signal(signal.SIGINT)
+    end = time.monotonic() + 5
+    while readiness(patient)[0] != 503:
+        assert time.monotonic() < end
+    patient.child.send_signal(signal.SIGINT)
+    patient.wait(8)
+    assert all(isinstance(one.exception(10), openai.APIError) for one in running)
+
+
+def test_p11_without_traffic_it_stops_at_once(hasty: SpawnedGateway) -> None:
+    with RawClient(hasty.url) as idle:
+        hasty.terminate()
+        assert hasty.wait(8) == 0
+        assert idle.rest(1)[1] in {"eof", "reset"}
