@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 from http import HTTPStatus
+from itertools import chain
 from typing import Protocol
 
 from uvicorn.protocols.http.flow_control import FlowControl
+from uvicorn.server import ServerState
 
 from gateway.backlog import backlog
 
@@ -21,6 +23,7 @@ class Line(Protocol):
 
     transport: asyncio.Transport
     flow: FlowControl
+    server_state: ServerState
 
     def stays(self) -> bool:
         """Whether the connection could serve another request after the answer that begins now."""
@@ -64,7 +67,7 @@ class HttpWire:
         """Status and headers; `length` None means a stream: chunked, or for HTTP/1.0 ended by closing."""
         self._keep = self._keep and self._line.stays()
         lines = [STATUS_LINES[status]]
-        for name, value in headers:
+        for name, value in chain(self._line.server_state.default_headers, headers):  # the former: the date
             if name == b"connection":
                 self._keep = False
             else:

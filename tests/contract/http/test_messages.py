@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from email.utils import parsedate_to_datetime
 
 import pytest
 
@@ -21,6 +22,11 @@ def test_a_connection_serves_one_request_after_the_other(talk: Talk) -> None:
         assert (answer.status, answer.version) == (200, "1.1")
         assert "connection" not in answer.headers
         assert json.loads(answer.body)["object"] == "chat.completion"
+
+
+def test_every_answer_is_dated(talk: Talk) -> None:
+    for ask in (GOOD, request(chat(stream=True)), request(b"{"), request(method=b"GET", target=b"/v1/models")):
+        assert parsedate_to_datetime(talk.ask(ask).headers["date"])
 
 
 def test_a_stream_and_a_document_share_a_connection(talk: Talk) -> None:
