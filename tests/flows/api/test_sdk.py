@@ -59,7 +59,7 @@ def test_p23_usage_is_the_last_chunk_if_it_was_asked_for(stand: Api) -> None:
 
 
 @pytest.mark.parametrize("include_usage", [False, True])
-def test_the_stream_helper_puts_an_answer_together(stand: Api, include_usage: bool) -> None:
+def test_the_sdks_own_stream_puts_an_answer_together(stand: Api, include_usage: bool) -> None:
     options: Any = {"stream_options": {"include_usage": True}} if include_usage else {}
     with stand.client().chat.completions.stream(model="mock", messages=HELLO, **options) as stream:
         kinds = [event.type for event in stream]
