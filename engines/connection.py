@@ -12,13 +12,15 @@ from engines.api import EngineError, Failed, TimedOut, Timers, Unreachable
 from engines.sweeper import NEVER, Sweeper
 
 MAX_HEAD = 64 * 1024
-PAUSE_AT = 64 * 1024
+PAUSE_AT = 32 * 1024
 """Bytes held for a reader that is behind before the server is made to wait."""
+LANDING = 32 * 1024
+"""Bytes read at a time: the event loop's own choice, 256 kB, would be what a stream may hold in all."""
 
 State = Literal["idle", "head", "body", "complete", "closed"]
 
 
-class Connection(asyncio.Protocol):
+class Connection(asyncio.BufferedProtocol):
     """Serves one request at a time; `due` is when the present wait has lasted too long (see `engines.sweeper`).
 
     A connection goes back to its pool only when a response ended cleanly and the server keeps it open; everything
@@ -26,8 +28,8 @@ class Connection(asyncio.Protocol):
     """
 
     __slots__ = (
-        "_buffered", "_chunks", "_head_bytes", "_keep", "_loop", "_lost", "_on_free", "_parser", "_phase_due",
-        "_sweeper", "_timers", "_transport", "_until_eof", "_waiter", "due", "error", "first", "headers",
+        "_buffered", "_chunks", "_head_bytes", "_keep", "_landing", "_loop", "_lost", "_on_free", "_parser",
+        "_phase_due", "_sweeper", "_timers", "_transport", "_until_eof", "_waiter", "due", "error", "first", "headers",
         "heard", "lingering", "paused", "reused", "state", "status",
     )  # fmt: skip
 
@@ -37,12 +39,14 @@ class Connection(asyncio.Protocol):
         timers: Timers,
         on_free: Callable[[Connection], None],
         lost: Callable[[Connection], None],
+        landing: memoryview,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._sweeper = sweeper
         self._timers = timers
         self._on_free = on_free
         self._lost = lost
+        self._landing = landing  # where reads land; shared, as each is parsed before the next begins
         self._transport: asyncio.Transport | None = None
         self._parser = httptools.HttpResponseParser(self)
         self._waiter: asyncio.Future[None] | None = None
@@ -145,20 +149,23 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, _sizehint: int) -> memoryview:
+        return self._landing
+
+    def buffer_updated(self, nbytes: int) -> None:
         if self.state not in ("head", "body"):
             self._unasked()
             return
         self.heard = True
         try:
-            self._parser.feed_data(data)
+            self._parser.feed_data(self._landing[:nbytes])
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
             if self.state in ("head", "body"):
                 self._break(Failed("The model server did not answer in HTTP."))
             else:
                 self._unasked()
         if self.state == "head":
-            self._head_bytes += len(data)
+            self._head_bytes += nbytes
             if self._head_bytes > MAX_HEAD:
                 self._break(Failed("The model server sent too large a head."))
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 from engines.api import Failed, Overloaded, Surroundings, TimedOut, Unreachable
-from engines.connection import Connection
+from engines.connection import LANDING, Connection
 
 IDLE_SECONDS = 4.0
 """Servers close idle connections after 5 s and more (uvicorn: 5); letting go first avoids most lost races."""
@@ -35,6 +35,7 @@ class Pool:
         self._limit = connections
         self._idle: deque[Connection] = deque()
         self._open: set[Connection] = set()
+        self._landing = memoryview(bytearray(LANDING))
         self._connecting = 0
         self._closed = False
 
@@ -96,7 +97,7 @@ class Pool:
             raise Unreachable("The gateway has closed its connections to the model server.")
         if len(self._open) + self._connecting >= self._limit:
             raise Overloaded("All connections to the model server are in use.", retry_after=1.0)
-        connection = Connection(self._sweeper, self._timers, self._on_free, self._on_lost)
+        connection = Connection(self._sweeper, self._timers, self._on_free, self._on_lost, self._landing)
         self._connecting += 1
         try:
             async with asyncio.timeout(self._timers.connect):
