@@ -7,41 +7,31 @@ sweeper's. Pinned to one uvicorn version: `tests/architecture` says when a metho
 from __future__ import annotations
 
 import asyncio
-from collections import deque
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import httptools
 from uvicorn.config import Config
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 from uvicorn.server import ServerState
 
 from engines.api import Kind
-from engines.sweeper import NEVER
 from gateway import errors, head
-from gateway.backlog import backlog
 from gateway.cold import ColdExit
-from gateway.edge import Edge
 from gateway.exchange import Exchange
 from gateway.http_wire import HttpWire
 from gateway.intake import FIRST_PORTION, Intake
+from gateway.turns import Turns
 
 HOT: dict[bytes, Kind] = {
     b"/v1/chat/completions": "chat",
     b"/v1/completions": "completion",
     b"/v1/embeddings": "embedding",
 }
-LINGER = 2.0
-"""Seconds for a client to stop sending and read its refusal: closing on unread bytes would reset the connection."""
 
 
-REFUSED_AT_ONCE = 64
-"""Connections over the limit that are told so; more are only cut, so that refusing can't use up what it protects."""
-
-
-class FrontDoor(HttpToolsProtocol):
-    """One client connection. Requests are answered in order; those that came too early wait in a bounded queue."""
+class FrontDoor(Turns):
+    """Reads one client connection: what its packets mean, and where each request goes."""
 
     def __init__(
         self,
@@ -51,48 +41,8 @@ class FrontDoor(HttpToolsProtocol):
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
-        self.edge: Edge = app_state["edge"]
-        self.due = NEVER
-        self._waiting: deque[Callable[[], None]] = deque()
-        self._exchanges: deque[Exchange] = deque()  # hot ones without a whole answer, in the order of their arrival
-        self._cycles: deque[RequestResponseCycle] = deque()  # the same of cold ones
-        self._reading: Exchange | None = None  # whose body is arriving
-        self._cold_reading = False
-        self._active = False
-        self._in_head = False
-        self._deaf = False
-        self._broken = False  # what comes next is not known to be the beginning of a request
         self._fruitful = False  # whether the present packet brought part of a body, or an end
         self._fruitless = 0  # bytes since then
-        self._backlog = NEVER
-
-    def __repr__(self) -> str:
-        state = "deaf" if self._deaf else "active" if self._active else "idle"
-        return f"<FrontDoor {state}, {len(self._waiting)} waiting>"
-
-    # The connection
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        super().connection_made(transport)  # type: ignore[arg-type]  # uvicorn narrows the base class's parameter
-        self.edge.sweeper.add(self)
-        self.due = self.edge.sweeper.soon(self.edge.bounds.head_time)
-        crowd = len(self.connections) - self.edge.bounds.connections
-        if crowd > 0:
-            self._refuse(errors.CROWDED)
-            if crowd > REFUSED_AT_ONCE:
-                self.transport.abort()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self.edge.sweeper.discard(self)
-        self._deaf = True
-        self._waiting.clear()
-        for exchange in self._exchanges:
-            exchange.abandon()
-        self._exchanges.clear()
-        for cycle in self._cycles:
-            cycle.disconnected = True
-            cycle.message_event.set()
-        super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         if self._deaf:
@@ -111,43 +61,6 @@ class FrontDoor(HttpToolsProtocol):
             self._fruitless += len(data)
             if self._fruitless > self.edge.bounds.head and not self._deaf:
                 self._refuse(errors.HEAD_TOO_LARGE)
-
-    def eof_received(self) -> bool | None:  # type: ignore[override]  # asyncio's own signature
-        """Who closes one side has left, but for a body that ends early: its sender may wait to be told."""
-        exchange = self._reading
-        if self._in_head and not self._deaf:
-            self._refuse(errors.MALFORMED_HTTP)
-        elif exchange is not None and exchange.task is not None and not self._deaf and self.scheme == "http":
-            exchange.intake.fail(errors.BODY_CUT)
-            self._deaf = True
-            self._reading = None
-            return True
-        return None
-
-    def resume_writing(self) -> None:
-        super().resume_writing()
-        if self._waiting and not self._active:
-            self._go_on()
-
-    def shutdown(self) -> None:
-        """uvicorn stops: close now, or after the answer that is under way (`stays` says so to the client)."""
-        if not self._active:
-            self.transport.close()
-        for cycle in self._cycles:
-            cycle.keep_alive = False
-
-    def expire(self, _now: float) -> None:
-        self.due = NEVER
-        left = backlog(self.transport)
-        if 0 < left < self._backlog:  # slow, but it reads
-            self._backlog = left
-            self.due = self.edge.sweeper.soon(self.edge.bounds.stall_time)
-        elif left or self._active or self._deaf:
-            self.transport.abort()
-        elif self._in_head:
-            self._refuse(errors.SLOW_HEAD)
-        else:
-            self.transport.close()
 
     # The parser's callbacks
 
@@ -191,7 +104,7 @@ class FrontDoor(HttpToolsProtocol):
         self._fruitful = True
         if self._reading is not None:
             self._reading.intake.feed(body)
-        elif self._cold_reading:
+        elif self._cold_reading and not self._deaf:
             if len(self.cycle.body) + len(body) > FIRST_PORTION:
                 self._refuse(errors.BODY_TOO_LARGE)
             else:
@@ -243,16 +156,6 @@ class FrontDoor(HttpToolsProtocol):
     def _run(self, exchange: Exchange) -> None:
         exchange.task = self.loop.create_task(self.edge.serve(exchange))
 
-    def stays(self) -> bool:
-        if self.edge.traffic.draining or (self._deaf and not self._waiting):
-            return False
-        intake = self._exchanges[0].intake
-        return intake.complete or intake.disposable
-
-    def answered(self, keep: bool) -> None:  # noqa: FBT001  # see `http_wire.Line`
-        self._exchanges.popleft()
-        self._next(keep=keep)
-
     # What an intake may ask of the connection that its body comes from
 
     def pause_reading(self) -> None:
@@ -296,79 +199,3 @@ class FrontDoor(HttpToolsProtocol):
         if self.edge.traffic.draining:
             cycle.keep_alive = False
         super()._start_asgi_task(cycle, app)
-
-    def on_response_complete(self) -> None:
-        cycle = self._cycles.popleft()
-        self._next(keep=cycle.keep_alive)
-
-    # Order
-
-    def _enqueue(self, run: Callable[[], None]) -> None:
-        if self._active or self.flow.write_paused:
-            self._waiting.append(run)
-        else:
-            self._active = True
-            self.due = NEVER
-            run()
-
-    def _next(self, *, keep: bool) -> None:
-        self._active = False
-        self.server_state.total_requests += 1
-        self._backlog = NEVER
-        if self.transport.is_closing():
-            return
-        self.flow.resume_reading()
-        if not keep or self.edge.traffic.draining or (self._deaf and not self._waiting):
-            self._leave()
-        elif self._waiting or self.flow.write_paused:
-            self._go_on()
-        else:
-            self._rest()
-
-    def _go_on(self) -> None:
-        """Serve the next in line, unless answers pile up that the client does not read."""
-        if self.flow.write_paused:
-            self.due = self.edge.sweeper.soon(self.edge.bounds.stall_time)
-        else:
-            self._active = True
-            self.due = NEVER
-            self._waiting.popleft()()
-
-    def _rest(self) -> None:
-        bounds = self.edge.bounds
-        arriving = self._reading is not None or self._cold_reading
-        seconds = bounds.head_time if self._in_head else bounds.body_time if arriving else bounds.idle_time
-        self.due = self.edge.sweeper.soon(seconds)
-
-    def _refuse(self, problem: errors.Problem) -> None:
-        """Hear no more, and tell the client in its turn: as the answer to what is arriving, or as the last one."""
-        self._deaf = self._broken = True
-        exchange = self._reading
-        if exchange is not None and exchange in self._exchanges:
-            exchange.intake.fail(problem)
-        elif exchange is None and not self._cold_reading:
-            self._enqueue(partial(self._reject, problem))
-        elif not self._active:  # the rest of a request that has had its answer
-            self._leave()
-
-    def _reject(self, problem: errors.Problem) -> None:
-        record = self.edge.record("unparsed")
-        wire = HttpWire(self, keep=False, http10=False)
-        body = problem.envelope()
-        with self.edge.accounts.open(record):
-            record.status, record.code = problem.status, problem.code
-            wire.open(problem.status, [(b"x-request-id", record.id.encode()), *problem.headers()], len(body))
-            wire.write(body)
-        self._active = False
-        self._leave()
-
-    def _leave(self) -> None:
-        """Close once everything written is out and the client has had time to read it."""
-        self._deaf = True
-        self.flow.resume_reading()
-        self._backlog = NEVER
-        self.due = self.edge.sweeper.soon(LINGER)
-        if self._reading is None and not self._in_head and not self._cold_reading and not self._broken:
-            self.transport.close()
-        elif self.transport.can_write_eof():
-            self.transport.write_eof()
