@@ -14,7 +14,7 @@ class Promises:
     refusals_have_envelopes: bool
     """What no parser can read is refused with OpenAI's envelope and a request id (uvicorn: 400 in plain text)."""
     upgrades_have_bodies: bool
-    """A request that also asks for another protocol keeps its body (uvicorn: loses it, so we close behind the answer)."""
+    """A request that also asks for another protocol keeps its body (uvicorn loses it: we close behind the answer)."""
     http10_stays: bool
     """HTTP/1.0 with keep-alive stays open (uvicorn: closes)."""
     http10_has_no_chunks: bool
@@ -33,6 +33,10 @@ class Promises:
     """A refusal can be read though the client went on sending (uvicorn: closes at once, which may reset)."""
     stalled_are_cut: bool
     """A client that does not read is cut off (ASGI: holds are released, but the socket is the server's)."""
+    slow_are_known: bool
+    """A client that reads slowly is not taken for one that does not (ASGI: its server must take a write in time)."""
+    absolute_targets_count: bool
+    """The authority of an absolute target overrules the Host header (uvicorn drops it; no browser sends one)."""
     connections_are_limited: bool
     """`limits.connections` is kept."""
     half_closed_are_told: bool
@@ -40,6 +44,6 @@ class Promises:
 
 
 PROMISES: dict[Adapter, Promises] = {
-    "front_door": Promises(*[True] * 13),
-    "asgi": Promises(*[False] * 13),
+    "front_door": Promises(*[True] * 15),
+    "asgi": Promises(*[False] * 15),
 }

@@ -26,7 +26,7 @@ def test_a_connection_serves_one_request_after_the_other(talk: Talk) -> None:
 
 def test_every_answer_is_dated(talk: Talk) -> None:
     for ask in (GOOD, request(chat(stream=True)), request(b"{"), request(method=b"GET", target=b"/v1/models")):
-        assert parsedate_to_datetime(talk.ask(ask).headers["date"])
+        assert parsedate_to_datetime(talk.ask(ask).headers["date"]).tzinfo is not None
 
 
 def test_a_stream_and_a_document_share_a_connection(talk: Talk) -> None:
