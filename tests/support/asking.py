@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx2
 import openai
@@ -101,3 +103,13 @@ def request_bytes(wanted: Mapping[str, Any], headers: dict[str, str] | None = No
     fields = {"host": "127.0.0.1", "content-type": "application/json", "content-length": len(data)} | (headers or {})
     lines = ("POST /v1/chat/completions HTTP/1.1", *(f"{name}: {value}" for name, value in fields.items()))
     return "\r\n".join(lines).encode() + b"\r\n\r\n" + data
+
+
+def hesitant(url: str) -> socket.socket:
+    """A raw connection that takes in little at a time: whoever does not read holds the other side back soon."""
+    where = urlsplit(url)
+    made = socket.socket()
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)
+    made.settimeout(10)
+    made.connect((where.hostname, where.port))
+    return made

@@ -6,13 +6,12 @@ import itertools
 import socket
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
 
-from tests.support.asking import ask, body, request_bytes, text
-from tests.support.raw import RawClient
+from tests.support.asking import ask, body, hesitant, request_bytes, text
 from tests.support.stand import Stand, standing
 
 SOON = 1.0
@@ -27,11 +26,11 @@ def stand(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stand]:
         yield running
 
 
-def send(stand: Stand, client: RawClient, directive: str, **members: Any) -> str:
+def send(stand: Stand, client: socket.socket, directive: str, **members: Any) -> str:
     """Send a request to `lone`; gives its label."""
     label = f"leaving-{next(_numbers)}"
     wanted = body(directive, model="lone", **members)
-    client.socket.sendall(request_bytes(wanted, {"x-client-request-id": label}))
+    client.sendall(request_bytes(wanted, {"x-client-request-id": label}))
     return label
 
 
@@ -51,7 +50,7 @@ def test_p01_leaving_while_the_upstream_is_being_connected_to(clean: Stand, stre
     clean.fleet.replicas[0].listen("backlog_full", drop=True)
     pool = clean.pools()[2]
     clean.gateway.wait_until(lambda: not pool._open)
-    with RawClient(clean.gateway.url) as client:
+    with clean.gateway.connect() as client:
         label = send(clean, client, "", stream=stream)
         clean.gateway.wait_until(lambda: pool._connecting == 1)
     clean.gateway.wait_until(lambda: pool._connecting == 0, SOON)
@@ -62,7 +61,7 @@ def test_p01_leaving_while_the_upstream_is_being_connected_to(clean: Stand, stre
 
 
 def test_p01_leaving_before_the_first_token(clean: Stand, stream: bool) -> None:
-    with RawClient(clean.gateway.url) as client:
+    with clean.gateway.connect() as client:
         label = send(clean, client, "ttft_ms=60000,service_ms=60000", stream=stream)
         clean.fleet.replicas[0].wait_for(lambda calls: len(calls) == 1)
     assert assert_told_soon(clean, time.monotonic()) == 0
@@ -74,9 +73,11 @@ def test_p01_leaving_before_the_first_token(clean: Stand, stream: bool) -> None:
 
 @pytest.mark.parametrize("chunking", ["event", "split"])
 def test_p01_leaving_after_five_tokens_and_the_partial_usage_is_right(clean: Stand, chunking: str) -> None:
-    with RawClient(clean.gateway.url) as client:
+    with clean.gateway.connect() as client:
         label = send(clean, client, f"delay_ms=40,chunking={chunking}", stream=True)
-        client.until(b'"content":" jumps"')
+        got = b""
+        while b'"content":" jumps"' not in got:
+            got += client.recv(4096)
     made = assert_told_soon(clean, time.monotonic())
     clean.wait_idle()
     found = record(clean, label)
@@ -87,7 +88,7 @@ def test_p01_leaving_after_five_tokens_and_the_partial_usage_is_right(clean: Sta
 
 
 def test_p01_leaving_in_the_midst_of_a_unary_answer(clean: Stand) -> None:
-    with RawClient(clean.gateway.url) as client:
+    with clean.gateway.connect() as client:
         label = send(clean, client, "fault=stall")
         clean.fleet.replicas[0].wait_for(lambda calls: bool(calls and calls[0].first))
     assert_told_soon(clean, time.monotonic())
@@ -95,14 +96,9 @@ def test_p01_leaving_in_the_midst_of_a_unary_answer(clean: Stand) -> None:
     assert record(clean, label)["code"] == "client_gone"
 
 
-def stalled(stand: Stand) -> RawClient:
-    """A client with a small window whose stream has filled everything up to the upstream."""
-    client = RawClient.__new__(RawClient)
-    client.socket = socket.socket()
-    client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)
-    where = urlsplit(stand.gateway.url)
-    client.socket.connect((where.hostname, where.port))
-    return client
+def wait_until_stalled(stand: Stand) -> None:
+    traffic = stand.gateway.objects.edge.traffic
+    stand.gateway.wait_until(lambda: any("stalled" in repr(one) for one in tuple(traffic.live)))
 
 
 def full(stand: Stand) -> int:
@@ -116,21 +112,31 @@ def full(stand: Stand) -> int:
 
 def test_p01_leaving_while_not_reading(clean: Stand) -> None:
     """A stalled client holds the whole chain back; when it goes, the upstream is still told at once."""
-    traffic = clean.gateway.objects.edge.traffic
-    with stalled(clean) as client:
+    with hesitant(clean.gateway.url) as client:
         label = send(clean, client, "tokens=200000", stream=True, max_tokens=200_000)
-        clean.gateway.wait_until(lambda: any("stalled" in repr(one) for one in tuple(traffic.live)))
+        wait_until_stalled(clean)
         assert full(clean) < 200_000  # back-pressure
     assert_told_soon(clean, time.monotonic())
     clean.wait_idle()
     assert record(clean, label)["client_gone"] is True
 
 
+def test_a_client_that_stops_reading_for_too_long_is_cut(tmp_path: Path) -> None:
+    with standing(tmp_path / "records.jsonl", {"stall": 0.4}) as stand:
+        with hesitant(stand.gateway.url) as client:
+            label = send(stand, client, "tokens=200000", stream=True, max_tokens=200_000)
+            wait_until_stalled(stand)
+            (call,) = stand.fleet.replicas[0].wait_for(lambda calls: bool(calls and calls[0].end), timeout=20)
+            assert (call.outcome, call.tokens < 200_000) == ("cancelled", True)
+        stand.wait_idle()
+        assert record(stand, label)["client_gone"] is True
+
+
 def test_p01_leaving_with_the_body_half_sent(clean: Stand) -> None:
     edge = clean.gateway.objects.edge
     wanted = request_bytes(body(model="lone", user="u" * 10_000), {"x-client-request-id": "half"})
-    with RawClient(clean.gateway.url) as client:
-        client.socket.sendall(wanted[:5000])
+    with clean.gateway.connect() as client:
+        client.sendall(wanted[:5000])
         clean.gateway.wait_until(lambda: edge.memory.held > 0)
     clean.wait_idle()
     assert record(clean, "half")["code"] in {"client_gone", "incomplete_body"}  # a FIN may be only half a leaving
@@ -138,12 +144,12 @@ def test_p01_leaving_with_the_body_half_sent(clean: Stand) -> None:
 
 
 def test_p01_many_leave_at_once(clean: Stand) -> None:
-    clients = [RawClient(clean.gateway.url) for _ in range(40)]
+    clients = [clean.gateway.connect() for _ in range(40)]
     for number, client in enumerate(clients):
         send(clean, client, "delay_ms=50", stream=bool(number % 2))
     clean.fleet.replicas[0].wait_for(lambda calls: sum(call.outcome is None for call in calls) >= 20)
     for client in clients:
-        client.socket.close()
+        client.close()
     left = time.monotonic()
     calls = clean.fleet.replicas[0].wait_for(lambda calls: all(call.end for call in calls))
     assert all(call.end is not None and call.end - left < SOON for call in calls)

@@ -8,7 +8,7 @@ import random
 import pytest
 import uvloop
 
-from engines.api import EngineError, Overloaded, TimedOut, Timers, Unreachable
+from engines.api import EngineError, Failed, Overloaded, TimedOut, Timers, Unreachable
 from engines.http import Pool, read_all
 from loadtests.fleet import Fleet
 from tests.support.wire_server import POST, Answers, ok, serving
@@ -62,6 +62,17 @@ async def test_p04_a_stale_connection_is_replaced_unseen() -> None:
         answers.after = "close"  # takes effect with the next request, which gets no byte
         assert await fetch(pool) == b"again"
         assert (answers.connections, answers.requests) == (2, 3)
+
+
+async def test_p04_a_reused_connection_that_breaks_in_the_midst_of_a_head_is_not_tried_again() -> None:
+    """A byte of the answer has come: the server has handled the request."""
+    answers = Answers([ok(b"hello"), b"HTTP/1.1 200 O", ok(b"again")])
+    async with serving(answers) as pool:
+        assert await fetch(pool) == b"hello"
+        answers.after = "close"
+        with pytest.raises(Failed):
+            await fetch(pool)
+        assert answers.requests == 2
 
 
 async def test_p04_many_stale_connections_are_replaced_in_one_request() -> None:
