@@ -55,7 +55,7 @@ class Pool:
                 connection.send(request)
                 await connection.head()
             except Unreachable:
-                if not connection.reused or connection.heard:
+                if not connection.reused:
                     raise
             except BaseException:
                 connection.abort()
