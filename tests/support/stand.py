@@ -17,7 +17,7 @@ from engines.openai import OpenAIEngine
 from tests.support.fleet import SpawnedFleet, spawn_fleet
 from tests.support.gateway import RunningGateway, configuration, running_gateway
 
-TIMER = 0.4
+TIMER = 0.3
 """Seconds of the three upstream timers; the sweeper adds up to 0.2."""
 SLACK = 5.0
 """What a busy machine may add to it."""

@@ -16,7 +16,7 @@ from tests.support.gateway import configuration, running_gateway
 from tests.support.raw import RawClient
 from tests.support.stand import Stand, standing
 
-WORKERS, SECONDS = 8, 3.0
+WORKERS, SECONDS = 8, 2.0
 
 
 @pytest.fixture(scope="module")

@@ -71,7 +71,7 @@ def test_p11_streams_end_whole_while_newcomers_are_served_then_refused(
 ) -> None:
     with httpx2.Client(base_url=patient.url, trust_env=False) as keeping, RawClient(patient.url) as silent:
         assert "connection" not in ask(keeping, body("tokens=2")).headers
-        running = streams(crowd, patient, fleet, "tokens=100,delay_ms=40")
+        running = streams(crowd, patient, fleet, "tokens=80,delay_ms=40")
         patient.terminate()
         end = time.monotonic() + 5
         while readiness(patient) != (503, ["draining"]):
@@ -86,7 +86,7 @@ def test_p11_streams_end_whole_while_newcomers_are_served_then_refused(
         assert (refused.status, refused.error["code"]) == (503, "draining")
         assert (refused.headers["connection"], refused.headers["retry-after"]) == ("close", "1")
         assert "x-should-retry" not in refused.headers  # another gateway will answer
-        assert [one.result(30) for one in running] == [text(100)] * STREAMS
+        assert [one.result(30) for one in running] == [text(80)] * STREAMS
         assert patient.wait(10) == 0
         assert silent.rest(1)[1] in {"eof", "reset"}
     records = [json.loads(line) for line in patient.log.read_text().splitlines()]
