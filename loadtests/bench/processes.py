@@ -82,8 +82,11 @@ class Server:
         return self._process.poll() is None
 
     def ready(self, condition: Callable[[], bool], seconds: float = 20.0) -> float:
-        """Seconds until `condition`; raises `RuntimeError` with the last output if the process ends instead."""
-        return wait_until(lambda: self._check() and condition(), seconds, f"readiness of {self.name}")
+        """Seconds until `condition`; raises `RuntimeError` with its complaint if the process ends or takes too long."""
+        try:
+            return wait_until(lambda: self._check() and condition(), seconds, "readiness")
+        except TimeoutError as late:
+            raise RuntimeError(f"{self.name}: {late}: {self.complaint()}") from None
 
     def pin(self, cores: set[int]) -> None:
         """Move the process, of one thread still, to `cores`."""
@@ -126,17 +129,21 @@ class Server:
         """Open files and sockets of the first process."""
         return len(list((PROC / str(self.pid) / "fd").iterdir()))
 
-    def connections_to(self, port: int, state: str = ESTABLISHED) -> int:
-        """TCP connections in `state` from the first process to 127.0.0.1:`port`."""
-        inodes = set()
+    def sockets(self) -> set[str]:
+        """Names of the first process's sockets."""
+        names = set()
         for link in (PROC / str(self.pid) / "fd").iterdir():
             try:
-                inodes.add(str(link.readlink()))
+                names.add(str(link.readlink()))
             except FileNotFoundError:  # closed since it was listed
                 continue
+        return {name for name in names if name.startswith("socket:")}
+
+    def sockets_to(self, port: int, state: str = ESTABLISHED) -> set[str]:
+        """Names of those in TCP's `state` whose other end is 127.0.0.1:`port`. Takes tens of milliseconds."""
         wanted = f" 0100007F:{port:04X} {state} "  # remote address and state
         rows = [line.split() for line in (PROC / "net/tcp").read_text().splitlines() if wanted in line]
-        return sum(f"socket:[{row[9]}]" in inodes for row in rows)
+        return self.sockets() & {f"socket:[{row[9]}]" for row in rows}
 
 
 def stat(pid: int) -> list[str]:

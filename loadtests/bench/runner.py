@@ -36,7 +36,7 @@ class Effort:
     repetitions: int = 5
     unary_seconds: float = 3.0
     starts: int = 5
-    tries: int = 4
+    tries: int = 3
 
 
 QUICK = Effort(repetitions=2, unary_seconds=1.0, starts=1, tries=2)

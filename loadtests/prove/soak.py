@@ -89,7 +89,7 @@ def prove() -> Verdict:
         files = gateway.descriptors()
         uvloop.run(soak.run())
         in_flight, running = settle(place)
-        upstream = gateway.connections_to(place.ports.upstream)
+        upstream = len(gateway.sockets_to(place.ports.upstream))
         left_open = gateway.descriptors() - upstream - files
     warm = [sample for sample in soak.memory if sample[0] >= WARM_UP]
     slope = linear_regression(*zip(*warm, strict=True)).slope * 1000
