@@ -7,10 +7,14 @@ import struct
 from collections.abc import Callable
 
 import pytest
+from fastapi import FastAPI
+from starlette.requests import Request
+from starlette.responses import Response
 
 from gateway.app import create_app
 from tests.support.fleet import SpawnedReplica
 from tests.support.gateway import RunningGateway
+from tests.support.promises import Promises
 from tests.support.talk import Talk, chat, chunked_head, request
 
 Leave = Callable[[Talk], None]
@@ -105,6 +109,31 @@ def test_leaving_while_others_wait_behind(gateway: RunningGateway, upstream: Spa
         leave(talk)
         idle(gateway)
     all_cancelled(upstream)
+
+
+@LEAVE
+def test_a_cold_request_is_told_though_others_wait_behind(
+    gateway: RunningGateway, promises: Promises, leave: Leave
+) -> None:
+    if not promises.pipelines_are_bounded:
+        return
+    path, heard = f"/waits/{leave.__name__}", list[str]()
+
+    async def waits(wanted: Request) -> Response:
+        heard.append("begins")
+        while (message := await wanted.receive())["type"] != "http.disconnect":
+            pass
+        heard.append(message["type"])
+        return Response()
+
+    app = gateway.server.config.app
+    assert isinstance(app, FastAPI)
+    gateway.run(lambda: app.add_route(path, waits))
+    with Talk(gateway.url) as talk:
+        talk.send(request(None, method=b"GET", target=path.encode()) * 2)
+        gateway.wait_until(lambda: heard == ["begins"])
+        leave(talk)
+        gateway.wait_until(lambda: heard == ["begins", "http.disconnect"])
 
 
 @pytest.mark.parametrize("leave", [close, reset])
