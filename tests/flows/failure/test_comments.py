@@ -49,6 +49,13 @@ def test_p28_an_error_before_the_first_comment_keeps_its_status(clean: Stand) ->
     assert (answer.status, answer.comments) == (503, 0)
 
 
+def test_p28_no_comment_comes_before_the_grace_is_over(tmp_path: Path) -> None:
+    times = {"first_token": 0.5, "comment_grace": 20, "comment_every": EVERY}
+    with standing(tmp_path / "records.jsonl", times) as patient:
+        answer = ask(patient.client, body("fault=accept_silent", model="lone", stream=True))
+        assert (answer.status, answer.comments) == (504, 0)
+
+
 def test_p28_a_failure_after_a_comment_is_an_error_event_under_200(clean: Stand) -> None:
     wanted = body("fault=accept_silent", model="lone", stream=True)
     answer = ask(clean.client, wanted)

@@ -74,6 +74,14 @@ async def test_a_stream_where_a_document_was_asked_for_and_the_reverse_is_a_fail
             await asked.call(call(stream=True))
 
 
+@pytest.mark.parametrize("stream", [False, True])
+async def test_an_encoding_that_was_not_asked_for_is_a_failure(stream: bool) -> None:
+    readable = ok(b'{"choices":[{}]}', b"content-encoding: gzip", EVENTS)
+    async with engine(readable) as asked:
+        with pytest.raises(Failed, match="encoding"):
+            await asked.call(call(stream=stream))
+
+
 @pytest.mark.parametrize(
     ("body", "message", "param", "code"),
     [
