@@ -90,7 +90,7 @@ async def test_a_status_without_a_body_ends_at_its_head(status: int) -> None:
 
 async def test_bytes_behind_a_whole_answer_end_the_connection() -> None:
     answers = Answers([ok(b"hello") + b"HTTP/1.1 200 OK\r\n\r\n"])
-    async with serving(answers) as pool:
+    async with asyncio.timeout(10), serving(answers) as pool:
         connection = await pool.request(POST)
         with contextlib.suppress(EngineError):  # as good: only, it must not be served on
             assert await read_all(connection) == b"hello"
