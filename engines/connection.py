@@ -86,27 +86,38 @@ class Connection(asyncio.BufferedProtocol):
     async def head(self) -> None:
         """Wait for status and headers."""
         while self.state == "head":
-            await self._wait()
+            await self.more()
         if self.error is not None and not self._chunks:
             raise self.error
 
     async def read(self) -> bytes:
         """The bytes of the body that have come since; b"" at its end. Raises EngineError once it is broken."""
-        while not self._chunks:
+        while not (data := self.take()) and self.state == "body":
+            await self.more()
+        return data
+
+    def take(self) -> bytes:
+        """What `read` gives, without waiting: b"" too where nothing has come yet, which `state` tells ("body")."""
+        chunks = self._chunks
+        if not chunks:
             if self.error is not None:
                 raise self.error
-            if self.state == "complete":
-                return b""
             if self.state == "closed":
                 raise Failed("The connection to the model server is closed.")
-            await self._wait()
-        data = self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
-        self._chunks.clear()
+            return b""
+        data = chunks[0] if len(chunks) == 1 else b"".join(chunks)
+        chunks.clear()
         self._buffered = 0
         if self.paused and self._transport is not None:
             self.paused = False
             self._transport.resume_reading()
         return data
+
+    def more(self) -> asyncio.Future[None]:
+        """To be awaited at once: done when something has happened. The timer of the present phase runs meanwhile."""
+        self.due = self._phase_due if self.first else self._sweeper.soon(self._timers.inter_token)
+        waiter = self._waiter = self._loop.create_future()
+        return waiter
 
     def content_began(self) -> None:
         """From now on the inter-token limit holds instead of the first-token one."""
@@ -250,20 +261,12 @@ class Connection(asyncio.BufferedProtocol):
         self._chunks.clear()
         self._on_free(self)
 
-    async def _wait(self) -> None:
-        waiter = self._waiter = self._loop.create_future()
-        self.due = self._phase_due if self.first else self._sweeper.soon(self._timers.inter_token)
-        try:
-            await waiter
-        finally:
-            self._waiter = None
-            self.due = NEVER
-
     def _wake(self) -> None:
         waiter = self._waiter
         if waiter is not None:
             self._waiter = None
-            if not waiter.done():
+            self.due = NEVER
+            if not waiter.done():  # else its reader was cancelled
                 waiter.set_result(None)
 
     def _break(self, error: EngineError) -> None:

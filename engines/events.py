@@ -106,6 +106,19 @@ class EventFilter:
         if self._rest:
             data = self._rest + data
             self._rest = b""
+        elif (
+            self.content_started
+            and data.find(b"\n\n") == len(data) - 2  # by far the most: one whole event, of nothing special
+            and data.endswith(b"}\n\n")
+            and b'"usage"' not in data
+            and b'"error"' not in data
+            and b"\r" not in data
+        ):
+            self.chunks += 1
+            return data.replace(*self._renaming) if self._renaming else data
+        return self._feed_any(data)
+
+    def _feed_any(self, data: bytes) -> bytes:
         if b"\r" in data:
             data = self._unify_line_ends(data)
         if not data.endswith(b"\n\n"):

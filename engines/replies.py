@@ -120,19 +120,21 @@ class StreamReply:
         if self._first:
             first, self._first = self._first, b""
             return first
-        events = self._events
+        events, connection = self._events, self._connection
         while not events.done:
             if events.failure:
                 raise Interrupted(events.failure)
             try:
-                data = await self._connection.read()
+                data = connection.take()
             except EngineError as error:
                 raise Interrupted(error.message, timed_out=isinstance(error, TimedOut)) from None
-            if not data:
+            if data:
+                if out := events.feed(data):
+                    return out
+            elif connection.state == "body":
+                await connection.more()
+            else:
                 raise Interrupted("The model server ended its stream early.")
-            out = events.feed(data)
-            if out:
-                return out
         raise StopAsyncIteration
 
     def __enter__(self) -> Self:

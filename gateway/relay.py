@@ -11,17 +11,10 @@ from gateway.exchange import Exchange
 
 async def relay(reply: Reply, exchange: Exchange, clock: Callable[[], float]) -> None:
     """Returns when the last byte is written. Raises Interrupted; waits for a client that reads slowly."""
-    try:
-        if exchange.stream:
-            await _stream(reply, exchange, clock)
-        else:
-            await _document(reply, exchange)
-    finally:
-        _account(reply, exchange.record)
-
-
-async def _stream(reply: Reply, exchange: Exchange, clock: Callable[[], float]) -> None:
     wire, record = exchange.wire, exchange.record
+    if not exchange.stream:
+        await _document(reply, exchange)
+        return
     exchange.start(reply)
     chunks = sent = 0
     try:
@@ -39,6 +32,7 @@ async def _stream(reply: Reply, exchange: Exchange, clock: Callable[[], float]) 
     finally:
         record.chunks += chunks
         record.sent_bytes += sent
+        _account(reply, record)
     exchange.finish()
 
 
@@ -47,6 +41,7 @@ async def _document(reply: Reply, exchange: Exchange) -> None:
         exchange.start(reply, len(document))
         exchange.wire.write(document)
         exchange.record.sent_bytes = len(document)
+    _account(reply, exchange.record)
     exchange.finish()
 
 
