@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from typing import Self
 
 import msgspec
@@ -65,8 +65,14 @@ class UnaryReply:
             connection.headers, document, Usage(tokens.prompt_tokens, tokens.completion_tokens) if tokens else None
         )
 
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        yield self._document
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        document, self._document = self._document, b""
+        if document:
+            return document
+        raise StopAsyncIteration
 
     def __enter__(self) -> Self:
         return self

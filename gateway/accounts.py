@@ -2,55 +2,56 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from types import TracebackType
 from typing import Literal, Self
+
+import msgspec
 
 Outcome = Literal["success", "ignored", "failed"]
 """success; ignored: the client left or made a mistake, which says nothing about us; failed: ours or the upstream's."""
 
 
-class Record:
+class Record(msgspec.Struct, gc=False):
     """Everything one request leaves behind. Times are seconds on the loop's clock unless a name says otherwise.
 
     Never holds content: no prompt, no answer, no credential, no header value but validated labels.
     """
 
-    __slots__ = (
-        "attempts", "body_at", "body_bytes", "chunks", "client_gone", "code", "completion_tokens", "dispatched_at",
-        "ended_at", "first_at", "gap_max", "headers_at", "id", "kind", "label", "last_at", "model", "outcome",
-        "overhead", "prompt_tokens", "queued", "replica", "sent_bytes", "status", "stream", "unix_ms", "usage_exact",
-    )  # fmt: skip
-
-    def __init__(self, id_: str, label: str, kind: str, now: float) -> None:
-        self.id = id_
-        self.label = label  # the caller's own request id, validated; "" if none
-        self.kind = kind  # chat, completion, embedding
-        self.model = ""  # public name from the catalog; "" until one was found: never what a caller made up
-        self.replica = ""
-        self.stream = False
-        self.status = 0  # as sent; 0 if nothing was
-        self.code = ""  # error code as sent, "" if none
-        self.outcome: Outcome = "ignored"
-        self.client_gone = False
-        self.attempts = 0
-        self.unix_ms = time.time_ns() // 1_000_000
-        self.headers_at = now
-        self.body_at = 0.0
-        self.dispatched_at = 0.0
-        self.first_at = 0.0  # first content handed to the client
-        self.last_at = 0.0
-        self.ended_at = 0.0
-        self.gap_max = 0.0
-        self.queued = 0.0
-        self.overhead = 0.0  # our own share of the time to the first content, without waiting for client or upstream
-        self.chunks = 0
-        self.body_bytes = 0
-        self.sent_bytes = 0
-        self.prompt_tokens = 0
-        self.completion_tokens = 0
-        self.usage_exact = False
+    id: str
+    label: str
+    """The caller's own request id, validated; "" if none."""
+    kind: str
+    """chat, completion, embedding; or unparsed, for what never became a request."""
+    headers_at: float
+    unix_ms: int
+    model: str = ""
+    """Public name from the catalog; "" until one was found: never what a caller made up."""
+    replica: str = ""
+    stream: bool = False
+    status: int = 0
+    """As sent; 0 if nothing was."""
+    code: str = ""
+    """Error code as sent, "" if none."""
+    outcome: Outcome = "ignored"
+    client_gone: bool = False
+    attempts: int = 0
+    body_at: float = 0.0
+    dispatched_at: float = 0.0
+    first_at: float = 0.0
+    """First content handed to the client."""
+    last_at: float = 0.0
+    ended_at: float = 0.0
+    gap_max: float = 0.0
+    queued: float = 0.0
+    overhead: float = 0.0
+    """Our own share of the time to the first content, without waiting for client or upstream."""
+    chunks: int = 0
+    body_bytes: int = 0
+    sent_bytes: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    usage_exact: bool = False
 
 
 class Accounts:

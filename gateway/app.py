@@ -39,8 +39,11 @@ def create_app(gateway: Gateway) -> FastAPI:
 
 def _respond(problem: errors.Problem, headers: dict[str, str] | None = None) -> Response:
     response = Response(problem.envelope(), problem.status, headers)
-    for name, value in problem.headers():
-        response.headers[name.decode()] = value.decode()
+    for line in problem.lines().decode().splitlines():
+        name, value = line.split(": ", 1)
+        response.headers[name] = value
+    if problem.close:
+        response.headers["connection"] = "close"
     return response
 
 

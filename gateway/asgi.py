@@ -67,11 +67,12 @@ class AsgiWire:
     def backlog(self) -> int:
         return len(self._messages)
 
-    def open(self, status: int, headers: list[tuple[bytes, bytes]], length: int | None) -> None:
+    def open(self, status: int, lines: bytes, length: int | None, *, close: bool = False) -> None:
         if length is not None:
-            headers = [*headers, (b"content-length", b"%d" % length)]
-        if not (self._intake.complete or self._intake.disposable):
-            headers = [*headers, (b"connection", b"close")]
+            lines += b"content-length: %d\r\n" % length
+        if close or not (self._intake.complete or self._intake.disposable):
+            lines += b"connection: close\r\n"
+        headers = [tuple(line.split(b": ", 1)) for line in lines.splitlines()]
         self._put({"type": "http.response.start", "status": status, "headers": headers})
 
     def write(self, data: bytes) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
+from time import time_ns
 from typing import TYPE_CHECKING, Any
 
 from engines.sweeper import Sweeper
@@ -66,4 +67,4 @@ class Edge:
     serve: Callable[[Exchange], Coroutine[Any, Any, None]]
 
     def record(self, kind: str) -> Record:
-        return Record(self.ids.next(), "", kind, self.clock())
+        return Record(self.ids.next(), "", kind, self.clock(), time_ns() // 1_000_000)

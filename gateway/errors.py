@@ -38,18 +38,15 @@ class Problem:
             {"error": {"message": self.message, "type": self.type, "param": self.param, "code": self.code}}
         )
 
-    def headers(self) -> list[tuple[bytes, bytes]]:
-        """What belongs beside the envelope."""
-        headers = [(b"content-type", b"application/json")]
+    def lines(self) -> bytes:
+        """The header lines that belong beside the envelope."""
+        lines = b"content-type: application/json\r\n"
         if self.retry_after is not None:
             # Clients read whole seconds, ignore more than 120, and must not come back too early.
-            seconds = min(120, max(1, math.ceil(self.retry_after)))
-            headers.append((b"retry-after", b"%d" % seconds))
+            lines += b"retry-after: %d\r\n" % min(120, max(1, math.ceil(self.retry_after)))
         if self.spent:
-            headers.append((b"x-should-retry", b"false"))
-        if self.close:
-            headers.append((b"connection", b"close"))
-        return headers
+            lines += b"x-should-retry: false\r\n"
+        return lines
 
     def but(self, **changes: Any) -> Problem:
         """The same problem with some members replaced."""

@@ -32,7 +32,9 @@ class Wire(Protocol):
     def paused(self) -> bool: ...
     @property
     def backlog(self) -> int: ...
-    def open(self, status: int, headers: list[tuple[bytes, bytes]], length: int | None) -> None: ...
+    def open(self, status: int, lines: bytes, length: int | None, *, close: bool = False) -> None:
+        """`lines` are whole header lines; `length` None means a stream; `close`: no request may follow this one."""
+
     def write(self, data: bytes) -> None: ...
     async def drain(self) -> None: ...
     def end(self) -> None: ...
@@ -112,11 +114,13 @@ class Exchange:
         self.due = self.deadline
         if self._started:
             return
-        headers = [(name, reply.headers[name]) for name in FORWARDED if name in reply.headers]
-        headers.append((b"server-timing", b"gateway;dur=%.2f, queue;dur=%.2f, first_token;dur=%.2f" % (
+        lines = b"server-timing: gateway;dur=%.2f, queue;dur=%.2f, first_token;dur=%.2f\r\n" % (
             record.overhead * 1000, record.queued * 1000, (now - record.dispatched_at - record.queued) * 1000,
-        )))  # fmt: skip
-        self._open(200, headers + (sse.HEADERS if self.stream else _JSON), length)
+        )  # fmt: skip
+        for name in FORWARDED:
+            if name in reply.headers:
+                lines += b"%b: %b\r\n" % (name, reply.headers[name])
+        self._open(200, lines + (sse.LINES if self.stream else _JSON), length)
 
     async def drain(self) -> None:
         """Wait until the client has read; it must go on doing so: the stall limit is for a pause in it."""
@@ -139,7 +143,7 @@ class Exchange:
         record.outcome = trouble.outcome
         if not self._started:
             body = trouble.envelope()
-            self._open(trouble.status, trouble.headers(), len(body))
+            self._open(trouble.status, trouble.lines(), len(body), close=trouble.close)
             self.wire.write(body)
             self.wire.end()
         elif self.stream:
@@ -167,14 +171,14 @@ class Exchange:
         self.record.client_gone = True
         self.record.code = "client_gone"
 
-    def _open(self, status: int, headers: list[tuple[bytes, bytes]], length: int | None) -> None:
+    def _open(self, status: int, lines: bytes, length: int | None, *, close: bool = False) -> None:
         record = self.record
         self._started = True
         record.status = status
-        headers = [(b"x-request-id", record.id.encode()), *headers]
+        lines = b"x-request-id: %b\r\n%b" % (record.id.encode(), lines)
         if record.label:
-            headers.append((b"x-client-request-id", record.label.encode()))
-        self.wire.open(status, headers, length)
+            lines += b"x-client-request-id: %b\r\n" % record.label.encode()
+        self.wire.open(status, lines, length, close=close)
 
     # engines.sweeper.Watch
 
@@ -201,7 +205,7 @@ class Exchange:
         # Proxies in between cut a stream that is silent for a minute. The status is spent with the first comment:
         # later errors come as events.
         if not self._started:
-            self._open(200, sse.HEADERS, None)
+            self._open(200, sse.LINES, None)
         self.wire.write(sse.KEEP_ALIVE)
         self.due = min(self.deadline, now + self._edge.bounds.comment_every)
 
@@ -235,4 +239,4 @@ class Exchange:
         return True
 
 
-_JSON = [(b"content-type", b"application/json")]
+_JSON = b"content-type: application/json\r\n"

@@ -16,6 +16,7 @@ from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 from uvicorn.server import ServerState
 
 from engines.api import Kind
+from engines.sweeper import NEVER
 from gateway import errors, head
 from gateway.cold import ColdExit
 from gateway.exchange import Exchange
@@ -151,7 +152,12 @@ class FrontDoor(Turns):
             intake.expect(int(length))
         exchange = self._reading = Exchange(self.edge, kind, headers, wire, intake)
         self._exchanges.append(exchange)
-        self._enqueue(partial(self._run, exchange))
+        if self._active or self.flow.write_paused:
+            self._waiting.append(partial(self._run, exchange))
+        else:
+            self._active = True
+            self.due = NEVER
+            self._run(exchange)
 
     def _run(self, exchange: Exchange) -> None:
         exchange.task = self.loop.create_task(self.edge.serve(exchange))

@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
 from http import HTTPStatus
-from itertools import chain
 from typing import Protocol
 
 from uvicorn.protocols.http.flow_control import FlowControl
-from uvicorn.server import ServerState
 
 from gateway.backlog import backlog
 
 STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus}
-
-Headers = Iterable[tuple[bytes, bytes]]
 
 
 class Line(Protocol):
@@ -23,7 +18,10 @@ class Line(Protocol):
 
     transport: asyncio.Transport
     flow: FlowControl
-    server_state: ServerState
+
+    def date(self) -> bytes:
+        """The header line that says when."""
+        ...
 
     def stays(self) -> bool:
         """Whether the connection could serve another request after the answer that begins now."""
@@ -63,28 +61,22 @@ class HttpWire:
         """Bytes that the client has still to take."""
         return backlog(self._transport)
 
-    def open(self, status: int, headers: Headers, length: int | None) -> None:
-        """Status and headers; `length` None means a stream: chunked, or for HTTP/1.0 ended by closing."""
-        self._keep = self._keep and self._line.stays()
-        lines = [STATUS_LINES[status]]
-        for name, value in chain(self._line.server_state.default_headers, headers):  # the former: the date
-            if name == b"connection":
-                self._keep = False
-            else:
-                lines.append(b"%b: %b\r\n" % (name, value))
+    def open(self, status: int, lines: bytes, length: int | None, *, close: bool = False) -> None:
+        """Status and headers; a stream is chunked, or for HTTP/1.0 ended by closing."""
+        line = self._line
+        self._keep = self._keep and not close and line.stays() and (length is not None or not self._http10)
         if length is not None:
-            lines.append(b"content-length: %d\r\n" % length)
+            framing = b"content-length: %d\r\n" % length
         elif self._http10:
-            self._keep = False
+            framing = b""
         else:
             self._chunked = True
-            lines.append(b"transfer-encoding: chunked\r\n")
+            framing = b"transfer-encoding: chunked\r\n"
         if not self._keep:
-            lines.append(b"connection: close\r\n")
+            framing += b"connection: close\r\n"
         elif self._http10:
-            lines.append(b"connection: keep-alive\r\n")
-        lines.append(b"\r\n")
-        self._head = b"".join(lines)
+            framing += b"connection: keep-alive\r\n"
+        self._head = b"".join((STATUS_LINES[status], line.date(), lines, framing, b"\r\n"))
 
     def write(self, data: bytes) -> None:
         if self._chunked:

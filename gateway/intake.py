@@ -77,19 +77,21 @@ class Intake:
     def feed(self, data: bytes) -> None:
         if self._problem is not None or self._closed:
             return
-        if self.size + len(data) > self._limit:
+        size = self.size + len(data)
+        if size > self._limit:
             self.fail(BODY_TOO_LARGE)
         elif not self._memory.take(len(data)):
             self.fail(BODIES_FULL)
         else:
-            self.size += len(data)
+            self.size = size
             self._parts.append(data)
-            if not self._asked and self.size > FIRST_PORTION:
+            if size > FIRST_PORTION and not self._asked:
                 self._source.pause_reading()
 
     def end(self) -> None:
         self._complete = True
-        self._wake()
+        if self._waiter is not None:
+            self._wake()
 
     def fail(self, problem: Problem) -> None:
         """What arrives from now on is dropped; the reader is told."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from gateway.errors import Problem
 
-HEADERS = [
-    (b"content-type", b"text/event-stream; charset=utf-8"),
-    (b"cache-control", b"no-cache"),
-    (b"x-accel-buffering", b"no"),  # nginx would hold the stream back
-]
+LINES = (
+    b"content-type: text/event-stream; charset=utf-8\r\n"
+    b"cache-control: no-cache\r\n"
+    b"x-accel-buffering: no\r\n"  # nginx would hold the stream back
+)
+"""Header lines of a stream."""
 KEEP_ALIVE = b": keep-alive\n\n"
 """A comment: every SSE parser skips it, and no proxy in between thinks the stream idle."""
 

@@ -53,6 +53,8 @@ class Turns(HttpToolsProtocol):
         self._deaf = False
         self._broken = False  # what comes next is not known to be the beginning of a request
         self._backlog = NEVER
+        self._dated: list[tuple[bytes, bytes]] | None = None
+        self._date = b""
 
     def __repr__(self) -> str:
         state = "deaf" if self._deaf else "active" if self._active else "idle"
@@ -127,6 +129,13 @@ class Turns(HttpToolsProtocol):
         intake = self._exchanges[0].intake
         return intake.complete or intake.disposable
 
+    def date(self) -> bytes:
+        defaults = self.server_state.default_headers  # uvicorn makes a new list each second
+        if defaults is not self._dated:
+            self._dated = defaults
+            self._date = b"".join([b"%b: %b\r\n" % pair for pair in defaults])
+        return self._date
+
     def answered(self, keep: bool) -> None:  # noqa: FBT001  # see `http_wire.Line`
         self._exchanges.popleft()
         self._next(keep=keep)
@@ -149,12 +158,14 @@ class Turns(HttpToolsProtocol):
         self._active = False
         self.server_state.total_requests += 1
         self._backlog = NEVER
+        flow = self.flow
         if self.transport.is_closing():
             return
-        self.flow.resume_reading()
+        if flow.read_paused:
+            flow.resume_reading()
         if not keep or self.edge.traffic.draining or (self._deaf and not self._waiting):
             self._leave()
-        elif self._waiting or self.flow.write_paused:
+        elif self._waiting or flow.write_paused:
             self._go_on()
         else:
             self._rest()
@@ -191,7 +202,7 @@ class Turns(HttpToolsProtocol):
         body = problem.envelope()
         with self.edge.accounts.open(record):
             record.status, record.code = problem.status, problem.code
-            wire.open(problem.status, [(b"x-request-id", record.id.encode()), *problem.headers()], len(body))
+            wire.open(problem.status, b"x-request-id: %b\r\n%b" % (record.id.encode(), problem.lines()), len(body))
             wire.write(body)
         self._active = False
         self._leave()

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from types import TracebackType
-from typing import Literal, Protocol, Self
+from typing import Literal, Protocol
 
 from engines.api import Engine
 
@@ -30,31 +29,6 @@ class Replica:
 
     def __repr__(self) -> str:
         return f"<Replica {self.name} [{self.in_flight} in flight]>"
-
-    def lease(self) -> Lease:
-        return Lease(self)
-
-
-class Lease:
-    """A place on a replica, from the attempt until the last byte of the answer."""
-
-    __slots__ = ("_held", "replica")
-
-    def __init__(self, replica: Replica) -> None:
-        self.replica = replica
-        self._held = True
-        replica.in_flight += 1
-
-    def release(self) -> None:
-        if self._held:
-            self._held = False
-            self.replica.in_flight -= 1
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None) -> None:
-        self.release()
 
 
 class Policy(Protocol):

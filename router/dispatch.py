@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Protocol
 
 from engines.api import Call, EngineError, Overloaded, Reply, TimedOut
-from router.api import Lease, Model, NoReplica, Replica
+from router.api import Model, NoReplica, Replica
 
 SILENT_WAITS = 2
 
@@ -19,12 +18,18 @@ class Attempts(Protocol):
     replica: str
 
 
-@dataclass(slots=True)
 class Dispatched:
-    """A reply together with its place on the replica; leaving the block gives up both, at once."""
+    """A reply together with its place on the replica; leaving the block gives up both, once and at once."""
 
-    reply: Reply
-    lease: Lease
+    __slots__ = ("_held", "replica", "reply")
+
+    def __init__(self, reply: Reply, replica: Replica) -> None:
+        self.reply = reply
+        self.replica = replica
+        self._held = True
+
+    def __repr__(self) -> str:
+        return f"<Dispatched {self.reply!r} on {self.replica!r}>"
 
     def __enter__(self) -> Reply:
         return self.reply.__enter__()
@@ -33,7 +38,9 @@ class Dispatched:
         try:
             self.reply.__exit__(kind, exc, tb)
         finally:
-            self.lease.release()
+            if self._held:
+                self._held = False
+                self.replica.in_flight -= 1
 
 
 class Dispatcher:
@@ -54,10 +61,12 @@ class Dispatcher:
             left.remove(replica)
             notes.attempts += 1
             notes.replica = replica.name
+            replica.in_flight += 1
             try:
-                return await _attempt(replica, call)
-            except EngineError as error:
-                if not error.retry_safe:
+                return Dispatched(await replica.engine.call(call), replica)
+            except BaseException as error:
+                replica.in_flight -= 1
+                if not isinstance(error, EngineError) or not error.retry_safe:
                     raise
                 errors.append(error)
         if not errors:
@@ -68,15 +77,6 @@ class Dispatcher:
         # A second silent wait would double the time that the client waits and prefill the prompt once more.
         timed_out = sum(isinstance(error, TimedOut) and error.phase != "connect" for error in errors)
         return len(errors) < self._attempts and timed_out < SILENT_WAITS
-
-
-async def _attempt(replica: Replica, call: Call) -> Dispatched:
-    lease = replica.lease()
-    try:
-        return Dispatched(await replica.engine.call(call), lease)
-    except BaseException:
-        lease.release()
-        raise
 
 
 def _most_telling(errors: list[EngineError]) -> EngineError:

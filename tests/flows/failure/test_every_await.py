@@ -38,7 +38,7 @@ class SlowWire:
         self.written = b""
         self.ended = self.aborted = False
 
-    def open(self, status: int, headers: list[tuple[bytes, bytes]], length: int | None) -> None:
+    def open(self, status: int, lines: bytes, length: int | None, *, close: bool = False) -> None:
         self.status = status
 
     def write(self, data: bytes) -> None:

@@ -41,7 +41,7 @@ def logging_restored() -> Iterator[None]:
 
 
 def record(n: int = 1, label: str = "", **changes: Any) -> Record:
-    made = Record(f"req_{n}", label, "chat", 100.0)
+    made = Record(f"req_{n}", label, "chat", 100.0, 0)
     made.unix_ms = 1_700_000_000_007
     made.ended_at = 100.0123456
     for name, value in changes.items():

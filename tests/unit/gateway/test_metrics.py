@@ -17,7 +17,7 @@ from gateway.tallies import MODELS, VALUES
 
 def record(**changes: Any) -> Record:
     """A stream of 101 tokens: first after 300 ms, then one every 20 ms."""
-    made = Record("req_1", "", "chat", 100.0)
+    made = Record("req_1", "", "chat", 100.0, 0)
     values = {
         "model": "tiny", "replica": "a", "stream": True, "status": 200, "outcome": "success", "attempts": 1,
         "dispatched_at": 100.001, "first_at": 100.3, "last_at": 102.3, "ended_at": 102.31, "gap_max": 0.06,

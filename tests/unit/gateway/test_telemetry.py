@@ -29,7 +29,7 @@ class Parts:
         self.telemetry = Telemetry(self.accounts, self.metrics, RequestLog(write), self.heartbeat)
 
     def finish(self, n: int) -> None:
-        record = Record(f"req_{n}", "", "chat", 100.0)
+        record = Record(f"req_{n}", "", "chat", 100.0, 0)
         with self.accounts.open(record):
             record.model = "tiny"
 
@@ -66,7 +66,7 @@ def test_a_beat_folds_and_logs_what_finished_since_the_last(parts: Parts) -> Non
 def test_gauges_are_read_on_each_beat(parts: Parts) -> None:
     for n in range(11):
         parts.finish(n)
-    with parts.accounts.open(Record("req_x", "", "chat", 100.0)):
+    with parts.accounts.open(Record("req_x", "", "chat", 100.0, 0)):
         parts.telemetry.beat(100.25)
         parts.telemetry.beat(100.75 + TICK)
         lag = parts.heartbeat.lag
@@ -84,7 +84,7 @@ def test_closing_folds_and_flushes_the_rest(parts: Parts) -> None:
 
 
 def test_a_record_that_can_not_be_counted_stops_no_beat(parts: Parts, caplog: pytest.LogCaptureFixture) -> None:
-    broken = Record("req_0", "", "chat", 100.0)
+    broken = Record("req_0", "", "chat", 100.0, 0)
     broken.prompt_tokens = None  # type: ignore[assignment]
     parts.accounts.book(broken)
     with caplog.at_level(logging.ERROR):
