@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Protocol, Self
+from typing import Any, ClassVar, Literal, Protocol, Self, runtime_checkable
 
 import msgspec
 from pydantic import BaseModel
@@ -76,6 +76,20 @@ class Reply(Protocol):
     def __aiter__(self) -> AsyncIterator[bytes]: ...
     def __enter__(self) -> Self: ...
     def __exit__(self, *exc: object) -> None: ...
+
+
+class Sink(Protocol):
+    """Where an answer goes. `take` never waits and tells whether more may come before `drain` has been awaited."""
+
+    def take(self, data: bytes) -> bool: ...
+    async def drain(self) -> None: ...
+
+
+@runtime_checkable
+class Forwarding(Protocol):
+    """A reply that hands itself on to a sink, more cheaply than by being iterated; to the same end and errors."""
+
+    async def forward(self, sink: Sink) -> None: ...
 
 
 @dataclass(slots=True, frozen=True)

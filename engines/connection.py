@@ -28,7 +28,7 @@ class Connection(asyncio.BufferedProtocol):
     """
 
     __slots__ = (
-        "_buffered", "_chunks", "_head_bytes", "_keep", "_landing", "_loop", "_lost", "_on_free", "_parser",
+        "_buffered", "_chunks", "_head_bytes", "_into", "_keep", "_landing", "_loop", "_lost", "_on_free", "_parser",
         "_phase_due", "_sweeper", "_timers", "_transport", "_until_eof", "_waiter", "due", "error", "first", "headers",
         "heard", "lingering", "paused", "reused", "state", "status",
     )  # fmt: skip
@@ -50,6 +50,7 @@ class Connection(asyncio.BufferedProtocol):
         self._transport: asyncio.Transport | None = None
         self._parser = httptools.HttpResponseParser(self)
         self._waiter: asyncio.Future[None] | None = None
+        self._into: Callable[[bytes], bool] | None = None
         self._chunks: list[bytes] = []
         self.due = NEVER
         self.reused = False
@@ -119,12 +120,18 @@ class Connection(asyncio.BufferedProtocol):
         waiter = self._waiter = self._loop.create_future()
         return waiter
 
+    def flow(self, into: Callable[[bytes], bool]) -> asyncio.Future[None]:
+        """Like `more`, but the body goes straight to `into`, as it comes, until that returns False."""
+        self._into = into
+        return self.more()
+
     def content_began(self) -> None:
         """From now on the inter-token limit holds instead of the first-token one."""
         self.first = False
 
     def release(self, *, whole: bool = False) -> None:
         """Done with the response. `whole`: its content ended, only the framing may be missing. Never waits."""
+        self._into = None
         if self.state == "complete":
             self._free()
         elif whole and self.state == "body" and self.error is None:
@@ -221,6 +228,12 @@ class Connection(asyncio.BufferedProtocol):
         self._wake()
 
     def on_body(self, data: bytes) -> None:
+        if self._into is not None:
+            if self._into(data):
+                self.due = self._sweeper.soon(self._timers.inter_token)
+            else:
+                self._wake()
+            return
         self._chunks.append(data)
         self._buffered += len(data)
         if self._buffered > PAUSE_AT and not self.paused and self._transport is not None:
@@ -263,6 +276,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def _wake(self) -> None:
         waiter = self._waiter
+        self._into = None
         if waiter is not None:
             self._waiter = None
             self.due = NEVER

@@ -7,7 +7,7 @@ from typing import Self
 
 import msgspec
 
-from engines.api import Call, EngineError, Failed, Interrupted, TimedOut, Usage
+from engines.api import Call, EngineError, Failed, Interrupted, Sink, TimedOut, Usage
 from engines.connection import Connection
 from engines.events import MAX_EVENT, EventFilter, rename
 from engines.http import read_all
@@ -123,11 +123,37 @@ class StreamReply:
         return self
 
     async def __anext__(self) -> bytes:
+        while not (data := self._ready()):
+            if self._events.done:
+                raise StopAsyncIteration
+            await self._connection.more()
+        return data
+
+    async def forward(self, sink: Sink) -> None:
+        """Chunks go from the connection to the sink as they come; this only wakes for the end, and to wait for `sink`."""
+        self._sink = sink
+        while True:
+            while data := self._ready():
+                if not sink.take(data):
+                    await sink.drain()
+            if self._events.done:
+                return
+            await self._connection.flow(self._push)
+            await sink.drain()
+
+    def _push(self, data: bytes) -> bool:
+        events = self._events
+        out = events.feed(data)
+        return (not out or self._sink.take(out)) and not events.done and events.failure is None
+
+    def _ready(self) -> bytes:
+        """What can be handed on without waiting; b"" where there is nothing, or nothing more. Raises Interrupted."""
         if self._first:
             first, self._first = self._first, b""
             return first
         events, connection = self._events, self._connection
-        while not events.done:
+        out = b""
+        while not (out or events.done):
             if events.failure:
                 raise Interrupted(events.failure)
             try:
@@ -135,13 +161,12 @@ class StreamReply:
             except EngineError as error:
                 raise Interrupted(error.message, timed_out=isinstance(error, TimedOut)) from None
             if data:
-                if out := events.feed(data):
-                    return out
+                out = events.feed(data)
             elif connection.state == "body":
-                await connection.more()
+                break
             else:
                 raise Interrupted("The model server ended its stream early.")
-        raise StopAsyncIteration
+        return out
 
     def __enter__(self) -> Self:
         return self

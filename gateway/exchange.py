@@ -122,8 +122,26 @@ class Exchange:
                 lines += b"%b: %b\r\n" % (name, reply.headers[name])
         self._open(200, lines + (sse.LINES if self.stream else _JSON), length)
 
+    def take(self, data: bytes) -> bool:
+        """Hand the next bytes on, all that happens per chunk: one write, one clock reading, counts. Never waits.
+
+        Whether the client keeps up; if not, `drain` is to be awaited.
+        """
+        self.wire.write(data)
+        record = self.record
+        now = self._edge.clock()
+        gap = now - record.last_at
+        if gap > record.gap_max:
+            record.gap_max = gap
+        record.last_at = now
+        record.chunks += 1
+        record.sent_bytes += len(data)
+        return not self.wire.paused
+
     async def drain(self) -> None:
         """Wait until the client has read; it must go on doing so: the stall limit is for a pause in it."""
+        if not self.wire.paused:
+            return
         self._phase = "stalled"
         self._backlog = self.wire.backlog
         self.due = min(self.deadline, self._edge.sweeper.soon(self._edge.bounds.stall_time))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from gateway.accounts import Accounts
 from gateway.exchange import Exchange
 from gateway.prompt import parse
@@ -15,13 +13,10 @@ from router.dispatch import Dispatcher
 class Pipeline:
     """Nesting is the architecture: what stands inside a `with` is protected by it, the last streamed byte included."""
 
-    def __init__(
-        self, accounts: Accounts, catalog: Catalog, dispatcher: Dispatcher, clock: Callable[[], float]
-    ) -> None:
+    def __init__(self, accounts: Accounts, catalog: Catalog, dispatcher: Dispatcher) -> None:
         self._accounts = accounts
         self._catalog = catalog
         self._dispatcher = dispatcher
-        self._clock = clock
 
     def __repr__(self) -> str:
         return f"<Pipeline of {self._catalog!r}, {self._accounts!r}>"
@@ -38,4 +33,4 @@ class Pipeline:
             # admission, so that waiting costs nothing but a place.
             call = exchange.call(prompt, model)
             with await self._dispatcher.dispatch(model, call, exchange.record) as reply:
-                await relay(reply, exchange, self._clock)
+                await relay(reply, exchange)

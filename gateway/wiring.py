@@ -80,7 +80,7 @@ def build(config: Config, cache: Path, log_fd: int = 1) -> Gateway:
     catalog = Catalog(models)
     accounts = Accounts(clock)
     traffic = Traffic()
-    pipeline = Pipeline(accounts, catalog, Dispatcher(), clock)
+    pipeline = Pipeline(accounts, catalog, Dispatcher())
     hosts = None if config.server.open else HostCheck((*LOOPBACK_NAMES, *config.server.names))
     edge = Edge(
         _bounds(config), clock, sweeper, traffic, BodyMemory(config.limits.bodies), accounts, RequestIds(), hosts,
