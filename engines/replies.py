@@ -130,7 +130,7 @@ class StreamReply:
         return data
 
     async def forward(self, sink: Sink) -> None:
-        """Chunks go from the connection to the sink as they come; this only wakes for the end, and to wait for `sink`."""
+        """Chunks go from the connection to the sink as they come; this wakes for the end, and to wait for `sink`."""
         self._sink = sink
         while True:
             while data := self._ready():
