@@ -22,13 +22,12 @@ class _Answer(msgspec.Struct):
     model: msgspec.Raw = msgspec.Raw(b"")
     usage: _Tokens | None = None
     error: msgspec.Raw = msgspec.Raw(b"null")
-    choices: msgspec.Raw = msgspec.Raw(b"null")
-    data: msgspec.Raw = msgspec.Raw(b"null")
+    choices: list[msgspec.Raw] | None = None
+    data: list[msgspec.Raw] | None = None
 
     def is_one(self) -> bool:
         """Whether this is an answer: it holds choices, or data if it is made of embeddings, and no error."""
-        empty = all(bytes(raw) in (b"null", b"[]") for raw in (self.choices, self.data))
-        return not empty and bytes(self.error) == b"null"
+        return bool(self.choices or self.data) and bytes(self.error) == b"null"
 
 
 _decode = msgspec.json.Decoder(_Answer).decode
@@ -50,7 +49,7 @@ class UnaryReply:
     @classmethod
     async def open(cls, call: Call, connection: Connection) -> Self:
         """Read the answer to its end, so that a broken one can still be asked for elsewhere."""
-        document = await read_all(connection)
+        document = connection.take() if connection.state == "complete" else await read_all(connection)
         connection.release()
         try:
             answer = _decode(document)

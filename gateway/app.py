@@ -38,8 +38,8 @@ def create_app(gateway: Gateway) -> FastAPI:
 
 
 def _respond(problem: errors.Problem, headers: dict[str, str] | None = None) -> Response:
-    response = Response(problem.envelope(), problem.status, headers)
-    for line in problem.lines().decode().splitlines():
+    response = Response(problem.envelope, problem.status, headers)
+    for line in problem.lines.decode().splitlines():
         name, value = line.split(": ", 1)
         response.headers[name] = value
     if problem.close:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import msgspec
@@ -15,7 +16,7 @@ from gateway.complaints import Invalid
 from router.api import NoReplica, NoSuchModel
 
 
-@dataclass(slots=True, frozen=True)
+@dataclass(frozen=True)
 class Problem:
     """An error as the client sees it, in OpenAI's envelope. `retry_after` in seconds; `close` ends the connection.
 
@@ -32,12 +33,14 @@ class Problem:
     spent: bool = False
     outcome: Outcome = "ignored"
 
+    @cached_property
     def envelope(self) -> bytes:
         """`{"error": {message, type, param, code}}` as JSON."""
         return msgspec.json.encode(
             {"error": {"message": self.message, "type": self.type, "param": self.param, "code": self.code}}
         )
 
+    @cached_property
     def lines(self) -> bytes:
         """The header lines that belong beside the envelope."""
         lines = b"content-type: application/json\r\n"

@@ -160,8 +160,8 @@ class Exchange:
         record.code = trouble.code
         record.outcome = trouble.outcome
         if not self._started:
-            body = trouble.envelope()
-            self._open(trouble.status, trouble.lines(), len(body), close=trouble.close)
+            body = trouble.envelope
+            self._open(trouble.status, trouble.lines, len(body), close=trouble.close)
             self.wire.write(body)
             self.wire.end()
         elif self.stream:

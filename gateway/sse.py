@@ -16,4 +16,4 @@ KEEP_ALIVE = b": keep-alive\n\n"
 
 def error_event(problem: Problem) -> bytes:
     """The last event of a stream that failed. The blank line before it closes an event that was cut."""
-    return b"\n\ndata: " + problem.envelope() + b"\n\n"
+    return b"\n\ndata: " + problem.envelope + b"\n\n"

@@ -199,10 +199,10 @@ class Turns(HttpToolsProtocol):
     def _reject(self, problem: errors.Problem) -> None:
         record = self.edge.record("unparsed")
         wire = HttpWire(self, keep=False, http10=False)
-        body = problem.envelope()
+        body = problem.envelope
         with self.edge.accounts.open(record):
             record.status, record.code = problem.status, problem.code
-            wire.open(problem.status, b"x-request-id: %b\r\n%b" % (record.id.encode(), problem.lines()), len(body))
+            wire.open(problem.status, b"x-request-id: %b\r\n%b" % (record.id.encode(), problem.lines), len(body))
             wire.write(body)
         self._active = False
         self._leave()

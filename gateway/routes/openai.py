@@ -52,7 +52,7 @@ def routes(edge: Edge, catalog: Catalog) -> APIRouter:
         try:
             return _json(_shown(catalog.find(model)))
         except NoSuchModel:
-            return Response(MODEL_NOT_FOUND.envelope(), MODEL_NOT_FOUND.status, media_type="application/json")
+            return Response(MODEL_NOT_FOUND.envelope, MODEL_NOT_FOUND.status, media_type="application/json")
 
     return router
 
