@@ -11,6 +11,7 @@ SIZE = 2200
 """Bytes of the unary request for a model named `mock`."""
 
 _WORDS = ("snow", "roof", "road", "shed", "slope", "winter", "track", "shelter", "mountain", "traffic", "while", "the")
+PATH = "/v1/chat/completions"
 
 
 def chat(model: str = "mock", *, stream: bool = False, usage: bool = False, remark: str = "") -> bytes:
@@ -34,10 +35,10 @@ def chat(model: str = "mock", *, stream: bool = False, usage: bool = False, rema
     return msgspec.json.encode(request)
 
 
-def http(port: int, body: bytes, path: str = "/v1/chat/completions") -> bytes:
-    """The whole request on the wire, head and body."""
+def http(port: int, body: bytes, extra: str = "") -> bytes:
+    """The whole request on the wire, head and body; `extra` are further header lines."""
     head = (
-        f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nAccept: */*\r\n"
+        f"POST {PATH} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nAccept: */*\r\n{extra}"
         f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
     )
     return head.encode() + body

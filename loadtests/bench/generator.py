@@ -31,6 +31,7 @@ class Plan(msgspec.Struct, frozen=True):
 
     port: int
     body: str
+    extra: str = ""  # header lines
     connections: int = 64
     seconds: float = 2.0
     stream: bool = False
@@ -74,7 +75,7 @@ class Run:
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
-        self.request = bodies.http(plan.port, plan.body.encode())
+        self.request = bodies.http(plan.port, plan.body.encode(), plan.extra)
         self.expect = plan.expect.encode()
         self.ends_at = 0.0
         self.done = self.tokens = self.active = 0

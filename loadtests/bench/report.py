@@ -51,6 +51,7 @@ class Report(msgspec.Struct, frozen=True):
     raw: Side
     snowshed: Side
     refusal_cpu_us: float
+    late_refusal_cpu_us: float
     refusal_p50_ms: float
     ready_s: float
     rss_idle_mb: float
@@ -68,8 +69,17 @@ class Report(msgspec.Struct, frozen=True):
     def refusal_ratio(self) -> float:
         return self.refusal_cpu_us / self.raw.unary_cpu_us
 
+    @property
+    def late_refusal_ratio(self) -> float:
+        return self.late_refusal_cpu_us / self.raw.unary_cpu_us
+
     def as_json(self) -> bytes:
-        ratios = {"unary": self.unary_ratio, "token": self.token_ratio, "refusal": self.refusal_ratio}
+        ratios = {
+            "unary": self.unary_ratio,
+            "token": self.token_ratio,
+            "refusal": self.refusal_ratio,
+            "late_refusal": self.late_refusal_ratio,
+        }
         return msgspec.json.format(msgspec.json.encode(rounded(msgspec.to_builtins(self) | {"ratios": ratios}))) + b"\n"
 
     def table(self) -> str:
@@ -79,7 +89,8 @@ class Report(msgspec.Struct, frozen=True):
             ("", "raw", "snowshed", "ratio"),
             ("CPU per unary request, us", raw.unary_cpu_us, ours.unary_cpu_us, self.unary_ratio),
             ("CPU per streamed token, us", raw.token_cpu_us, ours.token_cpu_us, self.token_ratio),
-            ("CPU per refusal (404), us", "", self.refusal_cpu_us, self.refusal_ratio),
+            ("CPU per refusal by headers, us", "", self.refusal_cpu_us, self.refusal_ratio),
+            ("CPU per refusal by body, us", "", self.late_refusal_cpu_us, self.late_refusal_ratio),
             ("unary requests per second", raw.unary_per_s, ours.unary_per_s, ""),
             ("unary latency p50, ms", raw.unary_p50_ms, ours.unary_p50_ms, ""),
             ("unary latency p99, ms", raw.unary_p99_ms, ours.unary_p99_ms, ""),
@@ -91,7 +102,7 @@ class Report(msgspec.Struct, frozen=True):
             ("RSS per stream, kB", "", self.rss_per_stream_kb, ""),
             ("ready after, s", "", self.ready_s, ""),
         ]
-        lines = [f"{name:<28}{_cell(a):>12}{_cell(b):>12}{_cell(ratio):>9}" for name, a, b, ratio in rows]
+        lines = [f"{name:<31}{_cell(a):>12}{_cell(b):>12}{_cell(ratio):>9}" for name, a, b, ratio in rows]
         origin = self.origin
         lines += [
             "",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import http.client
 import tempfile
 import time
 from dataclasses import dataclass, field
@@ -109,13 +108,15 @@ class Bench:
         """64 connections through the baseline and through Snowshed, and requests refused at its door, in turn."""
         ports = self.stand.ports
         self.stand.control(tokens=32, ttft_ms=0, delay_ms=0)
-        good, bad = bodies.chat(), bodies.chat("nope")
         seconds = self.effort.unary_seconds
         whole = tail(self.stand)
+        good = bodies.chat()
         plan = Plan(port=ports.raw, body=good.decode(), connections=CONNECTIONS, seconds=seconds, expect=whole)
-        status, refusal = ask(ports.public, "POST", "/v1/chat/completions", bad)
-        if status != http.client.NOT_FOUND:
-            raise WrongAnswerError(f"an unknown model got {status}: {refusal.decode()}")
+        through = msgspec.structs.replace(plan, port=ports.public)
+        refusals = {
+            "refusal": self.refused(through, good, 400, **{"x-request-timeout-ms": "0"}),
+            "late refusal": self.refused(through, bodies.chat("nope"), 404),
+        }
         # The upstream is slower than the baseline and would starve it from a core of its own: a proxy that waits is
         # woken for each single request and seems dearer than under load. Sharing a core, and neither interrupting the
         # other, they hand each other whole batches. Snowshed is slower than the upstream and needs no such care.
@@ -126,9 +127,17 @@ class Bench:
             upstream.pin({self.stand.core})
             self.repeat("raw unary", raw, plan)
             upstream.pin(self.stand.rest)
-            self.repeat("unary", gateway, msgspec.structs.replace(plan, port=ports.public))
-            refused = {"body": bad.decode(), "status": status, "expect": refusal.decode()}
-            self.repeat("refusal", gateway, msgspec.structs.replace(plan, port=ports.public, **refused))
+            self.repeat("unary", gateway, through)
+            for name, refused in refusals.items():
+                self.repeat(name, gateway, refused)
+
+    def refused(self, plan: Plan, body: bytes, status: int, **fields: str) -> Plan:
+        """The plan of a request that must be refused with `status`, always in the same words."""
+        got, words = ask(plan.port, "POST", bodies.PATH, body, **fields)
+        if got != status:
+            raise WrongAnswerError(f"{got} instead of a refusal with {status}: {words.decode()}")
+        extra = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
+        return msgspec.structs.replace(plan, body=body.decode(), extra=extra, status=status, expect=words.decode())
 
     def side(self, prefix: str = "") -> Side:
         """The medians of one proxy, whose samples' names begin with `prefix`."""
@@ -170,6 +179,7 @@ def run(effort: Effort) -> Report:
             raw=bench.side("raw "),
             snowshed=bench.side(),
             refusal_cpu_us=median(sample.cpu_us for sample in refusals),
+            late_refusal_cpu_us=median(sample.cpu_us for sample in bench.samples["late refusal"]),
             refusal_p50_ms=median(sample.result.latency_ms.p50 for sample in refusals),
             ready_s=median(ready),
             rss_idle_mb=idle / 1e6,

@@ -94,11 +94,11 @@ def stand(**options: Any) -> Iterator[Stand]:
         yield Stand(ports, upstream, config, min(measured), rest)
 
 
-def ask(port: int, method: str, path: str, body: bytes | None = None) -> tuple[int, bytes]:
+def ask(port: int, method: str, path: str, body: bytes | None = None, **fields: str) -> tuple[int, bytes]:
     """One request to 127.0.0.1:`port`: status and body of its answer. Raises `OSError` without one."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
     try:
-        connection.request(method, path, body, {"content-type": "application/json"} if body else {})
+        connection.request(method, path, body, ({"content-type": "application/json"} if body else {}) | fields)
         answer = connection.getresponse()
         return answer.status, answer.read()
     finally:

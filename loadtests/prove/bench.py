@@ -15,7 +15,7 @@ def prove() -> Verdict:
         Bar("CPU per unary request, x raw", report.unary_ratio, 3.0),
         Bar("CPU per streamed token at 256 streams, x raw", report.token_ratio, 1.6),
         Bar("added TTFT p50 at 256 streams, ms", report.snowshed.added_ttft_p50_ms, 1.0),
-        Bar("CPU per refusal, x raw unary", report.refusal_ratio, 1.5),
+        Bar("CPU per refusal by the headers, x raw unary", report.refusal_ratio, 1.5),
         Bar("RSS idle without engine child, MB", report.rss_idle_mb, 70.0),
         Bar("RSS per stream, kB", report.rss_per_stream_kb, 40.0),
         Bar("ready without engine child, s", report.ready_s, 1.5),
