@@ -63,6 +63,13 @@ def test_a_name_given_twice_is_refused_and_named(again: bytes, name: str) -> Non
     assert name in told.message
 
 
+@pytest.mark.parametrize("members", range(12))
+def test_a_name_given_twice_is_refused_however_the_spaces_and_the_names_add_up(members: int) -> None:
+    more = b"".join(b',"k%d":1' % number for number in range(members))
+    told = refusal("chat", b'{"model": "x","model":"y","messages":[]%b}' % more)
+    assert (told.param, told.code) == ("model", "duplicate_parameter")
+
+
 def test_a_long_name_given_twice_is_not_said_back_at_length() -> None:
     told = refusal("chat", b'{"%b":1,"%b":2}' % (b"x" * 10_000, b"x" * 10_000))
     assert told.param == "x" * 64
