@@ -9,7 +9,7 @@ from typing import Literal, cast
 import httptools
 
 from engines.api import EngineError, Failed, TimedOut, Timers, Unreachable
-from engines.sweeper import NEVER, Sweeper
+from engines.sweeper import NEVER, TICK, Sweeper
 
 MAX_HEAD = 64 * 1024
 PAUSE_AT = 32 * 1024
@@ -29,8 +29,8 @@ class Connection(asyncio.BufferedProtocol):
 
     __slots__ = (
         "_buffered", "_chunks", "_head_bytes", "_into", "_keep", "_landing", "_loop", "_lost", "_on_free", "_parser",
-        "_phase_due", "_sweeper", "_timers", "_transport", "_until_eof", "_waiter", "due", "error", "first", "headers",
-        "heard", "lingering", "paused", "reused", "state", "status",
+        "_patience", "_phase_due", "_sweeper", "_timers", "_transport", "_until_eof", "_waiter", "due", "error", "first",
+        "headers", "heard", "lingering", "paused", "reused", "state", "status",
     )  # fmt: skip
 
     def __init__(
@@ -44,6 +44,7 @@ class Connection(asyncio.BufferedProtocol):
         self._loop = asyncio.get_running_loop()
         self._sweeper = sweeper
         self._timers = timers
+        self._patience = TICK + timers.inter_token  # after the sweeper's last look
         self._on_free = on_free
         self._lost = lost
         self._landing = landing  # where reads land; shared, as each is parsed before the next begins
@@ -230,7 +231,7 @@ class Connection(asyncio.BufferedProtocol):
     def on_body(self, data: bytes) -> None:
         if self._into is not None:
             if self._into(data):
-                self.due = self._sweeper.soon(self._timers.inter_token)
+                self.due = self._sweeper.now + self._patience
             else:
                 self._wake()
             return

@@ -31,16 +31,12 @@ class Sweeper:
 
     def __init__(self) -> None:
         self._watches: set[Watch] = set()
+        self.add: Callable[[Watch], None] = self._watches.add  # the set's own: no call of ours in between
+        self.discard: Callable[[Watch], None] = self._watches.discard
         self.now = 0.0  # of the last sweep
 
     def __repr__(self) -> str:
         return f"<Sweeper {len(self._watches)} watched>"
-
-    def add(self, watch: Watch) -> None:
-        self._watches.add(watch)
-
-    def discard(self, watch: Watch) -> None:
-        self._watches.discard(watch)
 
     def soon(self, seconds: float) -> float:
         """The `due` of something that may take `seconds` from now on."""

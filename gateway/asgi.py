@@ -75,8 +75,9 @@ class AsgiWire:
         headers = [tuple(line.split(b": ", 1)) for line in lines.splitlines()]
         self._put({"type": "http.response.start", "status": status, "headers": headers})
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes) -> bool:
         self._put({"type": "http.response.body", "body": data, "more_body": True})
+        return False
 
     async def drain(self) -> None:
         await self._empty.wait()

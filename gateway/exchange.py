@@ -12,7 +12,7 @@ from engines.api import Call, Kind, Reply
 from engines.sweeper import NEVER
 from gateway import preamble, sse
 from gateway.edge import Edge
-from gateway.errors import BODY_CUT, DEADLINE, INTERNAL, SLOW_BODY, Problem, problem
+from gateway.errors import BODY_CUT, DEADLINE, DRAINING, INTERNAL, SLOW_BODY, Problem, Refusal, problem
 from gateway.intake import Intake
 from gateway.prompt import Prompt
 from router.api import Model
@@ -35,7 +35,10 @@ class Wire(Protocol):
     def open(self, status: int, lines: bytes, length: int | None, *, close: bool = False) -> None:
         """`lines` are whole header lines; `length` None means a stream; `close`: no request may follow this one."""
 
-    def write(self, data: bytes) -> None: ...
+    def write(self, data: bytes) -> bool:
+        """Whether the client keeps up: not `paused`."""
+        ...
+
     async def drain(self) -> None: ...
     def end(self) -> None: ...
     def abort(self) -> None: ...
@@ -77,9 +80,11 @@ class Exchange:
         """Judge by the headers alone. Raises Refusal."""
         record, bounds = self.record, self._edge.bounds
         preamble.check(self.headers, self._edge.hosts)
-        record.label = preamble.label(self.headers)
-        self.deadline = record.headers_at + preamble.seconds(self.headers, bounds.total_time)
-        self._edge.traffic.admit()
+        if not preamble.PERSONAL.isdisjoint(self.headers):
+            record.label = preamble.label(self.headers)
+            self.deadline = record.headers_at + preamble.seconds(self.headers, bounds.total_time)
+        if self._edge.traffic.closed:
+            raise Refusal(DRAINING)
 
     async def body(self) -> bytes:
         """The whole body. Raises Refusal if it is too large, too slow or cut."""
@@ -127,7 +132,7 @@ class Exchange:
 
         Whether the client keeps up; if not, `drain` is to be awaited.
         """
-        self.wire.write(data)
+        keeps_up = self.wire.write(data)
         record = self.record
         now = self._edge.clock()
         gap = now - record.last_at
@@ -136,7 +141,7 @@ class Exchange:
         record.last_at = now
         record.chunks += 1
         record.sent_bytes += len(data)
-        return not self.wire.paused
+        return keeps_up
 
     async def drain(self) -> None:
         """Wait until the client has read; it must go on doing so: the stall limit is for a pause in it."""

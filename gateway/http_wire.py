@@ -78,13 +78,14 @@ class HttpWire:
             framing += b"connection: keep-alive\r\n"
         self._head = b"".join((STATUS_LINES[status], line.date(), lines, framing, b"\r\n"))
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes) -> bool:
         if self._chunked:
             data = b"%x\r\n%b\r\n" % (len(data), data)
         if self._head:
             data = self._head + data
             self._head = b""
         self._transport.write(data)
+        return not self._flow.write_paused
 
     async def drain(self) -> None:
         await self._flow.drain()

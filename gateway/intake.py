@@ -77,12 +77,13 @@ class Intake:
     def feed(self, data: bytes) -> None:
         if self._problem is not None or self._closed:
             return
-        size = self.size + len(data)
+        memory, size = self._memory, self.size + len(data)
         if size > self._limit:
             self.fail(BODY_TOO_LARGE)
-        elif not self._memory.take(len(data)):
+        elif memory.held + len(data) > memory.bound:
             self.fail(BODIES_FULL)
         else:
+            memory.held += len(data)
             self.size = size
             self._parts.append(data)
             if size > FIRST_PORTION and not self._asked:
@@ -119,7 +120,7 @@ class Intake:
         self._drop()
 
     def _drop(self) -> None:
-        self._memory.give(self.size)
+        self._memory.held -= self.size
         self.size = 0
         self._parts = []
 

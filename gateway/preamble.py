@@ -22,6 +22,18 @@ _MILLISECONDS = re.compile(rb"[0-9]{1,12}").fullmatch
 _SECONDS = re.compile(rb"[0-9]{1,9}(?:\.[0-9]{1,9})?").fullmatch
 
 
+PERSONAL = frozenset(
+    {
+        b"x-client-request-id",
+        b"x-request-id",
+        b"x-request-timeout-ms",
+        b"x-stainless-read-timeout",
+        b"x-stainless-timeout",
+    }
+)
+"""The headers that `label` and `seconds` read."""
+
+
 def check(headers: Headers, hosts: HostCheck | None) -> None:
     """Raises Refusal for a host that is not ours, a body that is not JSON, or an expectation that can't be met."""
     if hosts is not None and not hosts.admits(headers.get(b"host")):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gateway.errors import DRAINING, Refusal
+from gateway.errors import DRAINING
 
 if TYPE_CHECKING:
     from gateway.exchange import Exchange
@@ -22,11 +22,6 @@ class Traffic:
         state = "closed" if self.closed else "draining" if self.draining else "open"
         return f"<Traffic {state}, {len(self.live)} live>"
 
-    def admit(self) -> None:
-        """Raises Refusal once the listener is only there to say no."""
-        if self.closed:
-            raise Refusal(DRAINING)
-
     def cut(self) -> None:
         """End what is still going on: each client is told, each hold released."""
         for exchange in tuple(self.live):
@@ -34,21 +29,11 @@ class Traffic:
 
 
 class BodyMemory:
-    """Bytes of request bodies held at one time, over all requests; bounded."""
+    """Bytes of request bodies held at one time, over all requests; `Intake` adds its own and takes them off again."""
 
     def __init__(self, bound: int) -> None:
-        self._bound = bound
+        self.bound = bound
         self.held = 0
 
     def __repr__(self) -> str:
-        return f"<BodyMemory {self.held} of {self._bound} B>"
-
-    def take(self, size: int) -> bool:
-        """Whether there was room; if so it is taken until `give`."""
-        if self.held + size > self._bound:
-            return False
-        self.held += size
-        return True
-
-    def give(self, size: int) -> None:
-        self.held -= size
+        return f"<BodyMemory {self.held} of {self.bound} B>"

@@ -41,8 +41,9 @@ class SlowWire:
     def open(self, status: int, lines: bytes, length: int | None, *, close: bool = False) -> None:
         self.status = status
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes) -> bool:
         self.written += data
+        return False
 
     async def drain(self) -> None:
         await asyncio.sleep(0)
