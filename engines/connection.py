@@ -29,8 +29,8 @@ class Connection(asyncio.BufferedProtocol):
 
     __slots__ = (
         "_buffered", "_chunks", "_head_bytes", "_into", "_keep", "_landing", "_loop", "_lost", "_on_free", "_parser",
-        "_patience", "_phase_due", "_sweeper", "_timers", "_transport", "_until_eof", "_waiter", "due", "error", "first",
-        "headers", "heard", "lingering", "paused", "reused", "state", "status",
+        "_patience", "_phase_due", "_sweeper", "_timers", "_transport", "_until_eof", "_waiter", "due", "error",
+        "first", "headers", "heard", "lingering", "paused", "reused", "state", "status",
     )  # fmt: skip
 
     def __init__(
