@@ -7,6 +7,7 @@ carries usage, an error or the end.
 from __future__ import annotations
 
 import re
+from typing import Annotated
 
 import msgspec
 
@@ -40,15 +41,21 @@ class _Choice(msgspec.Struct):
         return bool(self.text or self.finish_reason or (self.delta is not None and self.delta.says_something()))
 
 
-class _Tokens(msgspec.Struct):
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
+Count = Annotated[int, msgspec.Meta(ge=0, lt=1 << 53)]
+"""What can be added up and divided by, whatever a server says."""
+
+
+class Tokens(msgspec.Struct):
+    """Usage as a server reports it."""
+
+    prompt_tokens: Count = 0
+    completion_tokens: Count = 0
 
 
 class _Chunk(msgspec.Struct):
     model: msgspec.Raw = msgspec.Raw(b"")
     choices: list[_Choice] = []
-    usage: _Tokens | None = None
+    usage: Tokens | None = None
     error: msgspec.Raw = msgspec.Raw(b"null")
     object: msgspec.Raw = msgspec.Raw(b"")
 
@@ -166,13 +173,12 @@ class EventFilter:
             return self._last + b"data: [DONE]\n\n"
         try:
             chunk = _decode(payload)
-        except (msgspec.DecodeError, RecursionError):
-            self.failure = "The model server sent a malformed event."
-            return b""
-        if chunk.is_error():
+            if not chunk.is_error():
+                return self._pass(event, payload, chunk)
             self.failure = "The model server reported an error in its stream."
-            return b""
-        return self._pass(event, payload, chunk)
+        except (UnicodeDecodeError, RecursionError, msgspec.DecodeError):
+            self.failure = "The model server sent a malformed event."
+        return b""
 
     def _pass(self, event: bytes, payload: bytes, chunk: _Chunk) -> bytes:
         if not self.content_started:

@@ -142,7 +142,7 @@ async def _refusal(connection: Connection) -> EngineError:
 def _problem(body: bytes) -> _Problem:
     try:
         refusal = msgspec.json.decode(body, type=_Refusal)
-    except (msgspec.DecodeError, RecursionError):
+    except (UnicodeDecodeError, RecursionError, msgspec.DecodeError):
         return _Problem()
     if isinstance(refusal.error, _Problem):
         return refusal.error

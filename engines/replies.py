@@ -9,18 +9,13 @@ import msgspec
 
 from engines.api import Call, EngineError, Failed, Interrupted, Sink, TimedOut, Usage
 from engines.connection import Connection
-from engines.events import MAX_EVENT, EventFilter, rename
+from engines.events import MAX_EVENT, EventFilter, Tokens, rename
 from engines.http import read_all
-
-
-class _Tokens(msgspec.Struct):
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
 
 
 class _Answer(msgspec.Struct):
     model: msgspec.Raw = msgspec.Raw(b"")
-    usage: _Tokens | None = None
+    usage: Tokens | None = None
     error: msgspec.Raw = msgspec.Raw(b"null")
     choices: list[msgspec.Raw] | None = None
     data: list[msgspec.Raw] | None = None

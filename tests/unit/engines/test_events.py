@@ -120,6 +120,10 @@ CONTENT = b"data: " + json.dumps(chunk({"content": "x"})).encode() + b"\n\n"
         b'data: [{"x":1}]\n\n',
         b'data: {"choices":5,"usage":null,"error":null}\n\n',
         b"data: \xff\xfe\n\n",
+        b'data: {"choices":[{"finish_reason":"\xff"}],"usage":{}}\n\n',
+        b'data: {"choices":[{"text":"x"}],"usage":{},"\xff":1}\n\n',
+        b'data: {"choices":[{"text":"x"}],"usage":{"prompt_tokens":-1}}\n\n',
+        b'data: {"choices":[{"text":"x"}],"usage":{"completion_tokens":%b}}\n\n' % (b"9" * 400),
     ],
 )
 def test_p06_an_error_or_nonsense_ends_the_stream(event: bytes, started: bool) -> None:

@@ -45,6 +45,8 @@ def refused(status: int, body: bytes, *fields: bytes) -> bytes:
     [
         b"", b"{}", b"null", b"[]", b"<html>", b'{"choices":[]}', b'{"choices":null}', b'{"error":{"message":"x"}}',
         b'{"error":"x","choices":[{}]}', b'{"object":"error","message":"x"}', b'{"choices":[{}]', b'{"choices":[{}]} x',
+        b'{"choices":[{}],"usage":{"prompt_tokens":-1}}',
+        b'{"choices":[{}],"usage":{"prompt_tokens":1%b}}' % (99 * b"0"),
     ],
 )  # fmt: skip
 async def test_p06_a_200_that_is_no_answer_is_a_failure(body: bytes) -> None:
@@ -90,6 +92,7 @@ async def test_an_encoding_that_was_not_asked_for_is_a_failure(stream: bool) -> 
         (b'{"error":"m"}', "m", None, None),
         (b'{"object":"error","message":"m"}', "m", None, None),
         (b'{"detail":[{"msg":"m"}]}', "The model server refused the request.", None, None),
+        (b'{"error":{"message":"\xff"}}', "The model server refused the request.", None, None),
         (b"<html>no</html>", "The model server refused the request.", None, None),
         (b"", "The model server refused the request.", None, None),
     ],
