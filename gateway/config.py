@@ -27,6 +27,14 @@ from security.exposure import is_loopback
 
 DEFAULT_MODEL = "smollm2-135m-instruct"
 
+_PLAIN = {
+    "extra_forbidden": "there is no such setting",
+    "missing": "is required",
+    "model_type": "takes settings by name, as in {name: value}",
+    "tuple_type": "takes a list",
+}
+"""pydantic's words where they speak of Python, in those of the file."""
+
 
 class ConfigError(Exception):
     """What is wrong with the configuration, a line per mistake, fit for a terminal."""
@@ -187,7 +195,8 @@ def check(tree: Any, source: str) -> Config:
         lines = [f"{source}:"]
         for found in error.errors(include_input=False, include_url=False):
             where = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in found["loc"]).lstrip(".")
-            lines.append(f"  {where or '(top level)'}: {found['msg'].removeprefix('Value error, ')}")
+            what = _PLAIN.get(found["type"]) or found["msg"].removeprefix("Value error, ")
+            lines.append(f"  {where or '(top level)'}: {what}")
         raise ConfigError("\n".join(lines)) from None
 
 

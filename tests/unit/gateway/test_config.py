@@ -94,6 +94,20 @@ def test_p32_a_credential_is_only_taken_by_reference(key: Any) -> None:
     assert all(path.startswith("models[0].replicas[0].api_key") for path in found)
 
 
+@pytest.mark.parametrize(
+    ("tree", "path", "words"),
+    [
+        ({"models": [model()], "sever": {}}, "sever", "there is no such setting"),
+        ({"models": [model(replicas=[{}])]}, "models[0].replicas[0].url", "is required"),
+        ({"models": [model(replicas=[URL])]}, "models[0].replicas[0]", "takes settings by name, as in {name: value}"),
+        ([], "(top level)", "takes settings by name, as in {name: value}"),
+        ({"models": {"chat": model()}}, "models", "takes a list"),
+    ],
+)  # fmt: skip
+def test_a_mistake_is_told_in_the_words_of_the_file(tree: Any, path: str, words: str) -> None:
+    assert complaints(tree) == {path: words}
+
+
 def test_replicas_may_be_left_out_where_an_engine_needs_no_options() -> None:
     config = check({"models": [{"name": "m", "engine": "scripted"}]}, "test")
     assert len(config.models[0].replicas) == 1
