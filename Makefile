@@ -10,9 +10,9 @@ export PYTHON
 
 run := .venv/bin/python -m
 
-serve: ## Set up, fetch the model once, and serve on http://127.0.0.1:8080
+serve: ## Set up, fetch the model once, and serve on http://127.0.0.1:8080 (ARGS="--config gateway.yaml")
 	@scripts/setup serve
-	@$(run) gateway pull
+	@$(run) gateway pull $(ARGS)
 	@exec $(run) gateway serve $(ARGS)
 
 test: ## Set up and run all tests (ARGS="tests/unit -k retry")

@@ -27,7 +27,11 @@ class SecretReference(BaseModel):
     def read(self) -> str:
         """The secret. Raises ValueError, without the secret, if it is missing or can't stand in a header."""
         if self.env is not None:
-            found, where = os.environ.get(self.env, ""), f"environment variable {self.env}"
+            where = f"environment variable {self.env}"
+            if self.env not in os.environ:
+                msg = f"{where} is not set"
+                raise ValueError(msg)
+            found = os.environ[self.env]
         else:
             assert self.file is not None  # _exactly_one
             where = f"file {self.file}"

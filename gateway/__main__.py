@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 from engines.embedded import weights
+from engines.embedded.engine import EmbeddedOptions
 from gateway import config as configuration
 
 
@@ -30,12 +31,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     serve = commands.add_parser("serve", help="run the gateway")
-    serve.add_argument(
-        "--config", type=Path, metavar="FILE", help="YAML file; without one, the embedded model is served"
-    )
     serve.set_defaults(run=_serve)
-    pull = commands.add_parser("pull", help="fetch the embedded model, once")
+    pull = commands.add_parser("pull", help="fetch the embedded model, once, if the configuration serves it")
     pull.set_defaults(run=_pull)
+    for command in (serve, pull):
+        command.add_argument(
+            "--config", type=Path, metavar="FILE", help="YAML file; without one, the embedded model is served"
+        )
     return parser
 
 
@@ -44,8 +46,7 @@ def _serve(arguments: argparse.Namespace) -> int:
     from gateway.server import Server
     from gateway.wiring import build
 
-    config = configuration.load(arguments.config) if arguments.config else configuration.default()
-    configuration.check_exposure(config)
+    config = _config(arguments)
     try:
         gateway = build(config, _cache())
     except ValueError as error:  # a secret that is not where the configuration says
@@ -58,14 +59,22 @@ def _serve(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _pull(_arguments: argparse.Namespace) -> int:
+def _pull(arguments: argparse.Namespace) -> int:
+    options = [replica for model in _config(arguments).models for replica in model.replicas]
+    if not any(isinstance(one, EmbeddedOptions) and one.model_path is None for one in options):
+        return 0
     try:
-        path = weights.pull(_cache(), lambda line: print(line, file=sys.stderr, flush=True))
+        weights.pull(_cache(), lambda line: print(line, file=sys.stderr, flush=True))
     except weights.WeightsError as error:
         print(error, file=sys.stderr)
         return 1
-    print(path)
     return 0
+
+
+def _config(arguments: argparse.Namespace) -> configuration.Config:
+    config = configuration.load(arguments.config) if arguments.config else configuration.default()
+    configuration.check_exposure(config)
+    return config
 
 
 def _cache() -> Path:

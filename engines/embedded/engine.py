@@ -29,7 +29,7 @@ class EmbeddedOptions(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    model_path: Path | None = Field(None, description="A GGUF file; none means the one that `snowshed pull` fetched.")
+    model_path: Path | None = Field(None, description="A GGUF file; none means the one that is fetched once.")
     slots: int = Field(4, ge=1, le=64, description="Calls that run at a time.")
     context: int = Field(8192, ge=256, description="Tokens of all slots together, prompts and answers.")
     threads: int = Field(1, ge=1, description="CPU threads for the model.")
@@ -122,4 +122,4 @@ def _model_file(path: Path | None, cache: Path | None) -> Path:
         raise Unreachable(f"There is no model file at {path}.")
     if cache is not None and (found := weights.locate(cache)):
         return found
-    raise Unreachable("The embedded model has not been fetched yet: run `snowshed pull` once.")
+    raise Unreachable("The embedded model has not been fetched yet: run `python -m gateway pull` once.")

@@ -18,12 +18,12 @@ from tests.support.gateway import ROOT, configuration, spawned_gateway
 SECRET = "sk-canary-9f3b"
 
 
-def serve(folder: Path, tree: Any, **environment: str) -> subprocess.CompletedProcess[str]:
+def serve(folder: Path, tree: Any, command: str = "serve", **environment: str) -> subprocess.CompletedProcess[str]:
     """Run to its end, which must come by itself."""
     file = folder / "gateway.yaml"
     file.write_text(tree if isinstance(tree, str) else yaml.safe_dump(tree))
     return subprocess.run(
-        [sys.executable, "-m", "gateway", "serve", "--config", str(file)],
+        [sys.executable, "-m", "gateway", command, "--config", str(file)],
         cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT), **environment}, capture_output=True, text=True,
         timeout=60, check=False,
     )  # fmt: skip
@@ -49,7 +49,7 @@ def sentence(ended: subprocess.CompletedProcess[str]) -> str:
         (
             {"models": [{"name": "m", "engine": "openai", "replicas": [
                 {"url": "http://127.0.0.1:1/v1", "api_key": {"env": "NO_SUCH_VARIABLE"}}]}]},
-            ["NO_SUCH_VARIABLE"],
+            ["environment variable NO_SUCH_VARIABLE is not set"],
         ),
     ],
     ids=["mistakes", "no YAML", "exposed", "no secret"],
@@ -108,7 +108,11 @@ def _not_fetched(_folder: Path) -> dict[str, str]:
 
 @pytest.mark.parametrize(
     ("options", "words"),
-    [(_no_file, "There is no model file at"), (_no_model, "embedded model did not start"), (_not_fetched, "pull")],
+    [
+        (_no_file, "There is no model file at"),
+        (_no_model, "embedded model did not start"),
+        (_not_fetched, "`python -m gateway pull`"),
+    ],
 )
 def test_an_engine_that_can_not_start_is_told_in_one_sentence(
     tmp_path: Path, options: Callable[[Path], dict[str, str]], words: str
@@ -128,3 +132,19 @@ def test_it_says_at_the_start_where_it_is_and_who_may_use_it(tmp_path: Path, is_
     assert ("anybody who can reach it" in said) is is_open
     assert ("this machine only" in said) is not is_open
     assert f"curl {gateway.url}/v1/chat/completions" in said
+
+
+def test_nothing_is_fetched_for_a_configuration_that_does_not_serve_the_embedded_model(tmp_path: Path) -> None:
+    own_file = {"name": "mine", "engine": "embedded", "replicas": [{"model_path": str(tmp_path / "mine.gguf")}]}
+    cache = tmp_path / "cache"
+    ended = serve(tmp_path, configuration(models=[own_file]), "pull", SNOWSHED_CACHE=str(cache))
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
+    assert not cache.exists()
+
+
+def test_a_mistake_in_the_configuration_is_told_before_anything_is_fetched(tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    ended = serve(tmp_path, {"models": []}, "pull", SNOWSHED_CACHE=str(cache))
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert "models: " in ended.stderr
+    assert not cache.exists()
