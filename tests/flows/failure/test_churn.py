@@ -76,11 +76,13 @@ def test_p04_over_the_limit_of_connections_is_an_overload_that_says_when_to_come
 @pytest.mark.parametrize("fault", ["", "fault=done_late", "fault=close_idle", "fault=close_reuse"])
 def test_p04_connections_are_kept_as_long_as_the_server_keeps_them(clean: Stand, fault: str, stream: bool) -> None:
     directive = f"tokens=3,{fault}" if fault else "tokens=3"
+    pool = clean.pools()[2]
+    clean.fleet.replicas[0].listen("open", drop=True)  # what other tests have left
+    clean.gateway.wait_until(lambda: not pool._open)
     for _ in range(6):
         answer = ask(clean.client, body(directive, model="lone", stream=stream))
         assert (answer.status, answer.text) == (200, text(3))
         time.sleep(0.03 if fault == "fault=done_late" else 0)  # its last bytes are 20 ms late
-    pool = clean.pools()[2]
     clean.gateway.wait_until(lambda: len(pool._open) == len(pool._idle))
     if fault in ("", "fault=done_late"):
         assert len(pool._open) == 1
