@@ -11,7 +11,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway import errors, head
-from gateway.edge import Edge
+from gateway.edge import Edge, own_headers
 from gateway.lifespan import Lifespan
 from gateway.logs import describe
 from gateway.routes import openai
@@ -72,7 +72,7 @@ class EdgeHeaders:
             return
         request_id = self._edge.ids.next()
         headers = {name.lower(): value for name, value in scope["headers"]}
-        added = [(b"x-request-id", request_id.encode())]
+        added = [tuple(line.split(b": ", 1)) for line in own_headers(request_id).splitlines()]
         if b"upgrade" in headers:  # a server may have taken the body for the other protocol: nothing may follow
             added.append((b"connection", b"close"))
         started = False

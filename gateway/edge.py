@@ -37,6 +37,11 @@ class Bounds:
     comment_every: float = 10.0
 
 
+def own_headers(request_id: str) -> bytes:
+    """The header lines that every answer carries, whoever writes it."""
+    return b"x-request-id: %b\r\n" % request_id.encode()
+
+
 class RequestIds:
     """Ids for requests: a random part for the process, and a count. Unique, short, and ours."""
 

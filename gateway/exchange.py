@@ -115,8 +115,7 @@ class Exchange:
         now = record.first_at = record.last_at = self._edge.clock()
         record.queued = reply.queued
         record.overhead = record.dispatched_at - record.body_at
-        self._phase = "relaying"
-        self.due = self.deadline
+        self._relaying()
         if self._started:
             return
         lines = b"server-timing: gateway;dur=%.2f, queue;dur=%.2f, first_token;dur=%.2f\r\n" % (
@@ -151,8 +150,12 @@ class Exchange:
         self._backlog = self.wire.backlog
         self.due = min(self.deadline, self._edge.sweeper.soon(self._edge.bounds.stall_time))
         await self.wire.drain()
+        self._relaying()
+
+    def _relaying(self) -> None:
         self._phase = "relaying"
-        self.due = self.deadline
+        every = self._edge.bounds.comment_every
+        self.due = min(self.deadline, self._edge.sweeper.soon(every)) if self.stream else self.deadline
 
     def finish(self) -> None:
         """The whole answer is written."""
@@ -227,10 +230,14 @@ class Exchange:
     def _comment(self, now: float) -> None:
         # Proxies in between cut a stream that is silent for a minute. The status is spent with the first comment:
         # later errors come as events.
+        every = self._edge.bounds.comment_every
+        if self._phase == "relaying" and now < self.record.last_at + every:  # no silence yet
+            self.due = min(self.deadline, self.record.last_at + every)
+            return
         if not self._started:
             self._open(200, sse.LINES, None)
         self.wire.write(sse.KEEP_ALIVE)
-        self.due = min(self.deadline, now + self._edge.bounds.comment_every)
+        self.due = min(self.deadline, now + every)
 
     # The hold
 

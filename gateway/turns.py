@@ -15,7 +15,7 @@ from uvicorn.server import ServerState
 from engines.sweeper import NEVER
 from gateway import errors
 from gateway.backlog import backlog
-from gateway.edge import Edge
+from gateway.edge import Edge, own_headers
 from gateway.exchange import Exchange
 from gateway.http_wire import HttpWire
 
@@ -202,7 +202,7 @@ class Turns(HttpToolsProtocol):
         body = problem.envelope
         with self.edge.accounts.open(record):
             record.status, record.code = problem.status, problem.code
-            wire.open(problem.status, b"x-request-id: %b\r\n%b" % (record.id.encode(), problem.lines), len(body))
+            wire.open(problem.status, own_headers(record.id) + problem.lines, len(body))
             wire.write(body)
         self._active = False
         self._leave()

@@ -76,3 +76,9 @@ def test_no_middleware_rewraps_a_stream() -> None:
     """Starlette's decorator runs the app in a child task and pipes each chunk through a queue."""
     name = "BaseHTTP" + "Middleware"
     assert not [str(path) for path in tree.python() if name in tree.text(path)]
+
+
+def test_the_header_that_every_answer_carries_is_written_in_one_place() -> None:
+    """Three write heads: the pipeline's answers, those of FastAPI, and the front door's own refusals."""
+    header = 'b"' + "x-request-id: "
+    assert [str(path) for path in tree.python("gateway") if header in tree.text(path)] == ["gateway/edge.py"]
