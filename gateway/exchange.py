@@ -11,7 +11,7 @@ from typing import Literal, Protocol, Self
 from engines.api import Call, Kind, Reply
 from engines.sweeper import NEVER
 from gateway import preamble, sse
-from gateway.edge import Edge
+from gateway.edge import Edge, own_headers
 from gateway.errors import BODY_CUT, DEADLINE, DRAINING, INTERNAL, SLOW_BODY, Problem, Refusal, problem
 from gateway.intake import Intake
 from gateway.prompt import Prompt
@@ -201,7 +201,7 @@ class Exchange:
         record = self.record
         self._started = True
         record.status = status
-        lines = b"x-request-id: %b\r\n%b" % (record.id.encode(), lines)
+        lines = own_headers(record.id) + lines
         if record.label:
             lines += b"x-client-request-id: %b\r\n" % record.label.encode()
         self.wire.open(status, lines, length, close=close)
