@@ -9,6 +9,7 @@ from engines.api import Call, EngineError, Overloaded, Reply, TimedOut
 from router.api import Model, NoReplica, Replica
 
 SILENT_WAITS = 2
+"""Each one more lets the client wait as long again, and has the prompt prefilled once more."""
 
 
 class Attempts(Protocol):
@@ -74,7 +75,6 @@ class Dispatcher:
         raise _most_telling(errors)
 
     def _may_try_again(self, errors: list[EngineError]) -> bool:
-        # A second silent wait would double the time that the client waits and prefill the prompt once more.
         timed_out = sum(isinstance(error, TimedOut) and error.phase != "connect" for error in errors)
         return len(errors) < self._attempts and timed_out < SILENT_WAITS
 
