@@ -1,4 +1,4 @@
-"""P28: while a stream waits for its first token, comments keep it alive, and errors before them keep their status."""
+"""P28: while a stream waits for a token, comments keep it alive, and errors before them keep their status."""
 
 from __future__ import annotations
 
@@ -37,6 +37,15 @@ def test_p28_a_slow_first_token_is_bridged_by_comments(clean: Stand) -> None:
     bare = [{**event, "id": ""} for event in answer.events]
     assert bare == [{**event, "id": ""} for event in plain.events]  # the chunks are unchanged
     assert sdk_text(clean.gateway.url, wanted) == text(12)
+
+
+def test_p28_a_pause_between_tokens_is_bridged_by_comments(clean: Stand) -> None:
+    wanted = body("tokens=3,delay_ms=700", model="lone", stream=True)
+    answer = ask(clean.client, wanted)
+    assert 4 <= answer.comments <= 14
+    assert not answer.raw.startswith(b": ")
+    assert (answer.error, answer.text, answer.finish_reasons, answer.done) == (None, text(3), ["stop"], True)
+    assert sdk_text(clean.gateway.url, wanted) == text(3)
 
 
 def test_p28_a_unary_answer_never_gets_a_comment(clean: Stand) -> None:
