@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from engines.sweeper import Sweeper
 from gateway.accounts import Accounts, Record
-from gateway.traffic import BodyMemory, Traffic
+from gateway.body_memory import BodyMemory
+from gateway.traffic import Traffic
 from security.exposure import HostCheck
 
 if TYPE_CHECKING:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import Protocol
 
+from gateway.body_memory import BodyMemory
 from gateway.errors import BODIES_FULL, BODY_TOO_LARGE, Problem, Refusal
-from gateway.traffic import BodyMemory
 
 FIRST_PORTION = 64 * 1024
 """Bytes taken in before the pipeline asks: whoever is refused at the headers never fills memory."""

@@ -26,14 +26,3 @@ class Traffic:
         """End what is still going on: each client is told, each hold released."""
         for exchange in tuple(self.live):
             exchange.give_up(DRAINING)
-
-
-class BodyMemory:
-    """Bytes of request bodies held at one time, over all requests; `Intake` adds its own and takes them off again."""
-
-    def __init__(self, bound: int) -> None:
-        self.bound = bound
-        self.held = 0
-
-    def __repr__(self) -> str:
-        return f"<BodyMemory {self.held} of {self.bound} B>"

@@ -14,6 +14,7 @@ from engines import ENGINES
 from engines.api import Engine, Surroundings, Timers
 from engines.sweeper import Sweeper
 from gateway.accounts import Accounts
+from gateway.body_memory import BodyMemory
 from gateway.config import Config, ModelSpec
 from gateway.edge import Bounds, Edge, RequestIds
 from gateway.heartbeat import Heartbeat
@@ -23,7 +24,7 @@ from gateway.ops import OpsServer
 from gateway.pipeline import Pipeline
 from gateway.readiness import Readiness
 from gateway.telemetry import Telemetry
-from gateway.traffic import BodyMemory, Traffic
+from gateway.traffic import Traffic
 from gateway.version import VERSION
 from router.api import Model, Replica
 from router.catalog import Catalog
