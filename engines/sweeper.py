@@ -12,7 +12,7 @@ import logging
 from collections.abc import Callable
 from typing import Protocol
 
-logger = logging.getLogger(__name__)
+_logger = logging.getLogger("snowshed")
 
 NEVER = float("inf")
 TICK = 0.1
@@ -50,7 +50,7 @@ class Sweeper:
                     watch.expire(now)
                 except Exception:
                     self._watches.discard(watch)  # one bug must not stop every other timer, nor fire for ever
-                    logger.exception("A timer failed.")
+                    _logger.exception("A timer failed.")
 
     async def run(self, beat: Callable[[float], None]) -> None:
         """Sweep until cancelled; `beat(now)` follows each sweep (heartbeat, folding of metrics and logs)."""

@@ -139,7 +139,7 @@ def configure(level: str, stream: TextIO) -> None:
 def report_loop_error(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
     """For `loop.set_exception_handler`: the default one prints callbacks' arguments and exceptions' texts."""
     message = re.split(r"[<(]", context.get("message", "Unhandled error"), maxsplit=1)[0].strip()
-    logging.getLogger("gateway.loop").error("%s", message, exc_info=context.get("exception"))
+    logging.getLogger("snowshed").error("%s", message, exc_info=context.get("exception"))
 
 
 class _Lines(logging.Handler):

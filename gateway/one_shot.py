@@ -21,7 +21,7 @@ CONNECTIONS: Final = 16
 PATIENCE: Final = 5.0
 """Seconds from accept to close, whatever the other side does."""
 
-logger = logging.getLogger(__name__)
+_logger = logging.getLogger("snowshed")
 
 
 @dataclass(slots=True, frozen=True)
@@ -148,7 +148,7 @@ class OneShotServer:
         except OSError:
             pass  # the other side left
         except Exception:
-            logger.exception("No answer could be given on port %d.", self.port)
+            _logger.exception("No answer could be given on port %d.", self.port)
         self._drop(connection)
 
     def _wait(self, connection: _Connection) -> None:

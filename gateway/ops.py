@@ -11,7 +11,7 @@ from gateway.metrics import CONTENT_TYPE
 from gateway.one_shot import Last, OneShotServer
 from gateway.ops_http import Answer, Request, failure, parse, success
 
-logger = logging.getLogger(__name__)
+_logger = logging.getLogger("snowshed")
 
 
 class OpsServer:
@@ -58,7 +58,7 @@ class OpsServer:
         try:
             answer = self._answer(request)
         except Exception:
-            logger.exception("%s could not be answered.", request.path)
+            _logger.exception("%s could not be answered.", request.path)
             answer = failure(HTTPStatus.INTERNAL_SERVER_ERROR, "internal_error", "No answer could be made.")
         return Last(answer.encode(head_only=request.method == "HEAD"))
 

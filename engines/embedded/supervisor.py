@@ -15,7 +15,7 @@ import msgspec
 
 from engines.api import Unreachable
 
-logger = logging.getLogger(__name__)
+_logger = logging.getLogger("snowshed")
 
 LOAD_SECONDS = 300.0
 """How long a child may take until it listens: a model of many gigabytes comes from a slow disk."""
@@ -124,7 +124,7 @@ class Supervisor(Generic[S]):
                 return
             pause = self._backoff.after(self._clock() - began)
             self.state = f"down, starting again in {pause:.1f} s: {reason}"
-            logger.warning("embedded model %s", self.state)
+            _logger.warning("embedded model %s", self.state)
             await asyncio.sleep(pause)
             self.restarts += 1
 
