@@ -169,10 +169,23 @@ def default() -> Config:
     return Config.model_validate({"models": [{"name": DEFAULT_MODEL, "engine": "embedded"}]})
 
 
+class _Loader(yaml.SafeLoader):
+    """Finds a setting that is given twice, of which YAML's own reading would drop the first in silence."""
+
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        node = super().compose_mapping_node(anchor)
+        names: set[str] = set()
+        for name in (name for name, _ in node.value if isinstance(name, yaml.ScalarNode)):
+            if name.value in names:
+                raise yaml.composer.ComposerError(None, None, f"{name.value} is given twice", name.start_mark)
+            names.add(name.value)
+        return node
+
+
 def load(path: Path) -> Config:
     """Read a YAML file. Raises ConfigError with every mistake in it."""
     try:
-        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+        tree = yaml.load(path.read_text(encoding="utf-8"), _Loader)  # noqa: S506  # a safe one
     except OSError as error:
         msg = f"{path}: {error.strerror}"
         raise ConfigError(msg) from None

@@ -121,6 +121,8 @@ def test_replicas_may_be_left_out_where_an_engine_needs_no_options() -> None:
         (f"models: !!python/object:os.system {SECRET}".encode(), "YAML"),
         (b"\xff\xfe\xff", "UTF-8"),
         (b"models: \x00", "YAML"),
+        (b"models: []\nserver:\n  port: 1\n  'port': 2\n", "gateway.yaml:4:3: not readable as YAML: port is given"),
+        (b"models: []\nmodels: []\n", "gateway.yaml:2:1: not readable as YAML: models is given twice"),
         (b"", "models"),
         (None, "No such file"),
     ],
@@ -136,6 +138,12 @@ def test_a_file_that_can_not_be_read_is_told_without_its_content(
     assert str(path) in str(caught.value)
     assert words in str(caught.value)
     assert SECRET not in str(caught.value)
+
+
+def test_a_setting_may_be_taken_over_and_changed(tmp_path: Path) -> None:
+    path = tmp_path / "gateway.yaml"
+    path.write_text("models:\n- &one {name: one, engine: scripted, max_tokens: 7}\n- {<<: *one, name: two}\n")
+    assert [(each.name, each.max_tokens) for each in load(path).models] == [("one", 7), ("two", 7)]
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "gateway.example", ""])
