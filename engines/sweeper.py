@@ -2,7 +2,7 @@
 
 Whoever waits keeps a number, `due`, up to date (a plain attribute write); the sweep, ten times a second, calls
 `expire` on those whose time has come. `soon` gives a `due` without reading the clock: up to two ticks
-late, never early.
+late, and early only by as long as a callback has just held up the loop.
 """
 
 from __future__ import annotations
@@ -58,6 +58,7 @@ class Sweeper:
         self.now = loop.time()
         while True:
             await asyncio.sleep(TICK)
-            now = loop.time()
+            now = self.now = loop.time()
+            await asyncio.sleep(0)  # if the process stood still, what came meanwhile is read first
             self.sweep(now)
             beat(now)

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
+import time
 
 import pytest
+import uvloop
 
 from engines.sweeper import NEVER, TICK, Sweeper
 
@@ -92,3 +95,38 @@ async def test_it_beats_after_each_sweep_on_the_loops_clock() -> None:
         running.cancel()
     assert began < first < second
     assert watch.expired[:2] == [first, second]
+
+
+async def stand_still() -> bool:
+    """Whether a wait has expired although what it waited for came while the process stood still."""
+    loop = asyncio.get_running_loop()
+    sweeper = Sweeper()
+    mine, theirs = socket.socketpair()
+    waiting = Waiting(NEVER)
+
+    def come() -> None:
+        mine.recv(1)
+        waiting.due = NEVER
+
+    def pause() -> None:  # a read's callback, as a stopped process stands in the wait for reads
+        mine.recv(1)
+        loop.add_reader(mine, come)
+        theirs.send(b"x")
+        time.sleep(0.6)
+
+    with mine, theirs:
+        sweeper.add(waiting)
+        sweeping = asyncio.create_task(sweeper.run(lambda _now: None))
+        await asyncio.sleep(0.15)
+        waiting.due = sweeper.soon(0.3)
+        loop.add_reader(mine, pause)
+        theirs.send(b"x")
+        await asyncio.sleep(1)
+        loop.remove_reader(mine)
+        sweeping.cancel()
+        return bool(waiting.expired)
+
+
+def test_nobody_is_called_silent_because_the_process_stood_still() -> None:
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:  # which calls timers before it reads
+        assert runner.run(stand_still()) is False
