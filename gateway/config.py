@@ -57,6 +57,13 @@ def _one_of(known: Any) -> AfterValidator:
     return AfterValidator(check)
 
 
+def _printable(value: str) -> str:
+    if not value.isprintable():
+        msg = "takes printable characters only"
+        raise ValueError(msg)
+    return value
+
+
 Name = Annotated[str, AfterValidator(_name)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 Seconds = Annotated[float, Field(gt=0, le=86400)]
@@ -114,7 +121,7 @@ class ModelSpec(_Section):
 
     name: Name
     engine: Annotated[str, _one_of(ENGINES)]
-    upstream: str = ""
+    upstream: Annotated[str, AfterValidator(_printable)] = ""
     max_tokens: int = Field(default=1024, ge=1, le=1 << 24)
     cap_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
     policy: Annotated[str, _one_of(POLICIES)] = "round_robin"

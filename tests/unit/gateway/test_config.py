@@ -68,6 +68,7 @@ def test_every_mistake_is_told_at_once_with_its_path() -> None:
         ({"models": [model()], "server": {"port": 9}, "ops": {"port": 9}}, "(top level)"),
         ({"models": [model(engine="scripted", replicas=[{"text": ""}])]}, "models[0].replicas[0].text"),
         ({"models": [model(engine="embedded", replicas=[{"slots": 0}])]}, "models[0].replicas[0].slots"),
+        ({"models": [model(upstream="\ud800")]}, "models[0].upstream"),
     ],
 )  # fmt: skip
 def test_one_mistake_is_told_with_its_path(tree: Any, path: str) -> None:
