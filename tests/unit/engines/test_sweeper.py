@@ -1,4 +1,4 @@
-"""One sweep carries every timer: never early, at most two ticks late, and no watch can spoil it for another."""
+"""One sweep carries every timer: at most two ticks late, early only after a stall, none spoiling another."""
 
 from __future__ import annotations
 
