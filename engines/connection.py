@@ -85,10 +85,8 @@ class Connection(asyncio.BufferedProtocol):
         assert self._transport is not None  # the pool hands out connected ones only
         self._transport.write(request)
 
-    async def head(self) -> None:
-        """Wait for status and headers."""
-        while self.state == "head":
-            await self.more()
+    def check(self) -> None:
+        """Raises what has broken the connection before anything of a body came."""
         if self.error is not None and not self._chunks:
             raise self.error
 

@@ -53,7 +53,9 @@ class Pool:
             connection = self._take_idle() or await self._connect()
             try:
                 connection.send(request)
-                await connection.head()
+                while connection.state == "head":
+                    await connection.more()
+                connection.check()
             except Unreachable:
                 if not connection.reused:
                     raise

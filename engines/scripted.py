@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from engines.api import Call, Failed, Health, Interrupted, Overloaded, Rejected, Reply, Surroundings, Unreachable, Usage
 from engines.embedded.rules import NEUTRAL
+from engines.replies import UnaryReply
 
 CREATED = 1_750_000_000
 
@@ -61,7 +62,7 @@ class ScriptedEngine:
             return ScriptedStream(call, self._options, tokens, finish, usage)
         if self._options.failure == "interrupted":
             raise Failed("The script says that the model server failed.")
-        return ScriptedDocument(call, tokens, finish, usage)
+        return _document(call, tokens, finish, usage)
 
     async def probe(self) -> Health:
         failing = self._options.failure in ("unreachable", "failed")
@@ -81,30 +82,11 @@ def _check(call: Call) -> None:
             raise Rejected(f"A scripted model does not support '{name}'.", param=name, code="unsupported_parameter")
 
 
-class ScriptedDocument:
-    """The whole answer at once."""
-
-    queued = 0.0
-
-    def __init__(self, call: Call, tokens: list[str], finish: str, usage: Usage) -> None:
-        self.headers: Mapping[bytes, bytes] = {}
-        self.usage = usage
-        text = "".join(tokens)
-        said = {"text": text} if call.kind == "completion" else {"message": {"role": "assistant", "content": text}}
-        choice = {"index": 0, **said, "logprobs": None, "finish_reason": finish}
-        self._document = msgspec.json.encode(_envelope(call, [choice], usage=_counts(usage)))
-
-    def __repr__(self) -> str:
-        return f"<ScriptedDocument {len(self._document)} B>"
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        yield self._document
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        """Nothing is held."""
+def _document(call: Call, tokens: list[str], finish: str, usage: Usage) -> UnaryReply:
+    text = "".join(tokens)
+    said = {"text": text} if call.kind == "completion" else {"message": {"role": "assistant", "content": text}}
+    choice = {"index": 0, **said, "logprobs": None, "finish_reason": finish}
+    return UnaryReply({}, msgspec.json.encode(_envelope(call, [choice], usage=_counts(usage))), usage)
 
 
 class ScriptedStream:

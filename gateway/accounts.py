@@ -99,5 +99,6 @@ class OpenRecord:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None) -> None:
-        self._accounts.in_flight -= 1
-        self._accounts.book(self._record)
+        accounts = self._accounts
+        accounts.in_flight -= 1
+        accounts.book(self._record)

@@ -88,7 +88,8 @@ class Exchange:
 
     async def body(self) -> bytes:
         """The whole body. Raises Refusal if it is too large, too slow or cut."""
-        body = await self.intake.read()
+        intake = self.intake
+        body = intake.whole() if intake.complete else await intake.read()
         record = self.record
         record.body_at = self._edge.clock()
         record.body_bytes = len(body)

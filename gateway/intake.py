@@ -110,6 +110,10 @@ class Intake:
             self._source.resume_reading()
             self._waiter = asyncio.get_running_loop().create_future()
             await self._waiter
+        return self.whole()
+
+    def whole(self) -> bytes:
+        """The body, once it is complete. Raises Refusal if it can't be had."""
         if self._problem is not None:
             raise Refusal(self._problem)
         return self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)

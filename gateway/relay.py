@@ -11,10 +11,10 @@ async def relay(reply: Reply, exchange: Exchange) -> None:
     """Returns when the last byte is written. Raises Interrupted; waits for a client that reads slowly."""
     try:
         if not exchange.stream:
-            async for document in reply:
-                exchange.start(reply, len(document))
-                exchange.wire.write(document)
-                exchange.record.sent_bytes = len(document)
+            document = await anext(aiter(reply))
+            exchange.start(reply, len(document))
+            exchange.wire.write(document)
+            exchange.record.sent_bytes = len(document)
         else:
             exchange.start(reply)
             await _forward(reply, exchange)

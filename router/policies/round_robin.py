@@ -23,6 +23,8 @@ class RoundRobin:
 
     def pick(self, replicas: Sequence[Replica]) -> Replica:
         count = len(replicas)
+        if count == 1:
+            return replicas[0]
         turn = self._turns[count] % count
         self._turns[count] += 1
         return replicas[turn]
