@@ -6,14 +6,11 @@ sweeper's. Pinned to one uvicorn version: `tests/architecture` says when a metho
 
 from __future__ import annotations
 
-import asyncio
 from functools import partial
 from typing import Any
 
 import httptools
-from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
-from uvicorn.server import ServerState
 
 from engines.api import Kind
 from engines.sweeper import NEVER
@@ -34,16 +31,8 @@ HOT: dict[bytes, Kind] = {
 class FrontDoor(Turns):
     """Reads one client connection: what its packets mean, and where each request goes."""
 
-    def __init__(
-        self,
-        config: Config,
-        server_state: ServerState,
-        app_state: dict[str, Any],
-        _loop: asyncio.AbstractEventLoop | None = None,
-    ) -> None:
-        super().__init__(config, server_state, app_state, _loop)
-        self._fruitful = False  # whether the present packet brought part of a body, or an end
-        self._fruitless = 0  # bytes since then
+    _fruitful = False  # whether the present packet brought part of a body, or an end
+    _fruitless = 0  # bytes since then
 
     def data_received(self, data: bytes) -> None:
         if self._deaf:
