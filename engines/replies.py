@@ -125,7 +125,7 @@ class StreamReply:
 
     async def forward(self, sink: Sink) -> None:
         """Chunks go from the connection to the sink as they come; this wakes for the end, and to wait for `sink`."""
-        self._sink = sink
+        self._take = sink.take
         while True:
             while data := self._ready():
                 if not sink.take(data):
@@ -138,7 +138,7 @@ class StreamReply:
     def _push(self, data: bytes) -> bool:
         events = self._events
         out = events.feed(data)
-        return (not out or self._sink.take(out)) and not events.done and events.failure is None
+        return (not out or self._take(out)) and not events.done and events.failure is None
 
     def _ready(self) -> bytes:
         """What can be handed on without waiting; b"" where there is nothing, or nothing more. Raises Interrupted."""
