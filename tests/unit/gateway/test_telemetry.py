@@ -44,7 +44,9 @@ class Parts:
 def parts() -> Iterator[Parts]:
     read, write = os.pipe()
     with open(read, "rb") as reader, open(write, "wb") as _:  # noqa: PTH123 (descriptors)
-        yield Parts(reader, write)
+        made = Parts(reader, write)
+        yield made
+        made.telemetry.close()  # a line still to be written would land in whatever gets the descriptor's number next
 
 
 REQUESTS = 'snowshed_requests_total{code="none",kind="chat",model="tiny",outcome="ignored"}'
