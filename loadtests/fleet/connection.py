@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
-import struct
 from http import HTTPStatus
 from typing import TYPE_CHECKING, cast
 
@@ -12,18 +10,17 @@ import httptools
 import msgspec
 
 from loadtests.fleet import answers, asks, control
+from loadtests.fleet.accepted import Accepted, reset
+from loadtests.fleet.http_turn import HttpTurn
 from loadtests.fleet.settings import Settings, directed, directive_in
-from loadtests.fleet.turn import Turn
 from loadtests.fleet.wire import CONTINUE, refusal, response
 
 if TYPE_CHECKING:
     from loadtests.fleet.listener import Listener
     from loadtests.fleet.replica import Replica
 
-_ABORTIVE = struct.pack("ii", 1, 0)
 
-
-class Connection(asyncio.Protocol):
+class Connection(Accepted):
     """HTTP/1.1 with keep-alive and without pipelining: a second request before the answer aborts the connection.
 
     `replica` is None on the control port, where only control verbs are answered.
@@ -43,7 +40,7 @@ class Connection(asyncio.Protocol):
         self._deaf = False  # whatever comes is thrown away
         self._keep_alive = True
         self.requests = 0
-        self.turn: Turn | None = None
+        self.turn: HttpTurn | None = None
         self.congested = False
 
     def __repr__(self) -> str:
@@ -129,7 +126,6 @@ class Connection(asyncio.Protocol):
             self._tell()
 
     def abandon(self) -> None:
-        """Reset, in the midst of an answer if there is one."""
         if self.turn is not None:
             self.turn.drop("fault")
         self.reset()
@@ -145,9 +141,7 @@ class Connection(asyncio.Protocol):
 
     def reset(self) -> None:
         """Close with RST, at once."""
-        if not self._transport.is_closing():
-            self._transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _ABORTIVE)
-        self._transport.abort()
+        reset(self._transport)
 
     def stop_reading(self) -> None:
         self._deaf = True
@@ -165,7 +159,6 @@ class Connection(asyncio.Protocol):
             self.close()
 
     def waiting(self) -> int:
-        """Bytes written that the client's socket has not taken."""
         return self._transport.get_write_buffer_size()
 
     # Requests.
@@ -176,7 +169,7 @@ class Connection(asyncio.Protocol):
         try:
             directive = self._directive or directive_in(body)
             settings = directed(replica.settings, directive) if directive else replica.settings
-            turn = Turn(self, replica, call, settings)
+            turn = HttpTurn(self, replica, call, settings)
             turn.ask = asks.read(body)
             turn.plan = answers.plan(turn.ask, kind, settings, call.number)
         except msgspec.DecodeError as nonsense:

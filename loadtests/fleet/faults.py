@@ -35,10 +35,14 @@ state of the listener (`listener.py`), not a fault of a request.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from loadtests.fleet.answers import DONE, Events, error
-from loadtests.fleet.turn import FOREVER, Script, Turn
+from loadtests.fleet.turn import FOREVER, Script
 from loadtests.fleet.wire import LAST, Framing, chunk, head, json_head, refusal, response
+
+if TYPE_CHECKING:
+    from loadtests.fleet.http_turn import HttpTurn
 
 _FLUSH = 0.005
 """Seconds for what was written to leave before a reset, which drops what is still in the socket."""
@@ -47,57 +51,57 @@ _ERROR = error("The engine died.", "server_error", "internal_error")
 _JSON = b"application/json"
 
 
-def close(turn: Turn) -> Script:
+def close(turn: HttpTurn) -> Script:
     """FIN, once what was written is out."""
     turn.connection.close()
     yield from ()
     return "fault"
 
 
-def _reset(turn: Turn) -> Script:
+def _reset(turn: HttpTurn) -> Script:
     yield _FLUSH
     turn.connection.reset()
     return "fault"
 
 
-def _silence(_turn: Turn) -> Script:
+def _silence(_turn: HttpTurn) -> Script:
     yield FOREVER
     return "fault"
 
 
-def _half_open(turn: Turn) -> Script:
+def _half_open(turn: HttpTurn) -> Script:
     turn.connection.stop_reading()
     yield FOREVER
     return "fault"
 
 
-def _headers_silent(turn: Turn) -> Script:
+def _headers_silent(turn: HttpTurn) -> Script:
     settings = turn.settings
     turn.write(Framing(settings.fault, settings.chunking).head if turn.ask.stream else json_head(500))
     yield FOREVER
     return "fault"
 
 
-def _status(turn: Turn) -> Script:
+def _status(turn: HttpTurn) -> Script:
     again = turn.settings.retry_after
     turn.write(refusal(turn.settings.status, *([b"retry-after: " + again.encode()] if again else [])))
     yield from ()
     return "fault"
 
 
-def _early(turn: Turn) -> Script:
+def _early(turn: HttpTurn) -> Script:
     turn.connection.refuse_early(turn.settings)
     yield from ()
     return "fault"
 
 
-def _error_body(turn: Turn) -> Script:
+def _error_body(turn: HttpTurn) -> Script:
     turn.write(response(200, _ERROR))
     yield from ()
     return "fault"
 
 
-INSTEAD: dict[str, Callable[[Turn], Script]] = {
+INSTEAD: dict[str, Callable[[HttpTurn], Script]] = {
     "reset": _reset,
     "accept_silent": _silence,
     "half_open": _half_open,
@@ -109,32 +113,32 @@ INSTEAD: dict[str, Callable[[Turn], Script]] = {
 """Faults that stand in for the answer."""
 
 
-def _clean_end(turn: Turn, framing: Framing, _events: Events) -> Script:
+def _clean_end(turn: HttpTurn, framing: Framing, _events: Events) -> Script:
     turn.write(framing.end())
     yield from ()
     return "fault"
 
 
-def _cut(turn: Turn, framing: Framing, events: Events) -> Script:
+def _cut(turn: HttpTurn, framing: Framing, events: Events) -> Script:
     event = events.finish()
     turn.write(framing.frame(event[: len(event) // 2]))
     return (yield from close(turn))
 
 
-def _malformed(turn: Turn, framing: Framing, events: Events) -> Script:
+def _malformed(turn: HttpTurn, framing: Framing, events: Events) -> Script:
     parts = (_BROKEN, events.finish(), DONE)
     turn.write(b"".join(map(framing.frame, parts)) + framing.end())
     yield from ()
     return "fault"
 
 
-def _error_event(turn: Turn, framing: Framing, _events: Events) -> Script:
+def _error_event(turn: HttpTurn, framing: Framing, _events: Events) -> Script:
     turn.write(framing.frame(b"data: " + _ERROR + b"\n\n") + framing.frame(DONE) + framing.end())
     yield from ()
     return "fault"
 
 
-STREAM: dict[str, Callable[[Turn, Framing, Events], Script]] = {
+STREAM: dict[str, Callable[[HttpTurn, Framing, Events], Script]] = {
     "reset_after": lambda turn, _framing, _events: _reset(turn),
     "stall": lambda turn, _framing, _events: _silence(turn),
     "eof_clean": _clean_end,
@@ -147,15 +151,15 @@ STREAM: dict[str, Callable[[Turn, Framing, Events], Script]] = {
 """Faults that end a stream after some tokens."""
 
 
-def _half_then(then: Callable[[Turn], Script]) -> Callable[[Turn, bytes], Script]:
-    def script(turn: Turn, body: bytes) -> Script:
+def _half_then(then: Callable[[HttpTurn], Script]) -> Callable[[HttpTurn, bytes], Script]:
+    def script(turn: HttpTurn, body: bytes) -> Script:
         turn.write(json_head(len(body)) + body[: len(body) // 2])
         return (yield from then(turn))
 
     return script
 
 
-def _drip(turn: Turn, body: bytes) -> Script:
+def _drip(turn: HttpTurn, body: bytes) -> Script:
     turn.write(json_head(len(body)))
     size = len(body) // 10 + 1
     for at in range(0, len(body), size):
@@ -164,36 +168,36 @@ def _drip(turn: Turn, body: bytes) -> Script:
     return "finished"
 
 
-def _half_chunked(turn: Turn, body: bytes) -> Script:
+def _half_chunked(turn: HttpTurn, body: bytes) -> Script:
     turn.write(head(200, _JSON, b"transfer-encoding: chunked") + chunk(body[: len(body) // 2]) + LAST)
     yield from ()
     return "fault"
 
 
-def _half_delimited(turn: Turn, body: bytes) -> Script:
+def _half_delimited(turn: HttpTurn, body: bytes) -> Script:
     turn.write(head(200, _JSON, b"connection: close") + body[: len(body) // 2])
     return (yield from close(turn))
 
 
-def _wrong_length(turn: Turn, body: bytes) -> Script:
+def _wrong_length(turn: HttpTurn, body: bytes) -> Script:
     turn.write(json_head(len(body) + 100) + body)
     return (yield from close(turn))
 
 
-def _broken_json(turn: Turn, body: bytes) -> Script:
+def _broken_json(turn: HttpTurn, body: bytes) -> Script:
     turn.write(response(200, body[:-1]))
     yield from ()
     return "fault"
 
 
-def _late_end(turn: Turn, body: bytes) -> Script:
+def _late_end(turn: HttpTurn, body: bytes) -> Script:
     turn.write(head(200, _JSON, b"transfer-encoding: chunked") + chunk(body))
     yield 0.02
     turn.write(LAST)
     return "finished"
 
 
-UNARY: dict[str, Callable[[Turn, bytes], Script]] = {
+UNARY: dict[str, Callable[[HttpTurn, bytes], Script]] = {
     "reset_after": _half_then(_reset),
     "stall": _half_then(_silence),
     "drip": _drip,

@@ -6,7 +6,7 @@ import asyncio
 import socket
 from collections.abc import Callable
 
-from loadtests.fleet.connection import Connection
+from loadtests.fleet.accepted import Accepted
 from loadtests.fleet.settings import Mode
 
 
@@ -17,13 +17,13 @@ class Listener:
     gives the client the same: its SYN is dropped, and connecting takes for ever.
     """
 
-    def __init__(self, accepted: Callable[[Listener], Connection], port: int = 0) -> None:
+    def __init__(self, accepted: Callable[[Listener], Accepted], port: int = 0) -> None:
         self._accepted = accepted
         self._loop = asyncio.get_running_loop()
         self._fillers: list[socket.socket] = []
         self._arrivals: set[asyncio.Task[None]] = set()
         self._drops = 0
-        self.connections: set[Connection] = set()
+        self.connections: set[Accepted] = set()
         self.mode: Mode = "refused"
         self._socket = self._bound(port)
         self.port: int = self._socket.getsockname()[1]

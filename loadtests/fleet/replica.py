@@ -10,7 +10,6 @@ from typing import Any
 from loadtests.fleet.calls import Call, CallLog
 from loadtests.fleet.connection import Connection
 from loadtests.fleet.listener import Listener
-from loadtests.fleet.scripts import script
 from loadtests.fleet.settings import Mode, Settings, changed
 from loadtests.fleet.turn import Turn
 
@@ -100,5 +99,5 @@ class Replica:
         while self._queue and (not self._settings.slots or len(self._running) < self._settings.slots):
             turn = self._queue.popleft()
             self._running.add(turn)
-            turn.serve(script(turn))
+            turn.serve()
         self._filling = False

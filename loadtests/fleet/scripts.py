@@ -5,12 +5,16 @@ from __future__ import annotations
 import gzip
 from collections.abc import Iterator
 from itertools import islice
+from typing import TYPE_CHECKING
 
 from loadtests.fleet import faults
 from loadtests.fleet.answers import DONE, Events, embeddings, unary
 from loadtests.fleet.settings import Settings, header_lines
-from loadtests.fleet.turn import Script, Turn
+from loadtests.fleet.turn import Script
 from loadtests.fleet.wire import CONTINUE, Framing, json_head, response
+
+if TYPE_CHECKING:
+    from loadtests.fleet.http_turn import HttpTurn
 
 _COALESCED = 4
 _SEGMENT_GAP = 0.001
@@ -18,7 +22,7 @@ _SEGMENT_GAP = 0.001
 _LATE = 0.02
 
 
-def script(turn: Turn) -> Script:
+def script(turn: HttpTurn) -> Script:
     """What the request's settings make of it."""
     fault = turn.settings.fault
     if fault in faults.INSTEAD:
@@ -30,7 +34,7 @@ def script(turn: Turn) -> Script:
     return _unary(turn)
 
 
-def _unary(turn: Turn) -> Script:
+def _unary(turn: HttpTurn) -> Script:
     settings, plan = turn.settings, turn.plan
     if settings.service_ms:
         yield settings.service_ms / 1000
@@ -50,7 +54,7 @@ def _unary(turn: Turn) -> Script:
     return "finished"
 
 
-def _stream(turn: Turn) -> Script:
+def _stream(turn: HttpTurn) -> Script:
     settings = turn.settings
     framing = Framing(settings.fault, settings.chunking, *header_lines(settings))
     events = Events(turn.plan, role_apart=settings.role_apart)
@@ -96,7 +100,7 @@ def _paced(tokens: Iterator[bytes], settings: Settings, framing: Framing) -> Ite
         pause = gap * len(batch)
 
 
-def ending(turn: Turn, framing: Framing, events: Events) -> bytes:
+def ending(turn: HttpTurn, framing: Framing, events: Events) -> bytes:
     """What follows the last token: finish_reason, usage if asked for, `[DONE]`."""
     fault = turn.settings.fault
     parts = [events.finish()]

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Generator
 from typing import TYPE_CHECKING
 
-from loadtests.fleet.answers import Plan
-from loadtests.fleet.asks import Ask
 from loadtests.fleet.calls import Call, Outcome
 from loadtests.fleet.settings import Settings
 
 if TYPE_CHECKING:
-    from loadtests.fleet.connection import Connection
     from loadtests.fleet.replica import Replica
 
 FOREVER = float("inf")
@@ -29,34 +27,46 @@ def _waiting() -> Script:
     return "cancelled"
 
 
-class Turn:
-    """Waits for a slot, then runs the script. Times are seconds on `time.monotonic()`."""
+class Turn(ABC):
+    """Waits for a slot, then runs its script. Times are seconds on `time.monotonic()`.
 
-    __slots__ = ("_due", "_held", "_script", "_timer", "ask", "call", "connection", "plan", "replica", "settings")
+    Each way to ask has its own kind of turn, which knows the wire.
+    """
 
-    def __init__(self, connection: Connection, replica: Replica, call: Call, settings: Settings) -> None:
-        self.connection = connection
+    __slots__ = ("_due", "_held", "_script", "_timer", "call", "replica", "settings")
+
+    def __init__(self, replica: Replica, call: Call, settings: Settings) -> None:
         self.replica = replica
         self.call = call
         self.settings = settings
-        self.ask: Ask
-        self.plan: Plan
         self._script: Script = _waiting()
         self._timer: asyncio.Handle | None = None
         self._due = 0.0
         self._held = False
 
     def __repr__(self) -> str:
-        return f"<Turn {self.call!r} {'queued' if self.call.served is None else 'served'}>"
+        return f"<{type(self).__name__} {self.call!r} {'queued' if self.call.served is None else 'served'}>"
 
-    def serve(self, script: Script) -> None:
+    @property
+    @abstractmethod
+    def congested(self) -> bool:
+        """Whether the client does not take what was written: the script is held until `resume`."""
+
+    @abstractmethod
+    def script(self) -> Script: ...
+
+    @abstractmethod
+    def write(self, data: bytes) -> None: ...
+
+    @abstractmethod
+    def ended(self, outcome: Outcome) -> None:
+        """The slot is free and the entry in the log closed; what becomes of the connection?"""
+
+    def serve(self) -> None:
         """A slot is there."""
         self.call.served = self._due = time.monotonic()
-        self._script = script
+        self._script = self.script()
         self._advance()
-
-    def write(self, data: bytes) -> None:
-        self.connection.write(data)
 
     def produced(self, tokens: int) -> None:
         self.replica.calls.produced(self.call, tokens)
@@ -69,7 +79,7 @@ class Turn:
             self._advance()
 
     def drop(self, outcome: Outcome) -> None:
-        """The connection is no more."""
+        """Stop the script where it is."""
         if self._timer is not None:
             self._timer.cancel()
         self._script.close()
@@ -77,7 +87,7 @@ class Turn:
 
     def _advance(self) -> None:
         self._timer = None
-        if self.connection.congested:
+        if self.congested:
             self._held = True
             return
         try:
@@ -93,8 +103,6 @@ class Turn:
             self._timer = loop.call_later(max(0.0, self._due - time.monotonic()), self._advance)
 
     def _end(self, outcome: Outcome) -> None:
-        self.connection.turn = None
         self.replica.calls.close(self.call, outcome)
         self.replica.release(self)
-        if outcome != "cancelled":
-            self.connection.answered(self.settings)
+        self.ended(outcome)
