@@ -1,0 +1,116 @@
+"""Counts the ids that a server gets for a text: with its special tokens, and with one BOS, never two.
+
+What counts is the text that is sent, and that is `sendable(text)`: where the server's tokenizer puts a BOS in front,
+the text must not bring its own (chat templates do).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from engines.text.model_files import ModelFiles, read
+
+if TYPE_CHECKING:
+    import tokenizers
+
+SOON = 8192
+"""Characters that are counted on the loop: some milliseconds. What is longer goes to a thread."""
+THREADS = 2
+"""Long texts that are counted at a time; the others wait."""
+PIECE = 65_536
+"""Characters: the library needs 140 bytes for each while it works, so a long text is counted in pieces."""
+
+_CUT = re.compile("(?<=[!-~\u3001-\u9fff]\n)(?=[A-Za-z\u0410-\u044f\u0621-\u064a\u4e00-\u9fa5\uac00-\ud7a3])")
+"""Where common pre-tokenizers part a text, whatever surrounds it: behind the only line end, in front of a letter."""
+_SAMPLES = [f"{before}\n{after}" for before in "aZ5.>)`\u3002\u65e5" for after in "aZ\u0436\u0639\u65e5\ud55c"]
+
+
+class Tokenizer:
+    """The tokenizer of a model server. `bos` and `eos` are texts, "" where there is none; `control` as in ModelFiles.
+
+    Safe to use from several threads.
+    """
+
+    def __init__(self, files: ModelFiles) -> None:
+        """Raises ValueError if the tokenizer cannot be built."""
+        self._tokenizer = files.build()
+        added = self._tokenizer.encode("")  # what comes with every text
+        self.bos = files.bos or (added.tokens[0] if added.tokens else "")
+        self.eos = files.eos
+        self.control = files.control
+        begins, ends = added.tokens[:1] == [self.bos], added.tokens[-1:] == [self.eos]
+        self.adds_bos = bool(self.bos) and (begins if files.adds_bos is None else files.adds_bos)
+        adds_eos = bool(self.eos) and (ends if files.adds_eos is None else files.adds_eos)
+        self._added = len(added.ids) - begins - ends + self.adds_bos + adds_eos
+        self._divisible = _divisible(self._tokenizer)
+        self._threads = ThreadPoolExecutor(THREADS, "tokens")
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Of a folder with a tokenizer.json, such a file, or a .gguf. Blocks for up to seconds.
+
+        Raises ValueError, saying what is wrong with which file; OSError.
+        """
+        return cls(read(path))
+
+    def __repr__(self) -> str:
+        size = self._tokenizer.get_vocab_size()
+        return f"<Tokenizer {size} tokens · bos {self.bos!r}{' added' if self.adds_bos else ''} · eos {self.eos!r}>"
+
+    def sendable(self, text: str) -> str:
+        """`text` as it has to be sent, so that the server's tokenizer makes of it one BOS, or none; never two."""
+        if not self.bos or not text.startswith(self.bos):
+            return text
+        end = len(self.bos)
+        while text.startswith(self.bos, end):
+            end += len(self.bos)
+        return text[end if self.adds_bos else end - len(self.bos) :]
+
+    def count(self, text: str, *, enough: int | None = None) -> int:
+        """How many ids the server gets when `sendable(text)` is sent.
+
+        It may stop once there are more than `enough`: then the answer is some number above that.
+        """
+        total = self._added
+        for piece in self._pieces(self.sendable(text)):
+            # Unlike `encode`, which lets no other thread run meanwhile.
+            total += len(self._tokenizer.encode_batch_fast([piece], add_special_tokens=False)[0])
+            if enough is not None and total > enough:
+                break
+        return total
+
+    async def count_soon(self, text: str, *, enough: int | None = None) -> int:
+        """The same; the loop does not wait for a long text."""
+        if len(text) <= SOON:
+            return self.count(text, enough=enough)
+        work = asyncio.get_running_loop().run_in_executor(self._threads, lambda: self.count(text, enough=enough))
+        return await work
+
+    def _pieces(self, text: str) -> Iterator[str]:
+        start = 0
+        while self._divisible and (cut := _CUT.search(text, start + PIECE)):
+            yield text[start : cut.start()]
+            start = cut.start()
+        yield text[start:]
+
+
+def _divisible(tokenizer: tokenizers.Tokenizer) -> bool:
+    """Whether a text cut as above gives the same ids: only then is a pre-tokenizer known to part it there too."""
+    if any("\n" in token.content for token in tokenizer.get_added_tokens_decoder().values()):
+        return False
+    return tokenizer.pre_tokenizer is not None and all(_parts(tokenizer, sample) for sample in _SAMPLES)
+
+
+def _parts(tokenizer: tokenizers.Tokenizer, sample: str) -> bool:
+    assert tokenizer.pre_tokenizer is not None
+    cut = sample.index("\n") + 1
+    apart = any(start == cut for _, (start, _) in tokenizer.pre_tokenizer.pre_tokenize_str(sample))
+    whole, *halves = (
+        tokenizer.encode(text, add_special_tokens=False).ids for text in (sample, sample[:cut], sample[cut:])
+    )
+    return apart and whole == halves[0] + halves[1]
