@@ -12,17 +12,29 @@ import msgspec
 
 from loadtests.fleet.fleet import Fleet
 from loadtests.fleet.settings import Settings, directed
+from loadtests.fleet.triton.contracts import CONTRACTS
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m loadtests.fleet", description="Simulated OpenAI model servers.")
+    parser = argparse.ArgumentParser(prog="python -m loadtests.fleet", description="Simulated model servers.")
     parser.add_argument("--port", type=int, default=0, help="of the first replica; the others follow (0: any free)")
     parser.add_argument("--replicas", type=int, default=1)
     parser.add_argument("--control-port", type=int, default=0, help="for control verbs, always open (0: any free)")
     parser.add_argument("--set", default="", metavar="KEY=VALUE,...", help="settings to start with")
+    parser.add_argument("--contract", choices=CONTRACTS, help="speak Triton's gRPC, too: the models that it serves")
+    parser.add_argument(
+        "--grpc-port", type=int, default=0, help="of the first replica; the others follow (0: any free)"
+    )
     options = parser.parse_args()
     settings = directed(Settings(), options.set) if options.set else Settings()
-    fleet = Fleet(options.replicas, settings, options.port, options.control_port)
+    fleet = Fleet(
+        options.replicas,
+        settings,
+        options.port,
+        options.control_port,
+        contract=options.contract,
+        grpc_port=options.grpc_port,
+    )
     with asyncio.Runner(loop_factory=_fastest_loop()) as runner:
         runner.run(_serve(fleet))
 
@@ -42,7 +54,8 @@ async def _serve(fleet: Fleet) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     async with fleet:
-        sys.stdout.buffer.write(msgspec.json.encode({"urls": fleet.urls, "control": fleet.control_url}) + b"\n")
+        where = {"urls": fleet.urls, "control": fleet.control_url, "targets": fleet.targets}
+        sys.stdout.buffer.write(msgspec.json.encode(where) + b"\n")
         sys.stdout.flush()
         await stop.wait()
 

@@ -11,8 +11,9 @@ from typing import Any, Literal
 import msgspec
 
 Outcome = Literal["finished", "cancelled", "fault"]
-"""finished: a whole good answer was written; cancelled: the client closed before (also out of a fault's silence);
-fault: the fault, or the replica itself, ended it."""
+"""finished: a whole good answer was written (or generated: an ensemble does not notice that its client left);
+cancelled: the client closed before (also out of a fault's silence), or stopped it; fault: the fault, or the replica
+itself, ended it."""
 
 
 class Call:
@@ -23,6 +24,7 @@ class Call:
         "fault",
         "first",
         "headers",
+        "left",
         "model",
         "number",
         "outcome",
@@ -48,6 +50,7 @@ class Call:
         self.start = time.monotonic()  # the request was here
         self.served: float | None = None  # it got a slot
         self.first: float | None = None  # the first token was written
+        self.left: float | None = None  # the client of a gRPC stream went away before the end
         self.end: float | None = None
         self.outcome: Outcome | None = None  # None while it goes on
 

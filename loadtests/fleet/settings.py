@@ -39,6 +39,13 @@ Fault = Literal[
     "close_idle",
     "close_reuse",
     "continue_100",
+    "traceback",
+    "no_final",
+    "wrong_type",
+    "missing_output",
+    "cut_character",
+    "bad_utf8",
+    "huge",
 ]
 Mode = Literal["open", "refused", "backlog_full"]
 """What a listener does with a new connection."""
@@ -85,7 +92,19 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     headers: str = ""
     """Further headers of a good answer, each as `name:value`, separated by semicolons."""
     health: int = 200
-    """Status of GET /health and GET /v1/models; 0: they are never answered."""
+    """Status of GET /health and GET /v1/models; 0: they are never answered. Over gRPC, 200 is ready."""
+    max_queue: Count = 0
+    """Requests over gRPC that may wait for a slot; one more is refused. 0: no limit."""
+    queue_timeout_ms: Milliseconds = 0
+    """Time after which a request over gRPC that still waits is refused; it may ask for less. 0: it waits for ever."""
+    error: str = ""
+    """Text of the fault `error_event` over gRPC; empty: the contract's own."""
+    flag_last: bool = False
+    """The last response over gRPC with content says that it is the final one; otherwise an empty one follows."""
+    wedged: bool = False
+    """No request over gRPC makes progress any more, not even a running one. Only for a whole replica."""
+    wedge_cancels: Count = 0
+    """Requests over gRPC cancelled within a second that wedge the replica. 0: none do. Only for a whole replica."""
 
 
 def header_lines(settings: Settings) -> list[bytes]:
@@ -102,8 +121,8 @@ def changed(settings: Settings, changes: Mapping[str, Any], *, strict: bool = Tr
 def directed(settings: Settings, directive: str) -> Settings:
     """`settings` under a request's directive (`key=value,…`); raises `msgspec.ValidationError` on nonsense."""
     changes = dict(pair.partition("=")[::2] for pair in directive.split(","))
-    if "slots" in changes:
-        raise msgspec.ValidationError("slots belong to a replica, not to a request")
+    if of_replica := changes.keys() & {"slots", "wedged", "wedge_cancels"}:
+        raise msgspec.ValidationError(f"{', '.join(sorted(of_replica))}: of a replica, not of a request")
     return changed(settings, changes, strict=False)
 
 

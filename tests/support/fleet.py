@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import msgspec
 
 from loadtests.fleet.calls import Outcome
 from loadtests.fleet.settings import Mode
+from loadtests.fleet.triton.contracts import ContractName
 
 _ROOT = Path(__file__).parents[2]
 _POLL = 0.005
@@ -35,6 +37,7 @@ class LoggedCall(msgspec.Struct):
     start: float
     served: float | None
     first: float | None
+    left: float | None
     end: float | None
     outcome: Outcome | None
     request_id: str | None
@@ -49,10 +52,11 @@ class LoggedCall(msgspec.Struct):
 class SpawnedReplica:
     """One replica of a spawned fleet, told what to do through the control port."""
 
-    def __init__(self, client: httpx2.Client, number: int, url: str) -> None:
+    def __init__(self, client: httpx2.Client, number: int, url: str, target: str = "") -> None:
         self._client = client
         self._number = number
         self.url = url
+        self.target = target  # where it speaks gRPC, as host:port
 
     def __repr__(self) -> str:
         return f"<SpawnedReplica {self._number} {self.url}>"
@@ -95,25 +99,34 @@ class SpawnedReplica:
 class SpawnedFleet:
     """Replicas that run in one child process."""
 
-    def __init__(self, pid: int, urls: list[str], client: httpx2.Client) -> None:
+    def __init__(self, pid: int, urls: list[str], targets: list[str], client: httpx2.Client) -> None:
         self.pid = pid
         self.urls = urls
-        self.replicas = [SpawnedReplica(client, number, url) for number, url in enumerate(urls)]
+        self.targets = targets
+        places = zip_longest(urls, targets, fillvalue="")
+        self.replicas = [SpawnedReplica(client, number, url, target) for number, (url, target) in enumerate(places)]
 
     def __repr__(self) -> str:
         return f"<SpawnedFleet pid {self.pid} {self.urls}>"
 
 
 @contextmanager
-def spawn_fleet(replicas: int = 1, settings: str = "", port: int = 0) -> Iterator[SpawnedFleet]:
-    """A fleet on free ports (or from `port` on) with settings like `tokens=100,delay_ms=20`, gone after the block."""
+def spawn_fleet(
+    replicas: int = 1, settings: str = "", port: int = 0, contract: ContractName | None = None
+) -> Iterator[SpawnedFleet]:
+    """A fleet on free ports (or from `port` on) with settings like `tokens=100,delay_ms=20`, gone after the block.
+
+    With a contract it speaks Triton's gRPC at its `targets`, too.
+    """
     command = [sys.executable, "-m", "loadtests.fleet", f"--port={port}", f"--replicas={replicas}", f"--set={settings}"]
+    if contract:
+        command.append(f"--contract={contract}")
     child = subprocess.Popen(command, stdout=subprocess.PIPE, cwd=_ROOT, env={**os.environ, "PYTHONPATH": str(_ROOT)})
     try:
         assert child.stdout is not None
         where = msgspec.json.decode(child.stdout.readline())  # empty, and thus an error, if it could not start
         with httpx2.Client(base_url=where["control"], trust_env=False, timeout=10) as client:
-            yield SpawnedFleet(child.pid, where["urls"], client)
+            yield SpawnedFleet(child.pid, where["urls"], where["targets"], client)
     finally:
         os.kill(child.pid, signal.SIGKILL)
         child.wait()

@@ -1,0 +1,191 @@
+"""How an answer is streamed over gRPC: responses at their pace, and how it goes wrong.
+
+    fault               what is on the wire after `after` good tokens (a unary answer: instead of it)
+    accept_silent       nothing, ever (instead of an answer)
+    half_open           nothing, and nothing is read any more (instead of an answer)
+    reset               RST of the connection, with all that runs on it (instead of an answer)
+    status              the call ends with gRPC's code `status` (over 16: 14, UNAVAILABLE) (instead of an answer)
+    reset_after         RST of the connection, with all that runs on it
+    stall               silence; if `after` is not less than the answer's length, its final is missing for ever
+    error_event         `error` in band, then the final
+    traceback           a Python traceback in band, then the final
+    eof_clean           trailers with OK
+    no_final            the rest of the answer, then trailers with OK and no final
+    wrong_type          `text_output` of the wrong datatype, then the final
+    missing_output      a response without `text_output`, then the final
+    bad_utf8            a token that no UTF-8 can begin with, then the final
+    huge                a token of 8 MiB, then the final
+    cut_character       every token ends within a character; the last one too, if there is an odd number (all along)
+    drip                every token `drip_ms` after the other (all along)
+
+The other faults of HTTP mean nothing here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+from loadtests.fleet.triton.messages import Output
+from loadtests.fleet.turn import FOREVER, Script
+
+if TYPE_CHECKING:
+    from loadtests.fleet.triton.stream import StreamTurn
+
+_COALESCED = 4
+_FLUSH = 0.02
+"""Seconds for what was written to leave before a reset, which drops what is still on its way."""
+_HUGE = 8 * 2**20
+_UNAVAILABLE = 14
+_TRACEBACK = """Traceback (most recent call last):
+  File "/models/tensorrt_llm_bls/1/model.py", line 108, in execute
+    for res in res_gen:
+  File "/models/tensorrt_llm_bls/1/lib/decode.py", line 219, in decode
+    raise RequestValidationError("the engine died with secret=hunter2")
+RequestValidationError: the engine died with secret=hunter2
+"""
+
+
+def script(turn: StreamTurn) -> Script:
+    """What the request's settings make of it."""
+    instead = INSTEAD.get(turn.settings.fault)
+    return instead(turn) if instead else _answer(turn)
+
+
+def _answer(turn: StreamTurn) -> Script:
+    settings, answer = turn.settings, turn.answer
+    breaks = BREAKS.get(settings.fault)
+    size = len(answer.pieces)
+    last = (min(settings.after, size) if answer.stream else 0) if breaks else size
+    for pause, begin, end in _paced(turn, last):
+        if pause is not None:
+            yield pause
+        if turn.replica.settings.wedged:
+            yield FOREVER
+        if turn.stopped:
+            return turn.stop()
+        turn.tell(begin, end, final=settings.flag_last and end == size)
+    return (yield from (breaks or _end)(turn))
+
+
+def _paced(turn: StreamTurn, last: int) -> Iterator[tuple[float | None, int, int]]:
+    """The steps of an answer: seconds before each (None: at once), and the tokens that are new with it."""
+    settings = turn.settings
+    gap = (settings.drip_ms if settings.fault == "drip" else settings.delay_ms) / 1000
+    size = _COALESCED if settings.chunking == "coalesce" else 1
+    first = settings.ttft_ms
+    if not turn.answer.stream:
+        size, first = max(1, last), settings.service_ms
+    pause = first / 1000 or None
+    for begin in range(0, last, size):
+        end = min(begin + size, last)
+        yield pause, begin, end
+        pause = gap * (end - begin)
+
+
+def _end(turn: StreamTurn) -> Script:
+    settings, size = turn.settings, len(turn.answer.pieces)
+    if not size:
+        turn.tell(0, 0)
+    if settings.fault == "no_final":
+        return (yield from _clean_end(turn))
+    if not (settings.flag_last and size):
+        turn.final()
+    return "finished"
+
+
+def _silence(_turn: StreamTurn) -> Script:
+    yield FOREVER
+    return "fault"
+
+
+def _half_open(turn: StreamTurn) -> Script:
+    turn.stream.stop_reading()
+    yield FOREVER
+    return "fault"
+
+
+def _reset(turn: StreamTurn) -> Script:
+    yield _FLUSH
+    turn.stream.reset()
+    return "fault"
+
+
+def _status(turn: StreamTurn) -> Script:
+    status = turn.settings.status
+    turn.stream.abort(status if status <= 16 else _UNAVAILABLE, "The server had an error.")  # noqa: PLR2004 -- the last
+    yield from ()
+    return "fault"
+
+
+INSTEAD: dict[str, Callable[[StreamTurn], Script]] = {
+    "accept_silent": _silence,
+    "half_open": _half_open,
+    "reset": _reset,
+    "status": _status,
+}
+"""Faults that stand in for the answer."""
+
+
+def _clean_end(turn: StreamTurn) -> Script:
+    turn.stream.end()
+    yield from ()
+    return "fault"
+
+
+def _error(turn: StreamTurn) -> Script:
+    turn.write(turn.messages.error(turn.settings.error or turn.answer.died))
+    turn.final()
+    yield from ()
+    return "fault"
+
+
+def _traceback(turn: StreamTurn) -> Script:
+    turn.write(turn.messages.error(_TRACEBACK))
+    turn.final()
+    yield from ()
+    return "fault"
+
+
+def _broken(change: Callable[[StreamTurn, list[Output]], list[Output]]) -> Callable[[StreamTurn], Script]:
+    """One response that is not as it should be."""
+
+    def broken(turn: StreamTurn) -> Script:
+        at = min(turn.settings.after, len(turn.answer.pieces) - 1)
+        for outputs in turn.answer.outputs(at, at + 1):
+            turn.write(turn.messages.response(change(turn, outputs)))
+        turn.final()
+        yield from ()
+        return "fault"
+
+    return broken
+
+
+def _of_wrong_type(_turn: StreamTurn, outputs: list[Output]) -> list[Output]:
+    return [one._replace(datatype="INT32", raw=bytes(4)) if one.name == "text_output" else one for one in outputs]
+
+
+def _missing(_turn: StreamTurn, outputs: list[Output]) -> list[Output]:
+    rest = [one for one in outputs if one.name != "text_output"]
+    return rest or [Output("nothing", "INT32", (1,), bytes(4))]
+
+
+def _with_text(text: bytes) -> Callable[[StreamTurn, list[Output]], list[Output]]:
+    def change(turn: StreamTurn, outputs: list[Output]) -> list[Output]:
+        return [turn.answer.text(one.raw[4:] + text) if one.name == "text_output" else one for one in outputs]
+
+    return change
+
+
+BREAKS: dict[str, Callable[[StreamTurn], Script]] = {
+    "reset_after": _reset,
+    "stall": _silence,
+    "eof_clean": _clean_end,
+    "error_event": _error,
+    "traceback": _traceback,
+    "wrong_type": _broken(_of_wrong_type),
+    "missing_output": _broken(_missing),
+    "bad_utf8": _broken(_with_text(b"\xff\xfe")),
+    "huge": _broken(_with_text(b"x" * _HUGE)),
+}
+"""Faults that end a stream after some tokens."""
