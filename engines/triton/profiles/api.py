@@ -1,0 +1,119 @@
+"""What a profile is: how one kind of model wants to be asked, and how it answers.
+
+A profile is made once for a loaded model, from what its config says (`ModelFacts`), and holds no state of a request:
+
+    profile.check(asked)                   # Rejected, naming the parameter that this model can't honour
+    profile.tensors(asked, prompt)         # the inputs of one request
+    profile.step(outputs)                  # what one answer adds; ValueError if it can't be one
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import ClassVar, Protocol
+
+import msgspec
+from pydantic import BaseModel, ConfigDict
+
+from engines.text.asked import Asked
+from engines.triton.tensors import Declared, Tensor
+
+__all__ = ["Adapter", "Declared", "ModelFacts", "Profile", "ProfileFactory", "Step", "TensorMap"]
+
+
+@dataclass(slots=True, frozen=True)
+class ModelFacts:
+    """What a model's config says of it. Datatypes are the wire's: BYTES, FP32, ...; TYPE_STRING is BYTES there.
+
+    `parameters` are the config's own, `string_value` each.
+    """
+
+    name: str
+    platform: str = ""
+    backend: str = ""
+    max_batch_size: int = 0
+    decoupled: bool = False
+    inputs: Mapping[str, Declared] = field(default_factory=dict)
+    outputs: Mapping[str, Declared] = field(default_factory=dict)
+    parameters: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(slots=True, frozen=True)
+class Adapter:
+    """A LoRA adapter as the operator's catalog has it, never as a caller names it. `path` is on the model server."""
+
+    name: str
+    id: int
+    path: str = ""
+
+
+class TensorMap(BaseModel):
+    """For models of no known kind: the names of their inputs and outputs, as an operator writes them down.
+
+    `embedding` is the output with the vector of a model that makes embeddings; then there is no text output.
+    `parameters` are those of `inputs.PARAMETERS` that the model has an input for.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    text_input: str = "text_input"
+    text_output: str = "text_output"
+    embedding: str = ""
+    cumulative: bool = False
+    parameters: Mapping[str, str] = {}
+    finish_reason: str = ""
+    prompt_tokens: str = ""
+    completion_tokens: str = ""
+
+
+class Step(msgspec.Struct, gc=False):
+    """What one answer of a stream says.
+
+    `text` is what is new, or all there is so far where the profile is cumulative; it may end within a character.
+    `finish` is the server's word for the end, None where it says none: "stop", "length", "cancelled", "timeout".
+    `prompt_tokens` are repeated with each answer; `completion_tokens` are those of this one: add them up.
+    `index` tells which of `n` texts this belongs to. `logprobs` are those of this answer's tokens.
+    """
+
+    text: bytes
+    finish: str | None = None
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    index: int = 0
+    logprobs: tuple[float, ...] | None = None
+
+
+class Profile(Protocol):
+    """How to talk to one model. Making one raises ValueError, for the operator, if the model does not fit."""
+
+    name: ClassVar[str]
+    cumulative: bool
+    """Whether each answer repeats all text so far."""
+
+    expected: Mapping[str, str]
+    """Datatypes that the outputs must have on the wire; others are not read."""
+
+    embeds: ClassVar[bool]
+    """Whether it makes embeddings, and nothing else; otherwise text, and nothing else."""
+
+    def check(self, asked: Asked) -> None:
+        """Raises Rejected naming the first parameter that can't be honoured, or is out of the server's range."""
+
+    def tensors(self, asked: Asked, prompt: str) -> list[Tensor]:
+        """The inputs for one prompt of what has been checked, each of them declared by the model."""
+
+    def step(self, outputs: Mapping[str, bytes]) -> Step:
+        """Reads one answer's outputs, content by name. Not for a final answer without outputs. Raises ValueError."""
+
+    def vector(self, outputs: Mapping[str, bytes]) -> array[float]:
+        """The embedding of one input, 4 bytes a number. Raises ValueError."""
+
+
+class ProfileFactory(Protocol):
+    """A class in `PROFILES`. Adapters are for those that know them, a tensor map for the generic one."""
+
+    def __call__(
+        self, facts: ModelFacts, adapter: Adapter | None = None, tensors: TensorMap | None = None
+    ) -> Profile: ...

@@ -1,0 +1,158 @@
+"""From what is asked to tensors: by a table of which parameter goes into which input, and only into declared ones.
+
+TensorRT-LLM checks some ranges with assertions that cost the request a traceback, and some not at all, so what is sent
+stays within the narrower ranges of its two backends. `settled` says how; nothing asked for is left out silently.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from engines.text.asked import Asked
+from engines.text.members import invalid, unsupported
+from engines.triton.profiles.api import ModelFacts
+from engines.triton.tensors import Slot, Tensor, Value
+
+GREEDY = 1e-5
+"""A temperature or `top_p` below this leaves one token to choose from, and divides by next to nothing in FP32."""
+
+LEAST_REPETITION = 0.01
+"""A smaller `repetition_penalty` overflows FP32 scores; 0, which it may round to, is an error in the server."""
+
+PARAMETERS: Mapping[str, tuple[str, type]] = {
+    "max_tokens": ("max_tokens", int),
+    "temperature": ("temperature", float),
+    "top_p": ("top_p", float),
+    "top_k": ("top_k", int),
+    "min_p": ("min_p", float),
+    "repetition_penalty": ("repetition_penalty", float),
+    "presence_penalty": ("presence_penalty", float),
+    "frequency_penalty": ("frequency_penalty", float),
+    "min_tokens": ("min_tokens", int),
+    "seed": ("seed", int),
+    "n": ("n", int),
+    "best_of": ("best_of", int),
+    "bad_words": ("bad_words", str),
+    "stops": ("stop", str),
+    "logprobs": ("logprobs", bool),
+}
+"""What of `Asked` may have an input: the name that a caller knows it by, and the type of its values."""
+
+_NEUTRAL: Mapping[str, float] = {"temperature": 1, "top_p": 1}
+"""Values that are sent where they can be, as the server's default may differ, and ask for nothing where not."""
+
+_ELSEWHERE = frozenset({"stops"})
+"""Done by the gateway whatever the server does: telling the server only saves work."""
+
+
+class Inputs:
+    """The inputs of one model that can be written. `names` is the table: parameters to the names of inputs."""
+
+    __slots__ = ("_names", "_slots", "facts")
+
+    def __init__(self, facts: ModelFacts, names: Mapping[str, str]) -> None:
+        """Raises ValueError for an input of the table whose type or shape can't take the parameter."""
+        self.facts = facts
+        self._slots: dict[str, Slot] = {}
+        self._names: dict[str, Slot] = {}
+        for parameter, name in names.items():
+            if (slot := self.slot(name, PARAMETERS[parameter][1])) is not None:
+                self._names[parameter] = slot
+
+    def __repr__(self) -> str:
+        return f"<Inputs of {self.facts.name}: {', '.join(sorted(self._slots))}>"
+
+    def slot(self, name: str, kind: type) -> Slot | None:
+        """The input of this name, None if the model has none. Raises ValueError if such values don't fit into it."""
+        if name not in self.facts.inputs:
+            return None
+        slot = self._slots[name] = Slot(name, self.facts.inputs[name], batched=self.facts.max_batch_size > 0)
+        if not slot.holds(kind):
+            raise ValueError(f"The input '{name}' has the datatype {slot.declared.datatype}.")
+        return slot
+
+    def needed(self, name: str, kind: type) -> Slot:
+        """The same for an input without which nothing can be asked."""
+        slot = self.slot(name, kind)
+        if slot is None:
+            raise ValueError(f"The model '{self.facts.name}' has no input '{name}'.")
+        return slot
+
+    def constants(self, values: Mapping[str, Value]) -> tuple[Tensor, ...]:
+        """What is the same in each request, of the inputs that the model has."""
+        slots = ((self.slot(name, type(value)), value) for name, value in values.items())
+        return tuple(slot.write(value) for slot, value in slots if slot is not None)
+
+    def check_complete(self) -> None:
+        """Raises ValueError if the model can't do without an input that nobody has named here."""
+        strange = [name for name, it in self.facts.inputs.items() if not it.optional and name not in self._slots]
+        if strange:
+            raise ValueError(f"The model '{self.facts.name}' requires inputs that are not known: {', '.join(strange)}.")
+
+    def check(self, asked: Asked) -> None:
+        """Raises Rejected naming the first parameter that has no input, or a value that does not fit into it."""
+        if asked.repetition_penalty is not None and asked.repetition_penalty < LEAST_REPETITION:
+            raise invalid("repetition_penalty", f"this model takes no less than {LEAST_REPETITION}")
+        self.tensors(asked)
+
+    def tensors(self, asked: Asked) -> list[Tensor]:
+        """The parameters that are set."""
+        tensors = []
+        for parameter, values in settled(asked, has_top_k="top_k" in self._names).items():
+            slot = self._names.get(parameter)
+            if slot is not None:
+                tensors.append(self._write(slot, parameter, values))
+            elif parameter not in _ELSEWHERE and values[0] != _NEUTRAL.get(parameter):
+                raise unsupported(PARAMETERS[parameter][0])
+        return tensors
+
+    def _write(self, slot: Slot, parameter: str, values: Sequence[Value]) -> Tensor:
+        try:
+            return slot.write(*values)
+        except ValueError as error:
+            raise invalid(PARAMETERS[parameter][0], str(error)) from None
+
+
+def settled(asked: Asked, *, has_top_k: bool) -> dict[str, Sequence[Value]]:
+    """The parameters that are set, with values that servers take.
+
+    The likeliest token only, asked for by a temperature or `top_p` of 0, is `top_k` 1 and nothing else: TensorRT-LLM
+    refuses a `top_p` of 0, and some of its versions divide by the temperature.
+    """
+    out: dict[str, Sequence[Value]] = {"max_tokens": (asked.max_tokens,)}
+    greedy = next((name for name in ("temperature", "top_p") if _is_near_zero(getattr(asked, name))), None)
+    if greedy is not None and has_top_k:
+        out["top_k"] = (1,)
+    elif greedy is not None:
+        out[greedy] = (0.0,)
+    else:
+        for parameter in ("temperature", "top_p", "top_k"):
+            _put(out, parameter, getattr(asked, parameter))
+    for parameter in (
+        "min_p", "repetition_penalty", "presence_penalty", "frequency_penalty", "min_tokens", "seed", "best_of",
+    ):  # fmt: skip
+        _put(out, parameter, getattr(asked, parameter))
+    if asked.n > 1:
+        out["n"] = (asked.n,)
+    if asked.logprobs:
+        out["logprobs"] = (True,)
+    if asked.bad_words:
+        out["bad_words"] = asked.bad_words
+    if asked.stops:
+        out["stops"] = asked.stops
+    return out
+
+
+def _put(out: dict[str, Sequence[Value]], parameter: str, value: float | None) -> None:
+    if value is not None:
+        out[parameter] = (value,)
+
+
+def _is_near_zero(value: float | None) -> bool:
+    return value is not None and value < GREEDY
+
+
+def require_output(facts: ModelFacts, name: str, datatype: str) -> None:
+    """Raises ValueError if the model has no such output."""
+    if name not in facts.outputs or facts.outputs[name].datatype != datatype:
+        raise ValueError(f"The model '{facts.name}' has no output '{name}' of {datatype}.")
