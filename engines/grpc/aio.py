@@ -42,7 +42,9 @@ class AioChannel:
 
     def open(self, method: str, message: bytes, *, timeout: float | None = None, metadata: Metadata = ()) -> AioRpc:
         if self._closed:
-            return AioRpc(None)
+            return AioRpc(None, (Code.UNAVAILABLE, CLOSED))
+        if timeout is not None and timeout <= 0:  # which grpc rounds up, to as long as a quick answer takes
+            return AioRpc(None, (Code.DEADLINE_EXCEEDED, "no time left"))
         if not self._channels:
             self._channels.extend(self._connection() for _ in range(self._connections))
         # One message and the end of the request side travel together; on the wire a unary call looks the same.
@@ -68,13 +70,13 @@ class AioChannel:
 
 
 class AioRpc:
-    """One call of an `AioChannel`; `call` is None if the channel was closed before. A cancelled read ends the call."""
+    """One call of an `AioChannel`, or the `end` of one that was never made. A cancelled read ends the call."""
 
     __slots__ = ("__weakref__", "_call", "_end")
 
-    def __init__(self, call: Any) -> None:
+    def __init__(self, call: Any, end: tuple[Code, str] | None = None) -> None:
         self._call = call
-        self._end = (Code.UNAVAILABLE, CLOSED) if call is None else None
+        self._end = end
 
     def __repr__(self) -> str:
         return f"<AioRpc {self._end[0].name if self._end else 'under way'}>"

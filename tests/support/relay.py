@@ -1,0 +1,58 @@
+"""A relay between a client and a server on this machine, which can break what passes through it, and counts it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+
+
+@dataclass(slots=True)
+class Relay:
+    """`connections` made so far, `bytes_back` from the server to the clients."""
+
+    upstream: int
+    port: int = 0
+    connections: int = 0
+    bytes_back: int = 0
+    _writers: set[asyncio.StreamWriter] = field(default_factory=set)
+
+    def cut(self) -> None:
+        """Every connection breaks off, as when a server's machine loses power and comes back."""
+        for writer in self._writers:
+            writer.transport.abort()
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        up_reader, up_writer = await asyncio.open_connection("127.0.0.1", self.upstream)
+        both = {writer, up_writer}
+        self._writers |= both
+        try:
+            async with asyncio.TaskGroup() as ways:
+                ways.create_task(self._carry(reader, up_writer))
+                ways.create_task(self._carry(up_reader, writer, back=True))
+        finally:
+            self._writers -= both
+
+    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, back: bool = False) -> None:
+        with suppress(OSError):
+            while data := await reader.read(65536):
+                self.bytes_back += len(data) if back else 0
+                writer.write(data)
+                await writer.drain()
+        writer.close()
+
+
+@asynccontextmanager
+async def relaying(upstream: int) -> AsyncIterator[Relay]:
+    """Relays to the port `upstream` of this machine while the block runs."""
+    relay = Relay(upstream)
+    server = await asyncio.start_server(relay.serve, "127.0.0.1", 0)
+    relay.port = server.sockets[0].getsockname()[1]
+    try:
+        yield relay
+    finally:
+        relay.cut()
+        server.close()
+        await server.wait_closed()
