@@ -16,15 +16,14 @@ from engines.grpc.http2.status import Ending
 from engines.grpc.http2.stream import Stream
 from engines.grpc.tls import Tls
 
-SHARE = 100
-"""Calls at a time on each connection before another one is made, where that is allowed."""
 LEAVE = 1.0
 """Seconds for the last bytes of a connection that is closed."""
 CLOSED = Ending(Code.UNAVAILABLE, "the channel was closed")
 
 
 class Http2Channel:
-    """Up to `connections` to `target` (host:port), each made when it is needed, on the loop that runs then.
+    """`connections` to `target` (host:port), made when the first call comes, on the loop that runs then. A call goes to
+    the one that carries the fewest.
 
     `max_message` bytes may come in one message. A connection that was not ready within `connect_timeout` seconds, or
     was refused, fails the calls that waited for it, and those of a short time thereafter.
@@ -45,13 +44,13 @@ class Http2Channel:
         self._waiting: dict[Stream, None] = {}  # in the order they came
         self._ready: list[Connection] = []  # those that carry new calls
         self._connections: set[Connection] = set()  # those and the ones that still carry old calls
-        self._connecting: asyncio.Task[None] | None = None
+        self._connecting: set[asyncio.Task[None]] = set()
         self._trouble = CLOSED  # why the last connection could not be made
         self._closed = False
 
     def __repr__(self) -> str:
         state = "closed" if self._closed else f"{sum(len(c.streams) for c in self._connections)} calls"
-        connections = f"{len(self._ready)}/{self._limit} connections{' + 1' if self._connecting else ''}"
+        connections = f"{len(self._ready)}/{self._limit} connections + {len(self._connecting)}"
         return f"<Http2Channel {self._target} [{connections}, {state}, {len(self._waiting)} waiting]>"
 
     def open(self, method: str, message: bytes, *, timeout: float | None = None, metadata: Metadata = ()) -> Stream:
@@ -77,15 +76,13 @@ class Http2Channel:
 
     async def aclose(self) -> None:
         self._closed = True
-        if self._connecting is not None:
-            self._connecting.cancel()
+        for connecting in self._connecting:
+            connecting.cancel()
         self._fail_waiting(CLOSED)
         self._deadlines.close()
-        left = [connection.closed for connection in self._connections]
+        left = [*self._connecting, *(connection.closed for connection in self._connections)]
         for connection in tuple(self._connections):
             connection.close(CLOSED)
-        if self._connecting is not None:
-            left.append(self._connecting)
         if left:
             await asyncio.wait(left, timeout=LEAVE)
         for connection in tuple(self._connections):
@@ -108,7 +105,7 @@ class Http2Channel:
             stream = next(iter(self._waiting))
             del self._waiting[stream]
             connection.start(stream)
-        if self._waiting or (len(self._ready) < self._limit and all(len(c.streams) >= SHARE for c in self._ready)):
+        if len(self._ready) < self._limit:
             self._grow()
 
     def ended(self, stream: Stream) -> None:
@@ -137,17 +134,21 @@ class Http2Channel:
         return best
 
     def _grow(self) -> None:
-        """Make one more connection, if that is allowed and not tried too often."""
-        if self._closed or self._connecting is not None or len(self._ready) >= self._limit:
+        """Make the connections that are missing, if that was not tried just now."""
+        if self._closed:
             return
         loop = asyncio.get_running_loop()
         if self._back_off.may_try(loop.time()):
-            self._connecting = loop.create_task(self._connect())
-        elif not self._ready:
+            for _ in range(self._limit - len(self._ready) - len(self._connecting)):
+                connecting = loop.create_task(self._connect())
+                self._connecting.add(connecting)
+                connecting.add_done_callback(self._connecting.discard)
+        elif not self._ready and not self._connecting:
             self._fail_waiting(self._trouble)
 
     async def _connect(self) -> None:
-        loop = asyncio.get_running_loop()
+        loop, attempt = asyncio.get_running_loop(), asyncio.current_task()
+        assert attempt is not None
         try:
             async with asyncio.timeout(self._connect_timeout):
                 connection = await self._dialling.connect(lambda: Connection(loop, self, self._heads))
@@ -156,13 +157,13 @@ class Http2Channel:
         except Exception as error:  # noqa: BLE001 - whatever it is, calls must not wait for it
             trouble = f"no connection: {error}"
         else:
+            self._connecting.discard(attempt)
             self._connected(connection)
             return
-        self._connecting = None
+        self._connecting.discard(attempt)
         self._failed(Ending(Code.UNAVAILABLE, trouble))
 
     def _connected(self, connection: Connection) -> None:
-        self._connecting = None
         self._connections.add(connection)
         connection.closed.add_done_callback(lambda _: self._connections.discard(connection))
         self._ready.append(connection)
@@ -171,7 +172,7 @@ class Http2Channel:
     def _failed(self, trouble: Ending) -> None:
         self._trouble = trouble
         self._back_off.failed(asyncio.get_running_loop().time())
-        if not self._ready:
+        if not self._ready and not self._connecting:
             self._fail_waiting(trouble)
 
     def _fail_waiting(self, ending: Ending) -> None:

@@ -23,6 +23,9 @@ class BackOff:
         return now >= self._until
 
     def failed(self, now: float) -> None:
+        """What fails during a pause began before it, together with what has been counted."""
+        if now < self._until:
+            return
         self._until = now + min(FIRST * 2**self._failures, MOST)
         self._failures = min(self._failures + 1, 10)
 

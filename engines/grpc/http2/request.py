@@ -54,7 +54,6 @@ def time_left(seconds: float) -> bytes:
 
 
 def _field(name: str, value: str) -> bytes:
-    name = name.lower()
     if not _NAME.fullmatch(name) or not _VALUE.fullmatch(value):
         raise ValueError(f"metadata that can't be sent: {name!r}")
     return _literal(name.encode(), value.encode())
