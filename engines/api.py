@@ -100,6 +100,18 @@ class Health:
     reason: str = ""
 
 
+@dataclass(slots=True, frozen=True)
+class Load:
+    """Requests under way and waiting in a server, and the share of its KV cache that is taken (0 to 1), as it says.
+
+    None: it does not say, which is not idle.
+    """
+
+    running: int | None = None
+    waiting: int | None = None
+    kv_used: float | None = None
+
+
 class Engine(Protocol):
     """A replica that can be called, probed and closed. `start` is called once, on the running loop."""
 

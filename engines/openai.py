@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from math import isfinite
 from time import monotonic
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 from urllib.parse import urlsplit
 
 import msgspec
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from engines.api import Call, EngineError, Failed, Health, Kind, Overloaded, Rejected, Reply, Surroundings
+from engines.api import Call, EngineError, Failed, Health, Kind, Load, Overloaded, Rejected, Reply, Surroundings
 from engines.connection import Connection
 from engines.credentials import SecretReference
 from engines.http import Pool, read_all
 from engines.replies import StreamReply, UnaryReply
+from engines.trtllm_serve import TrtllmServe
 
 PATHS: dict[Kind, str] = {"chat": "/chat/completions", "completion": "/completions", "embedding": "/embeddings"}
 
@@ -27,6 +28,7 @@ class OpenAIOptions(BaseModel):
     url: str
     api_key: SecretReference | None = None
     connections: int = Field(default=1024, ge=1)
+    server: Literal["any", "trtllm-serve"] = Field("any", description="Whose own words on health and load to use.")
 
     @field_validator("url")
     @classmethod
@@ -52,6 +54,9 @@ class OpenAIEngine:
     Options: ClassVar[type[BaseModel]] = OpenAIOptions
 
     def __init__(self, options: OpenAIOptions, surroundings: Surroundings, *, key: str | None = None) -> None:
+        self._options = options
+        self._surroundings = surroundings
+        self._own: TrtllmServe | None = None
         self._pool = Pool(options.url, surroundings, connections=options.connections)
         if options.api_key is not None:
             key = options.api_key.read()
@@ -74,8 +79,15 @@ class OpenAIEngine:
         ]
         return "\r\n".join(lines).encode()
 
+    @property
+    def load(self) -> Load | None:
+        return self._own.load if self._own else None
+
     async def start(self) -> None:
-        """Connections are made when they are needed."""
+        """Connections are made when they are needed; only a server that tells its load is asked from now on."""
+        if self._options.server == "trtllm-serve":
+            origin = self._options.url.removesuffix(urlsplit(self._options.url).path)
+            self._own = TrtllmServe(origin, self._surroundings, self._authorization)
 
     async def call(self, call: Call) -> Reply:
         body = call.body()
@@ -101,6 +113,8 @@ class OpenAIEngine:
 
     async def probe(self) -> Health:
         """Asks for the list of models: no completion, no tokens."""
+        if self._own and not (health := await self._own.probe()).ready:
+            return health
         try:
             status, _ = await self._pool.fetch("GET", "/models", headers=self._authorization)
         except EngineError as error:
@@ -108,6 +122,8 @@ class OpenAIEngine:
         return Health(status == 200, "" if status == 200 else f"The list of models answered {status}.")
 
     async def aclose(self) -> None:
+        if self._own:
+            await self._own.aclose()
         await self._pool.aclose()
 
 

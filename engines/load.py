@@ -1,0 +1,66 @@
+"""How busy a replica says it is: one record, read again and again, and unknown as soon as it is old."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+
+from engines.api import EngineError, Load
+
+STALE = 1.0
+"""Seconds after which a load says nothing any more: a busy server's queue turns over faster."""
+_logger = logging.getLogger("snowshed")
+
+
+class LoadWatch:
+    """Asks `read` every `every` seconds while `run` runs, or `pause` seconds after it failed. Answers may take their time.
+
+    `read` gives None where the answer says nothing, and raises EngineError or ValueError where there is none.
+    """
+
+    def __init__(
+        self,
+        read: Callable[[], Awaitable[Load | None]],
+        clock: Callable[[], float],
+        *,
+        name: str,
+        every: float,
+        pause: float = 2.0,
+    ) -> None:
+        self._read = read
+        self._clock = clock
+        self._every = every
+        self._pause = pause
+        self._name = name
+        self._last: Load | None = None
+        self._at = 0.0
+        self._failing = False
+
+    def __repr__(self) -> str:
+        return f"<LoadWatch of {self._name}: {self.load or 'unknown'}>"
+
+    @property
+    def load(self) -> Load | None:
+        """What was said within the last second; None if nothing was."""
+        return self._last if self._last is not None and self._clock() - self._at <= STALE else None
+
+    async def run(self) -> None:
+        """Until it is cancelled."""
+        while True:
+            asked = self._clock()
+            try:
+                said = await self._read()
+            except (EngineError, ValueError) as error:
+                self._last = None
+                self._complain(error)
+                await asyncio.sleep(self._pause)
+                continue
+            self._failing = False
+            self._last, self._at = said, self._clock()
+            await asyncio.sleep(max(0.0, asked + self._every - self._at))
+
+    def _complain(self, error: Exception) -> None:
+        if not self._failing:  # once, not with every question
+            self._failing = True
+            _logger.warning("The load of %s is not known: %s", self._name, error)

@@ -1,0 +1,70 @@
+"""A load is what a server said within the last second, and nothing else is ever taken for idleness."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+
+import pytest
+
+from engines.api import Failed, Load
+from engines.load import STALE, LoadWatch
+
+
+class Server:
+    """Says one thing after the other, and then nothing any more."""
+
+    def __init__(self, *words: Load | Exception | None) -> None:
+        self.words: Sequence[Load | Exception | None] = words
+        self.asked = 0
+        self.silent = asyncio.Event()
+        self.now = 100.0
+
+    async def read(self) -> Load | None:
+        self.asked += 1
+        if self.asked > len(self.words):
+            self.silent.set()
+            await asyncio.Event().wait()
+        word = self.words[self.asked - 1]
+        if isinstance(word, Exception):
+            raise word
+        return word
+
+
+async def watched(server: Server) -> LoadWatch:
+    """What has heard all that the server says."""
+    watch = LoadWatch(server.read, lambda: server.now, name="it", every=0.0, pause=0.0)
+    watching = asyncio.create_task(watch.run())
+    async with asyncio.timeout(20):
+        await server.silent.wait()
+    watching.cancel()
+    return watch
+
+
+async def test_the_last_word_counts_until_it_is_stale() -> None:
+    server = Server(Load(1, 2, 0.5), Load(3, 4, 0.25))
+    watch = await watched(server)
+    assert watch.load == Load(3, 4, 0.25)
+    server.now += STALE
+    assert watch.load == Load(3, 4, 0.25)
+    server.now += 0.001
+    assert watch.load is None
+
+
+async def test_before_the_first_word_the_load_is_unknown() -> None:
+    assert (await watched(Server())).load is None
+
+
+async def test_an_answer_that_says_nothing_is_no_idleness() -> None:
+    assert (await watched(Server(Load(1, 2), None))).load is None
+
+
+@pytest.mark.parametrize("trouble", [Failed("no"), ValueError("unreadable")])
+async def test_a_failure_makes_the_load_unknown_and_is_told_once(
+    trouble: Exception, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.WARNING):
+        watch = await watched(Server(Load(1, 2), trouble, trouble, trouble))
+    assert watch.load is None
+    assert [record.getMessage() for record in caplog.records] == [f"The load of it is not known: {trouble}"]
