@@ -16,7 +16,8 @@ _logger = logging.getLogger("snowshed")
 class LoadWatch:
     """Asks `read` every `every` seconds while `run` runs, or `pause` seconds after it failed.
 
-    `read` may take its time. It gives None where the answer says nothing, and raises EngineError or ValueError where there is none.
+    `read` may take its time. It gives None where the answer says nothing, and raises EngineError or ValueError where
+    there is none.
     """
 
     def __init__(
