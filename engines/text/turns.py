@@ -1,0 +1,112 @@
+"""Turns a caller's messages into what a chat template expects: OpenAI's spelling in, the templates' spelling out."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+NODE = 16
+"""Characters that a value counts for besides its text: many empty messages are work too."""
+BETWEEN = "\n"
+"""Between the parts of a message whose template takes only texts; the same as in other servers."""
+
+
+class TurnError(Exception):
+    """A message that the model's template has no place for; the text is for the caller."""
+
+
+@dataclass(slots=True, frozen=True)
+class Takes:
+    """What a template does with a message's content."""
+
+    texts: bool = True
+    parts: bool = False
+    images: bool = False
+    developer: bool = False
+    """Whether it knows this role, which others call system."""
+
+
+class Turns:
+    """`control` are tokens of which no text of the caller's may spell one; single characters cannot be broken up."""
+
+    def __init__(self, control: Collection[str], takes: Takes) -> None:
+        self.takes = takes
+        longest_first = sorted((token for token in control if len(token) > 1), key=len, reverse=True)
+        spelt = "|".join(map(re.escape, longest_first))
+        self._finds = re.compile(spelt) if spelt else None
+        self._begins = re.compile(f"(?=(?:{spelt}))(.)", re.DOTALL)
+
+    def __repr__(self) -> str:
+        return f"<Turns for {self.takes}>"
+
+    def prepared(self, messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """New messages: without nulls, with a content, with arguments as objects. Raises TurnError."""
+        return [self._message(message) for message in messages]
+
+    def harmless(self, value: Any) -> Any:
+        """The same with every control token in it broken up by a zero-width space."""
+        if self._finds is None:
+            return value
+        if isinstance(value, str):
+            # A match is rare and found fast; only then is each place looked at, as tokens may overlap.
+            return self._begins.sub("\\1\u200b", value) if self._finds.search(value) else value
+        if isinstance(value, dict):
+            return {self.harmless(key): self.harmless(inner) for key, inner in value.items()}
+        return [self.harmless(inner) for inner in value] if isinstance(value, list) else value
+
+    def _message(self, message: dict[str, Any]) -> dict[str, Any]:
+        kept = {key: value for key, value in message.items() if value is not None and value != []}
+        kept["content"] = self._content(message.get("content"))
+        if kept.get("role") == "developer" and not self.takes.developer:
+            kept["role"] = "system"
+        if "tool_calls" in kept:
+            kept["tool_calls"] = [_tool_call(call) for call in kept["tool_calls"]]
+        ready: dict[str, Any] = self.harmless(kept)
+        return ready
+
+    def _content(self, content: Any) -> Any:
+        if isinstance(content, list):
+            parts = [self._part(part) for part in content]
+            return parts if self.takes.parts else BETWEEN.join(part["text"] for part in parts)
+        text = content or ""
+        return text if self.takes.texts else [{"type": "text", "text": text}]
+
+    def _part(self, part: dict[str, Any]) -> dict[str, Any]:
+        kind = part.get("type")
+        if kind in ("text", "refusal"):
+            return {"type": "text", "text": part.get(kind) or ""}
+        if kind == "image_url" and self.takes.images:
+            return {"type": "image"}
+        raise TurnError("This model takes no images." if kind == "image_url" else f"This model takes no {kind} parts.")
+
+
+def _tool_call(call: dict[str, Any]) -> dict[str, Any]:
+    """Arguments become an object where they are one; what a model once wrote in error stays the text that it was."""
+    function = call.get("function")
+    if not isinstance(function, dict) or not isinstance(function.get("arguments"), str):
+        return call
+    try:
+        arguments = msgspec.json.decode(function["arguments"] or "{}")
+    except (ValueError, RecursionError):
+        return call
+    return call | {"function": function | {"arguments": arguments}} if isinstance(arguments, dict) else call
+
+
+def size(value: Any, enough: int) -> int:
+    """Characters of all texts in `value`, and some for each value; counting stops above `enough`."""
+    total, waiting = 0, [value]
+    while waiting and total <= enough:
+        each = waiting.pop()
+        total += NODE
+        if isinstance(each, str):
+            total += len(each)
+        elif isinstance(each, dict):
+            waiting.extend(each.values())
+            total += sum(map(len, each))
+        elif isinstance(each, list):
+            waiting.extend(each)
+    return total
