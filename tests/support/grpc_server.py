@@ -37,7 +37,7 @@ class Seen:
             return await asyncio.shield(self.left)
 
 
-class Server(grpc.GenericRpcHandler):  # type: ignore[misc] # grpc ships no types
+class Server(grpc.GenericRpcHandler):
     """`arrivals` holds the calls in the order of their coming, for `await server.arrival()`."""
 
     def __init__(self, behaviour: Behaviour) -> None:
