@@ -14,7 +14,7 @@ from typing import Literal
 from engines.grpc.api import Rpc, RpcError
 from engines.sweeper import NEVER, Sweeper
 
-Policy = Literal["cancel", "drain-then-discard"]
+CancelPolicy = Literal["cancel", "drain-then-discard"]
 
 
 class Cancelling:
@@ -28,7 +28,7 @@ class Cancelling:
         sweeper: Sweeper,
         clock: Callable[[], float],
         *,
-        policy: Policy = "cancel",
+        policy: CancelPolicy = "cancel",
         rate: float | None = None,
         tell: Callable[[str], Rpc] | None = None,
     ) -> None:

@@ -56,7 +56,7 @@ class Answers:
         self._prefix = b""  # of an answer: all between its length and its first contents
         self._names: tuple[str, ...] = ()
         self._raw: list[bytes] = []
-        self.described: tuple[Described, ...] = ()
+        self.described: list[Described] = []
         self.error = ""
         self.final = False
 
@@ -83,7 +83,7 @@ class Answers:
         end = len(message)
         if _varint(message, 1) != (end - inner, inner):
             return None
-        outputs = {}
+        outputs: dict[str, bytes] = {}
         for name in self._names:
             if at >= end or message[at] != _CONTENT:
                 return None
@@ -98,7 +98,7 @@ class Answers:
     def _read_any(self, message: bytes) -> dict[str, bytes]:
         self.error = ""
         self.final = False
-        self.described = ()
+        self.described = []
         self._raw = []
         self._prefix = b""
         inner = first = 0
@@ -126,7 +126,7 @@ class Answers:
                 first = first or here
                 self._raw.append(message[start:stop])
             elif field == _OUTPUT:
-                self.described += (self._describe(message[start:stop]),)
+                self.described.append(self._describe(message[start:stop]))
             elif field == _PARAMETER:
                 self._read_parameter(message, start, stop)
             here = stop

@@ -69,7 +69,7 @@ def test_whatever_the_classes_write_is_read_as_they_read_it(
         encoded = message(outputs, parameters, error=error).SerializeToString()
         for _ in range(times):  # the second time by what was learned from the first
             assert read(answers, encoded) == by_the_classes(encoded)
-            assert answers.described == tuple(Described(name, kind, tuple(shape)) for name, kind, shape, _ in outputs)
+            assert answers.described == [Described(name, kind, tuple(shape)) for name, kind, shape, _ in outputs]
 
 
 @given(OUTPUTS, st.binary(max_size=400), st.binary(max_size=20_000))
@@ -142,7 +142,7 @@ def test_a_server_that_lies_is_not_believed(outputs: list[tuple[str, str]], cont
     for name, datatype in outputs:
         answer.infer_response.outputs.add(name=name, datatype=datatype, shape=[1])
     answer.infer_response.raw_output_contents.extend(contents)
-    with pytest.raises(ValueError, match="datatype|contents|twice"):
+    with pytest.raises(ValueError, match=r"datatype|contents|twice"):
         Answers({"text_output": "BYTES"}, {}).read(answer.SerializeToString())
 
 

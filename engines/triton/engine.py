@@ -1,0 +1,177 @@
+"""A model of a Triton server as an engine: prompts, tensors and calls out, OpenAI's JSON back."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import itertools
+from collections.abc import Sequence
+from time import monotonic, time
+from typing import ClassVar
+
+import msgspec
+from pydantic import BaseModel
+
+from engines.api import Call, EngineError, Failed, Health, Rejected, Reply, Surroundings, Unreachable
+from engines.grpc.aio import AioChannel
+from engines.grpc.api import Channel, Code, Rpc, RpcError
+from engines.text import asked as asking
+from engines.text.answer import Chunks, Document, Envelope, Writer
+from engines.text.asked import Asked
+from engines.text.prompts import Prompts
+from engines.triton.cancelling import Cancelling
+from engines.triton.errors import SUBJECTS, refused
+from engines.triton.generation import Generation
+from engines.triton.hearing import Hearing, Opened, Surveillance
+from engines.triton.inference import STREAM, Answers, Memo, encode_request
+from engines.triton.limits import Limits
+from engines.triton.options import TritonOptions
+from engines.triton.profiles import PROFILES, detect
+from engines.triton.profiles.api import Profile
+from engines.triton.reply import StreamReply, collect
+from engines.triton.repository import Repository
+from engines.triton.tensors import Tensor
+from engines.triton.texts import Reading, Text, texts
+
+
+class TritonEngine:
+    """One model on one server. Its profile is found when the server first answers, at the start or later."""
+
+    Options: ClassVar[type[BaseModel]] = TritonOptions
+
+    def __init__(self, options: TritonOptions, surroundings: Surroundings) -> None:
+        from tritonclient.grpc import service_pb2  # noqa: F401  # now rather than within a request
+
+        self._options = options
+        self._surroundings = surroundings
+        self._channel: Channel = AioChannel(
+            options.target,
+            tls=options.security(),
+            connections=options.connections,
+            max_message=options.max_message,
+            connect_timeout=surroundings.timers.connect,
+        )
+        self._repository = Repository(self._channel, timeout=surroundings.timers.connect)
+        stop_model = options.cancel.stop_model
+        tell = functools.partial(self._tell_stop, stop_model) if stop_model else None
+        cancelling = Cancelling(
+            surroundings.sweeper, monotonic, policy=options.cancel.policy, rate=options.cancel.rate, tell=tell
+        )
+        self._surveillance = Surveillance(surroundings.sweeper, surroundings.timers, cancelling)
+        self._prompts = Prompts(None, None)
+        self._model: tuple[Profile, Limits] | None = None
+        self._memo: Memo = {}
+        self._reading = Reading(options.tools, options.reasoning)
+        self._serial = itertools.count()  # a call that is tried again must not share its id with what it left behind
+
+    def __repr__(self) -> str:
+        profile = self._model[0].name if self._model else "no profile yet"
+        return f"<TritonEngine {self._options.model} {profile} {self._surveillance.cancelling!r} {self._channel!r}>"
+
+    async def start(self) -> None:
+        """Reads the tokenizer, and the model's config if the server is there. Raises Unreachable, with the reason."""
+        try:
+            self._prompts = await Prompts.load(self._options.tokenizer, self._options.chat_template)
+        except (ValueError, OSError) as error:
+            raise Unreachable(f"The tokenizer or chat template can't be used: {error}") from None
+        with contextlib.suppress(EngineError):  # it is asked again at the first probe or call
+            await self._known()
+
+    async def call(self, call: Call) -> Reply:
+        """Everything that can be found wrong is found before the server hears of it. Raises EngineError."""
+        asked = asking.read(call)
+        profile, limits = await self._known()
+        if profile.embeds or asked.kind == "embedding":
+            raise Rejected("This model does not do this.", param="model", code="unsupported_endpoint")
+        self._reading.check(asked)
+        profile.check(msgspec.structs.replace(asked, n=1))  # each text is asked for by itself
+        prompts = await self._prompts.of(asked)
+        tokens = await self._measure(asked, prompts, limits)
+        wanted = texts(asked, prompts)
+        envelope = Envelope(call, int(time()))
+        if call.stream:
+            hearings = self._open(call, profile, wanted, [Chunks(envelope, text.index) for text in wanted])
+            return await StreamReply.open(call, envelope, hearings[0], tokens)
+        documents = [Document(text.index) for text in wanted]
+        return await collect(envelope, self._open(call, profile, wanted, documents), documents, tokens)
+
+    async def probe(self) -> Health:
+        """Asks for this model alone: a server is not ready while any of its models is loaded, or has failed."""
+        try:
+            if not await self._repository.ready(self._options.model, self._options.version):
+                self._model = None  # it may be another one when it is back
+                return Health(ready=False, reason="The model is not ready.")
+            await self._known()
+        except RpcError as error:
+            return Health(ready=False, reason=_unanswered(error).message)
+        except EngineError as error:
+            return Health(ready=False, reason=error.message)
+        return Health(ready=True)
+
+    async def aclose(self) -> None:
+        self._surveillance.cancelling.aclose()
+        await self._channel.aclose()
+
+    async def _known(self) -> tuple[Profile, Limits]:
+        """How to talk to the model, and how much it takes: read again after it was away."""
+        if self._model is None:
+            options = self._options
+            try:
+                facts = await self._repository.facts(options.model, options.version)
+            except RpcError as error:
+                raise _unanswered(error) from None
+            name = detect(facts) if options.profile == "auto" else options.profile
+            try:
+                profile = PROFILES[name](facts, options.adapter.made() if options.adapter else None, options.tensors)
+                self._model = profile, Limits.of([facts], options.limits.made())
+            except ValueError as error:
+                raise Failed(f"The model on the server does not fit the profile {name}: {error}") from None
+        return self._model
+
+    async def _measure(self, asked: Asked, prompts: Sequence[str], limits: Limits) -> int | None:
+        """Tokens of all prompts together, None if they can't be counted. Raises Rejected for one that does not fit.
+
+        An answer that would not fit after the longest of them is asked for shorter.
+        """
+        total = 0
+        for prompt in prompts:
+            tokens = await self._prompts.count(prompt, limits.longest_prompt)
+            if tokens is None:
+                return None
+            asked.max_tokens = limits.check(tokens, asked.max_tokens, SUBJECTS[asked.kind])
+            total += tokens
+        return total
+
+    def _open(self, call: Call, profile: Profile, wanted: Sequence[Text], writers: Sequence[Writer]) -> list[Hearing]:
+        """A call to the server for each text, all at once."""
+        encoded = [(f"{call.id}-{next(self._serial):x}", profile.tensors(text.asked, text.prompt)) for text in wanted]
+        seconds = max(0.001, call.deadline - monotonic())
+        hearings = []
+        for (request, tensors), text, writer in zip(encoded, wanted, writers, strict=True):
+            message = encode_request(self._options.model, self._options.version, request, tensors)
+            rpc = self._channel.open(STREAM, message, timeout=seconds)
+            choice = self._reading.choice(text, writer)
+            generation = Generation(
+                profile, Answers(profile.expected, self._memo), choice, call.kind, text.asked.max_tokens
+            )
+            hearings.append(Hearing(Opened(rpc, request, seconds), generation, self._surveillance))
+        return hearings
+
+    def _tell_stop(self, model: str, request: str) -> Rpc:
+        """Inside an ensemble only its language model knows how to stop; it knows the request by the same id."""
+        one = (1).to_bytes(4, "little")
+        tensors = [
+            Tensor("input_ids", "INT32", (1, 1), one),
+            Tensor("input_lengths", "INT32", (1, 1), one),
+            Tensor("request_output_len", "INT32", (1, 1), one),
+            Tensor("stop", "BOOL", (1, 1), b"\1"),
+        ]
+        message = encode_request(model, "", request, tensors)
+        return self._channel.open(STREAM, message, timeout=self._surroundings.timers.connect)
+
+
+def _unanswered(error: RpcError) -> EngineError:
+    """One of our own small questions failed."""
+    if error.code is Code.DEADLINE_EXCEEDED:
+        return Unreachable("The model server did not answer in time.")
+    return refused(error, "chat", 0)

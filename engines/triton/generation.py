@@ -1,0 +1,96 @@
+"""One text being generated: messages of the server in, bytes for the client out, and what there is to count."""
+
+from __future__ import annotations
+
+from engines.api import Failed, Kind
+from engines.text.choice import Choice
+from engines.text.deltas import Cumulative, Deltas
+from engines.triton.errors import reported
+from engines.triton.inference import Answers
+from engines.triton.profiles.api import Profile, Step
+
+
+class Generation:
+    """`hear` each message until `done`. `cap` is the most tokens that were asked for.
+
+    `completion` are the tokens so far: as reported or, where the server reports none, one for each answer with text
+    (a server may put several into one), which `counted` tells: unless they add up to `cap`, which is then no accident.
+    """
+
+    __slots__ = (
+        "_answers", "_cap", "_choice", "_deltas", "_read", "_reason", "_say", "_step", "completion", "counted",
+        "done", "kind", "prompt",
+    )  # fmt: skip
+
+    def __init__(self, profile: Profile, answers: Answers, choice: Choice, kind: Kind, cap: int) -> None:
+        self._answers = answers
+        self._read = answers.read
+        self._step = profile.step
+        self._deltas: Cumulative | Deltas = Cumulative() if profile.cumulative else Deltas()
+        self._choice = choice
+        self._say = choice.say
+        self.kind = kind
+        self._cap = cap
+        self._reason: str | None = None
+        self.done = False
+        self.prompt: int | None = None
+        self.completion = 0
+        self.counted = False
+
+    def __repr__(self) -> str:
+        return f"<Generation {'done' if self.done else 'open'}, {self.completion} tokens>"
+
+    @property
+    def stopped(self) -> bool:
+        """Whether it is done while the server still generates."""
+        return self.done and not self._answers.final
+
+    def hear(self, message: bytes) -> bytes:
+        """Raises EngineError for what is an error, or no answer at all."""
+        try:
+            outputs = self._read(message)
+            if self._answers.error:
+                raise reported(self._answers.error, self.kind)
+            out = self._add(self._step(outputs)) if outputs else b""
+            if self._answers.final and not self.done:
+                out += self._end()
+        except ValueError:
+            raise Failed("The model server's answer is not what it should be.") from None
+        return out
+
+    def _add(self, step: Step) -> bytes:
+        text = self._deltas.feed(step.text)
+        if step.completion_tokens is not None:
+            self.completion += step.completion_tokens
+        elif step.text:
+            self.completion += 1
+            self.counted = True
+        if step.prompt_tokens is not None:
+            self.prompt = step.prompt_tokens
+        if step.finish is not None:
+            self._reason = step.finish
+        out = self._say(text, step.logprobs) if text or step.logprobs else b""
+        if self._choice.stopped:
+            out += self._finish("stop")
+        return out
+
+    def _end(self) -> bytes:
+        """The server has said everything."""
+        rest = self._deltas.flush()
+        out = self._say(rest) if rest else b""
+        if self._choice.stopped:
+            return out + self._finish("stop")
+        return out + self._finish(self._because())
+
+    def _because(self) -> str:
+        """Why it ended: in the server's words, where they are believed, or because it has as many tokens as allowed."""
+        if self._reason in ("cancelled", "timeout"):
+            raise Failed("The model server broke the answer off.")
+        if self.completion == self._cap:
+            self.counted = False
+        full = self._reason is None and self.completion >= self._cap
+        return "length" if full or self._reason == "length" else "stop"
+
+    def _finish(self, reason: str) -> bytes:
+        self.done = True
+        return self._choice.end(reason)

@@ -1,0 +1,142 @@
+"""What a configuration says of one Triton server and the model there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from engines.grpc.tls import Tls
+from engines.text.tools import TOOL_PARSERS
+from engines.triton.cancelling import CancelPolicy
+from engines.triton.limits import Limits, Policy
+from engines.triton.profiles import PROFILES
+from engines.triton.profiles.api import Adapter, TensorMap
+
+
+def _address(url: str) -> str:
+    """`host:port`, `grpc://host:port` or, for TLS, `grpcs://host:port`; nothing of it is dropped in silence."""
+    if not url.isascii() or not url.isprintable() or " " in url:
+        raise ValueError("must be host:port, grpc://host:port or grpcs://host:port, in printable ASCII characters")
+    parts = urlsplit(url if "://" in url else f"grpc://{url}")
+    if parts.scheme not in ("grpc", "grpcs") or not parts.hostname or not parts.port:
+        raise ValueError("must be host:port, grpc://host:port or grpcs://host:port")
+    if "@" in parts.netloc or parts.path or parts.query or parts.fragment:
+        raise ValueError("must end with the port, and hold no credentials")
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+def _one_of(*names: str) -> Callable[[str], str]:
+    def check(name: str) -> str:
+        if name not in names:
+            raise ValueError(f"must be one of {', '.join(names)}")
+        return name
+
+    return check
+
+
+class _Options(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class TlsOptions(_Options):
+    """Files in PEM. Without `ca` the usual authorities are trusted; `certificate` and `key` go together."""
+
+    ca: Path | None = None
+    certificate: Path | None = None
+    key: Path | None = None
+    server_name: str | None = Field(None, description="What the certificate is for, where that is not the host.")
+
+    @model_validator(mode="after")
+    def _pair(self) -> Self:
+        if (self.certificate is None) != (self.key is None):
+            raise ValueError("give both certificate and key, or neither")
+        return self
+
+    def read(self) -> Tls:
+        """Raises ValueError, naming the file, if one can't be read."""
+        return Tls(_read(self.ca), _read(self.certificate), _read(self.key), self.server_name)
+
+
+class CancelOptions(_Options):
+    """How generations that nobody waits for are ended."""
+
+    policy: CancelPolicy = "cancel"
+    rate: float | None = Field(None, gt=0, description="Most cancellations in a second.")
+    stop_model: str | None = Field(
+        None, min_length=1, description="The model inside an ensemble that is told to stop; `tensorrt_llm` as a rule."
+    )
+
+
+class AdapterOptions(_Options):
+    """A LoRA adapter of the model, as the server knows it."""
+
+    name: str = Field(min_length=1)
+    id: int = Field(ge=1, lt=2**63)
+    path: str = Field("", description="Where it lies on the server's disk, for servers that load it themselves.")
+
+    def made(self) -> Adapter:
+        return Adapter(self.name, self.id, self.path)
+
+
+class LimitOptions(_Options):
+    """In tokens, where the model's config does not tell them or not rightly."""
+
+    sequence: int | None = Field(None, ge=2, description="Longest prompt and answer together.")
+    prompt: int | None = Field(None, ge=1, description="Longest prompt.")
+    policy: Policy = Field("clamp", description="Whether an answer that may become too long is cut or refused.")
+
+    def made(self) -> Limits:
+        return Limits(self.sequence, self.prompt, self.policy)
+
+
+class TritonOptions(_Options):
+    """One replica: where it is, the model there and how to talk to it."""
+
+    url: Annotated[str, AfterValidator(_address)]
+    model: str = Field(min_length=1, description="Triton's name of the model.")
+    version: str = Field("", pattern="^[0-9]*$", description="Its version; none leaves the choice to Triton.")
+    tls: TlsOptions | None = Field(None, description="For grpcs:// where more than the usual authorities is needed.")
+    transport: Literal["grpc"] = "grpc"
+    connections: int = Field(1, ge=1, le=64)
+    max_message: int = Field(16 << 20, ge=1 << 16, le=1 << 30, description="Bytes of one answer of the server.")
+    profile: Annotated[str, AfterValidator(_one_of("auto", *PROFILES))] = "auto"
+    tensors: TensorMap = Field(TensorMap(), description="Inputs and outputs of a model of no known kind.")
+    adapter: AdapterOptions | None = None
+    tokenizer: Path | None = Field(None, description="A folder with tokenizer.json, that file, or a GGUF file.")
+    chat_template: Path | None = Field(None, description="Where the tokenizer's own is not the one to use.")
+    tools: Annotated[str, AfterValidator(_one_of(*TOOL_PARSERS))] | None = Field(
+        None, description="How the model writes its tool calls."
+    )
+    reasoning: bool = Field(default=False, description="Whether it thinks in <think>…</think> before it answers.")
+    limits: LimitOptions = LimitOptions()
+    cancel: CancelOptions = CancelOptions()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.tls is not None and not self.url.startswith("grpcs://"):
+            raise ValueError("tls needs a grpcs:// url")
+        if self.tokenizer is None and (self.limits.sequence or self.limits.prompt):
+            raise ValueError("limits need a tokenizer")
+        return self
+
+    @property
+    def target(self) -> str:
+        """host:port."""
+        return self.url.partition("://")[2]
+
+    def security(self) -> Tls | None:
+        """What the connections need to know; None if they are plain. Raises ValueError if a file can't be read."""
+        if not self.url.startswith("grpcs://"):
+            return None
+        return Tls() if self.tls is None else self.tls.read()
+
+
+def _read(path: Path | None) -> bytes | None:
+    try:
+        return None if path is None else path.read_bytes()
+    except OSError as error:
+        raise ValueError(f"file {path} can't be read: {error.strerror}") from None

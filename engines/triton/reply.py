@@ -1,0 +1,126 @@
+"""Answers of Triton as replies: a text on its way, several at once, or one whole document."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Self
+
+from engines.api import Call, EngineError, Interrupted, Sink, TimedOut, Usage
+from engines.replies import UnaryReply
+from engines.text.answer import DONE, Document, Envelope
+from engines.triton.hearing import Hearing
+
+
+def count(hearings: Sequence[Hearing], prompt: int | None) -> Usage:
+    """Tokens so far. The prompt's as the server tells them, else `prompt`, else unknown: 0 and not exact."""
+    generations = [hearing.generation for hearing in hearings]
+    told = next((one.prompt for one in generations if one.prompt is not None), prompt)
+    exact = told is not None and not any(one.counted for one in generations)
+    return Usage(told or 0, sum(one.completion for one in generations), exact)
+
+
+class StreamReply:
+    """A stream of events whose first content is here; holds its call until it is left."""
+
+    queued = 0.0
+
+    def __init__(self, call: Call, envelope: Envelope, hearing: Hearing, prompt: int | None) -> None:
+        self.headers: Mapping[bytes, bytes] = {}
+        self._show_usage = call.show_usage
+        self._envelope = envelope
+        self._hearing = hearing
+        self._prompt = prompt
+        self._first = b""
+
+    def __repr__(self) -> str:
+        return f"<StreamReply {self._hearing!r}>"
+
+    @property
+    def usage(self) -> Usage:
+        """At every moment what has been counted or reported until then."""
+        return count([self._hearing], self._prompt)
+
+    @classmethod
+    async def open(cls, call: Call, envelope: Envelope, hearing: Hearing, prompt: int | None) -> Self:
+        """Waits for the first content: until then another server may still be asked. Closes `hearing` if it fails."""
+        reply = cls(call, envelope, hearing, prompt)
+        hearing.finale = reply._finale
+        try:
+            reply._first = await hearing.read()
+        except BaseException:
+            hearing.close()
+            raise
+        return reply
+
+    def _finale(self) -> bytes:
+        return self._envelope.usage(self.usage) + DONE if self._show_usage else DONE
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        data, self._first = self._first, b""
+        if not data:
+            try:
+                data = await self._hearing.read()
+            except EngineError as error:
+                raise _interrupted(error) from None
+        if data:
+            return data
+        raise StopAsyncIteration
+
+    async def forward(self, sink: Sink) -> None:
+        """Chunks go from the connection to the sink as they come."""
+        data, self._first = self._first, b""
+        if data and not sink.take(data):
+            await sink.drain()
+        try:
+            await self._hearing.forward(sink)
+        except EngineError as error:
+            raise _interrupted(error) from None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._hearing.close()
+
+
+def _interrupted(error: EngineError) -> Interrupted:
+    return Interrupted(error.message, timed_out=isinstance(error, TimedOut))
+
+
+class _Nowhere:
+    """Takes what documents, which keep their text, do not say."""
+
+    def take(self, data: bytes) -> bool:
+        return True
+
+    async def drain(self) -> None:
+        """Nothing is ever full."""
+
+
+async def collect(
+    envelope: Envelope, hearings: Sequence[Hearing], documents: Sequence[Document], prompt: int | None
+) -> UnaryReply:
+    """Waits until every text is whole. Raises EngineError; nothing is held any more then, nor after it returns."""
+    try:
+        await _all_of(hearings)
+    finally:
+        for hearing in hearings:
+            hearing.close()
+    usage = count(hearings, prompt)
+    return UnaryReply({}, envelope.document(documents, usage), usage)
+
+
+async def _all_of(hearings: Sequence[Hearing]) -> None:
+    if len(hearings) == 1:
+        await hearings[0].forward(_Nowhere())
+        return
+    try:
+        async with asyncio.TaskGroup() as group:
+            for hearing in hearings:
+                group.create_task(hearing.forward(_Nowhere()))
+    except BaseExceptionGroup as several:
+        raise several.exceptions[0] from None

@@ -1,0 +1,81 @@
+"""What is to be generated for one request: a text for each prompt and each of its `n` choices, with what reads it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from secrets import token_hex
+from typing import NamedTuple
+
+import msgspec
+
+from engines.api import Rejected
+from engines.text.answer import Writer
+from engines.text.asked import Asked
+from engines.text.choice import Choice
+from engines.text.reasoning import Reasoning
+from engines.text.stops import Stops
+from engines.text.tools import TOOL_PARSERS
+from engines.text.tools.api import ToolParser
+
+MAX_TEXTS = 128
+"""Texts of one request, each of which is a request of its own to the server."""
+FORCED = "llama3"
+"""The parser that reads what a forced call is made to look like: `{"name": ..., "parameters": {...}}`."""
+
+
+@dataclass(slots=True, frozen=True)
+class Text:
+    """One of them: `asked` is for it alone. Choices of one prompt differ by their seed, if there is one."""
+
+    index: int
+    prompt: str
+    asked: Asked
+
+
+def texts(asked: Asked, prompts: list[str]) -> list[Text]:
+    """In the order of their indices. Raises Rejected for too many."""
+    if len(prompts) * asked.n > MAX_TEXTS:
+        param = "n" if asked.n > 1 else "prompt"
+        raise Rejected(f"This model makes at most {MAX_TEXTS} texts at a time.", param=param, code="invalid_value")
+    return [Text(at, prompt, single) for at, (prompt, single) in enumerate(_pairs(asked, prompts))]
+
+
+def _pairs(asked: Asked, prompts: list[str]) -> Iterator[tuple[str, Asked]]:
+    for prompt in prompts:
+        for at in range(asked.n):
+            seed = None if asked.seed is None else (asked.seed + at) % 2**64
+            yield prompt, msgspec.structs.replace(asked, n=1, seed=seed) if asked.n > 1 else asked
+
+
+class Reading(NamedTuple):
+    """How a model writes what is more than plain text: the name of its tool parser, and whether it thinks aloud."""
+
+    tools: str | None
+    reasoning: bool
+
+    def check(self, asked: Asked) -> None:
+        """Raises Rejected for tools whose calls could not be understood."""
+        if asked.tools and asked.tool_choice == "auto" and self.tools is None:
+            raise Rejected("This model calls no tools.", param="tools", code="unsupported_parameter")
+
+    def choice(self, text: Text, writer: Writer) -> Choice:
+        """What takes the text."""
+        asked = text.asked
+        thinks = self.reasoning and asked.kind == "chat" and not asked.forced
+        return Choice(
+            writer,
+            stops=Stops(asked.stops) if asked.stops else None,
+            reasoning=Reasoning(opened=text.prompt.rstrip().endswith("<think>")) if thinks else None,
+            tools=self._parser(asked),
+        )
+
+    def _parser(self, asked: Asked) -> ToolParser | None:
+        if not asked.tools or asked.tool_choice == "none":
+            return None
+        name = FORCED if asked.forced else self.tools
+        return None if name is None else TOOL_PARSERS[name](_new_id)
+
+
+def _new_id() -> str:
+    return f"call_{token_hex(12)}"

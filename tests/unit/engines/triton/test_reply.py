@@ -1,0 +1,341 @@
+"""Replies over scripted calls: what is written, when it ends, what lies, and what is cancelled."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+import pytest
+from tritonclient.grpc import service_pb2 as pb
+
+from engines.api import Call, EngineError, Failed, Interrupted, Overloaded, Reply, TimedOut, Timers, Usage
+from engines.grpc.api import Code, RpcError
+from engines.sweeper import Sweeper
+from engines.text.answer import Chunks, Document, Envelope
+from engines.text.choice import Choice
+from engines.text.stops import Stops
+from engines.triton.cancelling import Cancelling
+from engines.triton.generation import Generation
+from engines.triton.hearing import Hearing, Opened, Surveillance
+from engines.triton.inference import Answers
+from engines.triton.profiles.api import Step
+from engines.triton.reply import StreamReply, collect
+from tests.support.scripted_rpc import ScriptedRpc
+
+OK = "no error"
+
+
+class Delta:
+    """As little of a profile as a reply needs; `counts` tells whether the server counts."""
+
+    expected = {"text_output": "BYTES"}  # noqa: RUF012 - a Protocol's member, read only
+    cumulative = False
+
+    def __init__(self, *, counts: bool = True) -> None:
+        self._counts = counts
+
+    def step(self, outputs: dict[str, bytes]) -> Step:
+        if "text_output" not in outputs:
+            raise ValueError("no text")
+        text = outputs["text_output"][4:]
+        return Step(text, prompt_tokens=7 if self._counts else None, completion_tokens=1 if self._counts else None)
+
+
+def answer(text: bytes | str | None, *, final: bool = False, error: str = "", datatype: str = "BYTES") -> bytes:
+    message = pb.ModelStreamInferResponse(error_message=error)
+    message.infer_response.parameters["triton_final_response"].bool_param = final
+    if text is not None:
+        raw = text.encode() if isinstance(text, str) else text
+        message.infer_response.outputs.add(name="text_output", datatype=datatype, shape=[1])
+        message.infer_response.raw_output_contents.append(len(raw).to_bytes(4, "little") + raw)
+    encoded: bytes = message.SerializeToString()
+    return encoded
+
+
+FINAL = answer(None, final=True)
+
+
+class Table:
+    """A sweeper and a cancelling of one test, with a clock that only the test moves."""
+
+    def __init__(self, **cancelling: Any) -> None:
+        self.now = 100.0
+        self.sweeper = Sweeper()
+        self.sweeper.now = self.now
+        self.cancelling = Cancelling(self.sweeper, lambda: self.now, **cancelling)
+
+    def pass_time(self, seconds: float) -> None:
+        self.now += seconds
+        self.sweeper.sweep(self.now)
+
+    def hearing(self, rpc: ScriptedRpc, call: Call, writer: Any, profile: Delta, stops: Sequence[str] = ()) -> Hearing:
+        choice = Choice(writer, stops=Stops(stops) if stops else None)
+        generation = Generation(profile, Answers(profile.expected, {}), choice, call.kind, cap=5)  # type: ignore[arg-type]
+        watched = Surveillance(self.sweeper, Timers(first_token=10, inter_token=5), self.cancelling)
+        return Hearing(Opened(rpc, call.id, 60.0), generation, watched)
+
+    async def open(
+        self, rpc: ScriptedRpc, profile: Delta | None = None, stops: Sequence[str] = (), **how: Any
+    ) -> Reply:
+        call = Call("c", how.get("kind", "chat"), {}, "m", how.get("stream", True), how.get("show_usage", False), 160.0)
+        envelope = Envelope(call, 1)
+        profile = profile or Delta()
+        if call.stream:
+            hearing = self.hearing(rpc, call, Chunks(envelope, 0), profile, stops)
+            return await StreamReply.open(call, envelope, hearing, how.get("prompt"))
+        document = Document(0)
+        hearing = self.hearing(rpc, call, document, profile, stops)
+        return await collect(envelope, [hearing], [document], how.get("prompt"))
+
+
+class Basket:
+    """A sink that is full after each `room` pieces, until it is drained."""
+
+    def __init__(self, room: int = 1_000_000) -> None:
+        self.data = b""
+        self._room = room
+        self._left = room
+        self.drained = 0
+
+    def take(self, data: bytes) -> bool:
+        self.data += data
+        self._left -= 1
+        return self._left > 0
+
+    async def drain(self) -> None:
+        self._left = self._room
+        self.drained += 1
+
+
+@pytest.fixture(params=["iterated", "forwarded", "forwarded to a slow client"])
+def way(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+async def said(reply: Reply, way: str) -> bytes:
+    with reply:
+        if way == "iterated":
+            return b"".join([part async for part in reply])
+        basket = Basket(room=1 if "slow" in way else 1_000_000)
+        assert isinstance(reply, StreamReply)
+        await reply.forward(basket)
+        return basket.data
+
+
+def chunks(data: bytes) -> list[Any]:
+    assert data.endswith(b"data: [DONE]\n\n")
+    return [msgspec.json.decode(event[6:]) for event in data.split(b"\n\n")[:-2]]
+
+
+def text_of(data: bytes) -> str:
+    return "".join(chunk["choices"][0]["delta"].get("content", "") for chunk in chunks(data) if chunk["choices"])
+
+
+async def test_a_stream_is_told_as_it_comes(way: str) -> None:
+    table = Table()
+    rpc = ScriptedRpc([answer("Hé"), answer(' "you"\n'), answer("!"), FINAL])
+    reply = await table.open(rpc, show_usage=True)
+    told = chunks(await said(reply, way))
+    assert [chunk["choices"][0]["delta"] for chunk in told[:-1]] == [
+        {"role": "assistant", "content": "Hé"},
+        {"content": ' "you"\n'},
+        {"content": "!"},
+        {},
+    ]
+    assert [chunk["choices"][0]["finish_reason"] for chunk in told[:-1]] == [None, None, None, "stop"]
+    assert told[-1]["choices"] == []
+    assert told[-1]["usage"] == {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10}
+    assert reply.usage == Usage(7, 3, exact=True)
+    assert rpc.cancelled == 0
+    assert repr(table.sweeper) == "<Sweeper 0 watched>"
+
+
+async def test_a_document_holds_the_whole() -> None:
+    reply = await Table().open(
+        ScriptedRpc([answer("One"), answer(" two", final=True)]), kind="completion", stream=False
+    )
+    document = msgspec.json.decode(b"".join([part async for part in reply]))
+    assert document["object"] == "text_completion"
+    assert document["choices"] == [{"index": 0, "text": "One two", "logprobs": None, "finish_reason": "stop"}]
+    assert document["usage"] == {"prompt_tokens": 7, "completion_tokens": 2, "total_tokens": 9}
+
+
+@pytest.mark.parametrize("final", ["with the last text", "alone"])
+async def test_p19_the_end_is_seen_however_it_comes_and_an_answer_may_be_empty(way: str, final: str) -> None:
+    """P19: the final response with text, or empty, or as the only one: never a hang, always one finish reason."""
+    told = [answer("a", final=True)] if final == "with the last text" else [answer("a"), FINAL]
+    assert text_of(await said(await Table().open(ScriptedRpc(told)), way)) == "a"
+    nothing = chunks(await said(await Table().open(ScriptedRpc([FINAL])), way))
+    assert [chunk["choices"][0] for chunk in nothing] == [
+        {"index": 0, "delta": {"role": "assistant"}, "logprobs": None, "finish_reason": "stop"}
+    ]
+
+
+async def test_p40_characters_that_are_cut_are_told_whole(way: str) -> None:
+    """P40: a character in two answers is one in a chunk; half of one at the end is U+FFFD."""
+    raw = "a\N{SLIGHTLY SMILING FACE}é".encode()
+    pieces = [answer(raw[at : at + 1]) for at in range(len(raw) - 1)]
+    data = await said(await Table().open(ScriptedRpc([*pieces, FINAL])), way)
+    assert text_of(data) == "a\N{SLIGHTLY SMILING FACE}\N{REPLACEMENT CHARACTER}"
+
+
+@pytest.mark.parametrize(("tokens", "counts", "finish"), [(5, True, "length"), (4, True, "stop"), (5, False, "length")])
+async def test_p41_length_is_inferred(way: str, tokens: int, counts: bool, finish: str) -> None:
+    """P41: as many tokens as allowed is `length`; counts that were made here are exact only then."""
+    reply = await Table().open(ScriptedRpc([answer("x")] * tokens + [FINAL]), Delta(counts=counts), prompt=3)
+    assert chunks(await said(reply, way))[-1]["choices"][0]["finish_reason"] == finish
+    assert reply.usage == Usage(7 if counts else 3, tokens, exact=True)
+
+
+async def test_what_was_only_counted_is_not_called_exact(way: str) -> None:
+    reply = await Table().open(ScriptedRpc([answer("x"), FINAL]), Delta(counts=False), prompt=3)
+    await said(reply, way)
+    assert reply.usage == Usage(3, 1, exact=False)
+
+
+async def test_p41_a_stop_string_over_chunk_borders_is_never_said_and_ends_the_call(way: str) -> None:
+    """P41: nothing of the stop string leaves; the server is told to stop at the match."""
+    rpc = ScriptedRpc([answer("one S"), answer("TO"), answer("P two"), answer("three")], silent=True)
+    data = await said(await Table().open(rpc, stops=["STOP"]), way)
+    assert text_of(data) == "one "
+    assert chunks(data)[-1]["choices"][0]["finish_reason"] == "stop"
+    assert rpc.cancelled == 1
+
+
+LIES = {
+    "missing output": (answer("x", datatype="BYTES").replace(b"text_output", b"next_output"), OK),
+    "wrong datatype": (answer("x", datatype="INT32"), OK),
+    "no UTF-8": (answer(b"\xff\xfe"), OK),
+    "no protobuf": (b"\xff", OK),
+    "an error in band": (answer(None, error="Error generating request: it died", final=True), OK),
+    "the end without a final": (b"", OK),
+    "a status": (b"", RpcError(Code.INTERNAL, "Traceback in /opt/secret/path.py")),
+}
+
+
+def lying(name: str) -> tuple[list[bytes], RpcError | None]:
+    message, end = LIES[name]
+    return ([message] if message else []), (end if isinstance(end, RpcError) else None)
+
+
+@pytest.mark.parametrize("name", LIES)
+@pytest.mark.parametrize("stream", [True, False], ids=["stream", "document"])
+async def test_a_lie_before_any_content_has_failed(name: str, stream: bool) -> None:
+    messages, end = lying(name)
+    table, rpc = Table(), ScriptedRpc(messages, end)
+    with pytest.raises(Failed) as caught:
+        await table.open(rpc, stream=stream)
+    assert "secret" not in caught.value.message
+    assert "died" not in caught.value.message
+    assert repr(table.sweeper) == "<Sweeper 0 watched>"
+
+
+@pytest.mark.parametrize("name", LIES)
+async def test_a_lie_after_content_has_interrupted(name: str, way: str) -> None:
+    messages, end = lying(name)
+    table = Table()
+    reply = await table.open(ScriptedRpc([answer("good"), *messages], end))
+    with pytest.raises(Interrupted) as caught:
+        await said(reply, way)
+    assert "secret" not in caught.value.message
+    assert not caught.value.timed_out
+    assert repr(table.sweeper) == "<Sweeper 0 watched>"
+
+
+async def test_overload_is_told_as_such() -> None:
+    full = RpcError(Code.UNAVAILABLE, "Exceeds maximum queue size")
+    with pytest.raises(Overloaded):
+        await Table().open(ScriptedRpc([], full))
+
+
+async def expired(table: Table, waiting: asyncio.Future[Any], seconds: float) -> EngineError:
+    await asyncio.sleep(0)
+    table.pass_time(seconds - 1)
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    table.pass_time(2)
+    with pytest.raises(EngineError) as caught:
+        await waiting
+    return caught.value
+
+
+@pytest.mark.parametrize("stream", [True, False], ids=["stream", "document"])
+async def test_silence_before_the_first_token_is_timed(stream: bool) -> None:
+    table, rpc = Table(), ScriptedRpc(silent=True)
+    error = await expired(table, asyncio.ensure_future(table.open(rpc, stream=stream)), 10)
+    assert isinstance(error, TimedOut)
+    assert error.phase == "first_token"
+    assert rpc.cancelled == 1
+    assert repr(table.sweeper) == "<Sweeper 0 watched>"
+
+
+async def test_silence_between_tokens_is_timed(way: str) -> None:
+    table, rpc = Table(), ScriptedRpc([answer("one")], silent=True)
+    reply = await table.open(rpc)
+    error = await expired(table, asyncio.ensure_future(said(reply, way)), 5)
+    assert isinstance(error, Interrupted)
+    assert error.timed_out
+    assert rpc.cancelled == 1
+
+
+async def test_a_call_that_does_not_end_after_its_final_is_cancelled(way: str) -> None:
+    table, rpc = Table(), ScriptedRpc([answer("one"), FINAL], silent=True)
+    waiting = asyncio.ensure_future(said(await table.open(rpc), way))
+    while not rpc.cancelled:
+        await asyncio.sleep(0)
+        table.pass_time(0.5)
+    assert text_of(await waiting) == "one"
+
+
+async def test_a_client_that_is_behind_stops_the_clock() -> None:
+    table, rpc = Table(), ScriptedRpc([answer("one"), answer("two"), answer("three"), FINAL])
+    gate = asyncio.Event()
+
+    class Stuck(Basket):
+        async def drain(self) -> None:
+            await gate.wait()
+            await super().drain()
+
+    basket = Stuck(room=2)
+    reply = await table.open(rpc)
+    assert isinstance(reply, StreamReply)
+    with reply:
+        forwarding = asyncio.ensure_future(reply.forward(basket))
+        await asyncio.sleep(0)
+        table.pass_time(1000)
+        assert text_of(basket.data + b"data: [DONE]\n\n") == "onetwo"
+        gate.set()
+        await forwarding
+    assert text_of(basket.data) == "onetwothree"
+
+
+@pytest.fixture
+async def left() -> tuple[Table, ScriptedRpc, Reply]:
+    table, rpc = Table(), ScriptedRpc([answer("one")], silent=True)
+    return table, rpc, await table.open(rpc)
+
+
+async def test_leaving_cancels_at_once_and_twice_does_no_harm(left: tuple[Table, ScriptedRpc, Reply]) -> None:
+    table, rpc, reply = left
+    with reply:
+        await anext(aiter(reply))
+        assert rpc.cancelled == 0
+    assert rpc.cancelled == 1
+    reply.__exit__(None, None, None)
+    assert rpc.cancelled == 1
+    assert reply.usage == Usage(7, 1)
+    assert repr(table.sweeper) == "<Sweeper 0 watched>"
+
+
+async def test_a_call_that_is_cancelled_while_it_opens_is_let_go() -> None:
+    for stream in (True, False):
+        table, rpc = Table(), ScriptedRpc(silent=True)
+        task = asyncio.ensure_future(table.open(rpc, stream=stream))
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert rpc.cancelled == 1
+        assert repr(table.sweeper) == "<Sweeper 0 watched>"
