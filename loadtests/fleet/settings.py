@@ -39,12 +39,13 @@ Fault = Literal[
     "close_idle",
     "close_reuse",
     "continue_100",
+    "error",
     "traceback",
     "no_final",
-    "wrong_type",
+    "wrong_dtype",
     "missing_output",
     "cut_character",
-    "bad_utf8",
+    "invalid_utf8",
     "huge",
 ]
 Mode = Literal["open", "refused", "backlog_full"]
@@ -98,7 +99,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     queue_timeout_ms: Milliseconds = 0
     """Time after which a request over gRPC that still waits is refused; it may ask for less. 0: it waits for ever."""
     error: str = ""
-    """Text of the fault `error_event` over gRPC; empty: the contract's own."""
+    """Text of the fault `error`; empty: the contract's own."""
+    bytes: Count = 1 << 20
+    """Of the token of the fault `huge`."""
     flag_last: bool = False
     """The last response over gRPC with content says that it is the final one; otherwise an empty one follows."""
     wedged: bool = False

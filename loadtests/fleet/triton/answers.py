@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from typing import Any
 
-from loadtests.fleet.answers import Plan, plan
+from loadtests.fleet.answers import Plan, plan, words
 from loadtests.fleet.asks import Ask
 from loadtests.fleet.settings import Settings
 from loadtests.fleet.triton.contracts import Contract, ContractName, Model
@@ -40,9 +40,9 @@ class Answer(ABC):
         self.prompt: bytes = values["text_input"][0]
         self._check()
         self.plan = self._planned(settings, number)
-        self.pieces: tuple[bytes, ...] = tuple(piece.encode() for piece in self.plan.pieces)
-        if settings.fault == "cut_character":
-            self.pieces = tuple(_CUT[at % 2 * 3 :][:3] for at in range(len(self.pieces)))
+        self.pieces = _spelled(self.plan.pieces, settings)
+        self._lie = settings.fault if settings.fault in {"wrong_dtype", "missing_output"} else ""
+        self._after = settings.after
 
     def value(self, name: str, default: Any = None) -> Any:
         """The first element of an input, if it was sent."""
@@ -65,13 +65,30 @@ class Answer(ABC):
     def outputs(self, begin: int, end: int) -> Iterator[list[Output]]:
         """The responses once token number `end` is there, those before `begin` having been told: one per choice."""
         for outputs in self._parts(begin, end):
-            yield [one for one in outputs if one.name in self._wanted] if self._wanted else outputs
+            said = [one for one in outputs if one.name in self._wanted] if self._wanted else outputs
+            yield self._spoilt(said) if self._lie and begin <= self._after < end else said
+
+    def _spoilt(self, outputs: list[Output]) -> list[Output]:
+        """As a server that lies would send them."""
+        if self._lie == "missing_output":
+            return [one for one in outputs if one.name != "text_output"]
+        return [one._replace(datatype="INT32", raw=bytes(4)) if one.name == "text_output" else one for one in outputs]
 
     def text(self, value: bytes) -> Output:
         return self.strings("text_output", value)
 
     def strings(self, name: str, value: bytes) -> Output:
         return Output(name, "BYTES", self._model.shape((1,)), string(value))
+
+
+def _spelled(pieces: tuple[str, ...], settings: Settings) -> tuple[bytes, ...]:
+    """The tokens' bytes; some faults are nothing but other text."""
+    if settings.fault == "cut_character":
+        return tuple(_CUT[at % 2 * 3 :][:3] for at in range(len(pieces)))
+    spelled = [piece.encode() for piece in pieces]
+    if settings.after < len(spelled) and settings.fault in {"huge", "invalid_utf8"}:
+        spelled[settings.after] = b"x" * settings.bytes if settings.fault == "huge" else b"\xff\xfe"
+    return tuple(spelled)
 
 
 class LlmApi(Answer):
@@ -97,22 +114,26 @@ class LlmApi(Answer):
                 raise Refused(f"Error generating request: invalid {name}: {value}")
 
     def _planned(self, settings: Settings, number: int) -> Plan:
+        stops = [one.decode() for one in self._values.get("sampling_param_stop", [])]
         ask = Ask(
             self._model.name,
             prompt=self.prompt.decode(errors="replace"),
             max_tokens=self.value("sampling_param_max_tokens", 32),
-            stop=[one.decode() for one in self._values.get("sampling_param_stop", [])],
+            stop=stops,
         )
+        whole = "".join(words(settings.seed, settings.tokens))
+        found = [(at, stop) for stop in stops if stop and (at := whole.find(stop)) >= 0]
+        self._stop = min(found)[1] if found else "None"
         return plan(ask, "completion", settings, number)
 
     def _parts(self, begin: int, end: int) -> Iterator[list[Output]]:
         before = b"" if self.value("sampling_param_exclude_input_from_output") else self.prompt
         outputs = [self.text(before + b"".join(self.pieces[:end]))]
-        last = end == len(self.pieces)
+        finish = self.plan.finish if end == len(self.pieces) else "None"
         if self.value("return_finish_reason"):
-            outputs.append(self.strings("finish_reason", self.plan.finish.encode() if last else b"None"))
+            outputs.append(self.strings("finish_reason", finish.encode()))
         if self.value("return_stop_reason"):
-            outputs.append(self.strings("stop_reason", b"None"))
+            outputs.append(self.strings("stop_reason", self._stop.encode() if finish == "stop" else b"None"))
         if self.value("return_cumulative_logprob"):
             outputs.append(self.strings("cumulative_logprob", str(LOGPROB * end).encode()))
         if self.value("sampling_param_return_perf_metrics"):
@@ -140,10 +161,11 @@ class Ensemble(Answer):
             self._model.name,
             prompt=self.prompt.decode(errors="replace"),
             max_tokens=self.value("max_tokens"),
-            stop=[one.decode() for one in self._values.get("stop_words", [])],
             n=self.value("num_return_sequences"),
         )
-        return plan(ask, "completion", settings, number)
+        planned = plan(ask, "completion", settings, number)
+        planned.pieces = _until(planned.pieces, [one.decode() for one in self._values.get("stop_words", [])])
+        return planned
 
     def _parts(self, begin: int, end: int) -> Iterator[list[Output]]:
         whole = not self.stream and not self.value("exclude_input_in_output")
@@ -171,6 +193,16 @@ class Ensemble(Answer):
             Output("cum_log_probs", "FP32", shape((1,)), numbers("FP32", LOGPROB * end)),
             Output("output_log_probs", "FP32", shape((1, end - begin)), each),
         ]
+
+
+def _until(pieces: tuple[str, ...], stops: list[str]) -> tuple[str, ...]:
+    """The tokens up to the one that completes a stop word, which stays in the text."""
+    text = ""
+    for at, piece in enumerate(pieces if stops else ()):
+        text += piece
+        if any(stop in text for stop in stops):
+            return pieces[: at + 1]
+    return pieces
 
 
 ANSWERS: dict[ContractName, type[Answer]] = {"llmapi": LlmApi, "ensemble": Ensemble}

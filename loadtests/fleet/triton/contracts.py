@@ -131,7 +131,7 @@ _ENSEMBLE = _model(
 _ENGINE = _model(
     "tensorrt_llm",
     [
-        *_tensors("INT32", "input_ids", -1),
+        *_tensors("INT32", "input_ids", -1, optional=False),
         *_tensors("INT32", "input_lengths request_output_len", optional=False),
         *_tensors("BOOL", f"stop streaming {_FLAGS}"),
     ],

@@ -54,7 +54,7 @@ class Messages:
 
     def response(self, outputs: list[Output], *, final: bool = False) -> bytes:
         self._count += 1
-        at = self._count % len(outputs)
+        at = self._count % (len(outputs) or 1)
         outputs = outputs[at:] + outputs[:at]
         key = (final, *(one[:3] for one in outputs))
         head = self._heads.get(key)

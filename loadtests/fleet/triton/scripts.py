@@ -6,15 +6,15 @@
     reset               RST of the connection, with all that runs on it (instead of an answer)
     status              the call ends with gRPC's code `status` (over 16: 14, UNAVAILABLE) (instead of an answer)
     reset_after         RST of the connection, with all that runs on it
-    stall               silence; if `after` is not less than the answer's length, its final is missing for ever
-    error_event         `error` in band, then the final
+    stall               silence
+    error               `error` in band, then the final
     traceback           a Python traceback in band, then the final
-    eof_clean           trailers with OK
-    no_final            the rest of the answer, then trailers with OK and no final
-    wrong_type          `text_output` of the wrong datatype, then the final
-    missing_output      a response without `text_output`, then the final
-    bad_utf8            a token that no UTF-8 can begin with, then the final
-    huge                a token of 8 MiB, then the final
+    eof_clean           trailers with OK; all but the final is there if `after` is not less than the answer's length
+    no_final            the rest of the answer, then silence instead of its final
+    wrong_dtype         `text_output` as INT32, then the rest of the answer
+    missing_output      a response without `text_output`, then the rest of the answer
+    invalid_utf8        a token that is no UTF-8, then the rest of the answer
+    huge                a token of `bytes` bytes, then the rest of the answer
     cut_character       every token ends within a character; the last one too, if there is an odd number (all along)
     drip                every token `drip_ms` after the other (all along)
 
@@ -26,7 +26,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from loadtests.fleet.triton.messages import Output
 from loadtests.fleet.turn import FOREVER, Script
 
 if TYPE_CHECKING:
@@ -35,8 +34,8 @@ if TYPE_CHECKING:
 _COALESCED = 4
 _FLUSH = 0.02
 """Seconds for what was written to leave before a reset, which drops what is still on its way."""
-_HUGE = 8 * 2**20
 _UNAVAILABLE = 14
+_LIES = {"wrong_dtype", "missing_output", "invalid_utf8"}
 _TRACEBACK = """Traceback (most recent call last):
   File "/models/tensorrt_llm_bls/1/model.py", line 108, in execute
     for res in res_gen:
@@ -88,10 +87,10 @@ def _end(turn: StreamTurn) -> Script:
     if not size:
         turn.tell(0, 0)
     if settings.fault == "no_final":
-        return (yield from _clean_end(turn))
+        return (yield from _silence(turn))
     if not (settings.flag_last and size):
         turn.final()
-    return "finished"
+    return "fault" if settings.fault in _LIES else "finished"
 
 
 def _silence(_turn: StreamTurn) -> Script:
@@ -147,45 +146,11 @@ def _traceback(turn: StreamTurn) -> Script:
     return "fault"
 
 
-def _broken(change: Callable[[StreamTurn, list[Output]], list[Output]]) -> Callable[[StreamTurn], Script]:
-    """One response that is not as it should be."""
-
-    def broken(turn: StreamTurn) -> Script:
-        at = min(turn.settings.after, len(turn.answer.pieces) - 1)
-        for outputs in turn.answer.outputs(at, at + 1):
-            turn.write(turn.messages.response(change(turn, outputs)))
-        turn.final()
-        yield from ()
-        return "fault"
-
-    return broken
-
-
-def _of_wrong_type(_turn: StreamTurn, outputs: list[Output]) -> list[Output]:
-    return [one._replace(datatype="INT32", raw=bytes(4)) if one.name == "text_output" else one for one in outputs]
-
-
-def _missing(_turn: StreamTurn, outputs: list[Output]) -> list[Output]:
-    rest = [one for one in outputs if one.name != "text_output"]
-    return rest or [Output("nothing", "INT32", (1,), bytes(4))]
-
-
-def _with_text(text: bytes) -> Callable[[StreamTurn, list[Output]], list[Output]]:
-    def change(turn: StreamTurn, outputs: list[Output]) -> list[Output]:
-        return [turn.answer.text(one.raw[4:] + text) if one.name == "text_output" else one for one in outputs]
-
-    return change
-
-
 BREAKS: dict[str, Callable[[StreamTurn], Script]] = {
     "reset_after": _reset,
     "stall": _silence,
     "eof_clean": _clean_end,
-    "error_event": _error,
+    "error": _error,
     "traceback": _traceback,
-    "wrong_type": _broken(_of_wrong_type),
-    "missing_output": _broken(_missing),
-    "bad_utf8": _broken(_with_text(b"\xff\xfe")),
-    "huge": _broken(_with_text(b"x" * _HUGE)),
 }
 """Faults that end a stream after some tokens."""

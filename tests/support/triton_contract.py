@@ -1,0 +1,307 @@
+"""What a client may rely on of Triton's gRPC, as tests that run against the real server and the simulated one alike.
+
+Both answer a prompt with the fleet's words and obey `@@key=value@@` in it. `CONTRACT` holds the tests by name; those of
+`BOUNDED` want a model that serves one request at a time, lets two wait, and refuses more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import Any
+
+import grpc
+import pytest
+from tritonclient.grpc import service_pb2
+
+from loadtests.fleet.answers import words
+from tests.support.triton_asking import (
+    ContractName,
+    Got,
+    answers,
+    ask,
+    got,
+    request,
+    rest_of,
+    sent,
+    streaming,
+    stub_of,
+)
+
+Ended = Callable[[str], Awaitable[tuple[str, int]]]
+"""Waits until the request with this id has ended in the model: `finished`, `cancelled` or `stopped`, and its tokens."""
+SLOW = "@@tokens=32,delay_ms=25@@"
+_DEADLINE = 20.0
+
+
+@dataclass(frozen=True)
+class Target:
+    """A server, and a model on it that keeps a contract."""
+
+    address: str
+    contract: ContractName
+    model: str
+    ended: Ended
+
+    def request(self, prompt: str, *, request_id: str = "", empty_final: bool = True, **options: Any) -> Any:
+        inputs = ask(self.contract, prompt, **options)
+        return request(self.model, inputs, request_id=request_id, empty_final=empty_final)
+
+    @property
+    def text(self) -> Any:
+        return sent("BYTES", b"one two", batched=self.contract == "ensemble")
+
+
+def said(responses: list[Got], contract: ContractName) -> bytes:
+    """The text of a stream."""
+    texts = [one.text for one in responses if "text_output" in one.outputs]
+    return b"".join(texts) if contract == "ensemble" else (texts or [b""])[-1]
+
+
+async def the_configuration_tells_the_profile(target: Target) -> None:
+    async with stub_of(target.address) as stub:
+        config = (await stub.ModelConfig(service_pb2.ModelConfigRequest(name=target.model))).config
+    inputs = {one.name: one for one in config.input}
+    assert {one.name for one in config.input if not one.optional} >= {"text_input"}
+    assert inputs["text_input"].data_type == config.output[0].data_type  # TYPE_STRING
+    if target.contract == "llmapi":
+        assert (config.platform, config.backend, config.max_batch_size) == ("", "python", 0)
+        assert config.model_transaction_policy.decoupled
+        assert inputs["sampling_param_max_tokens"].optional
+        assert "streaming" in inputs
+    else:
+        assert (config.platform, inputs["max_tokens"].optional) == ("ensemble", False)
+        assert config.max_batch_size > 0
+        assert list(inputs["text_input"].dims) == [1]
+        assert "stream" in inputs
+        assert [one.model_name for one in config.ensemble_scheduling.step][1] == "tensorrt_llm"
+
+
+async def health_and_metadata(target: Target) -> None:
+    async with stub_of(target.address) as stub:
+        assert (await stub.ServerLive(service_pb2.ServerLiveRequest())).live
+        assert (await stub.ServerReady(service_pb2.ServerReadyRequest())).ready
+        assert (await stub.ModelReady(service_pb2.ModelReadyRequest(name=target.model))).ready
+        assert not (await stub.ModelReady(service_pb2.ModelReadyRequest(name="nobody"))).ready
+        metadata = await stub.ModelMetadata(service_pb2.ModelMetadataRequest(name=target.model))
+    assert (metadata.name, list(metadata.versions)) == (target.model, ["1"])
+    assert "text_output" in [one.name for one in metadata.outputs]
+
+
+async def a_stream_says_deltas_or_all_so_far(target: Target) -> None:
+    async with stub_of(target.address) as stub:
+        responses = await answers(stub, target.request("@@tokens=4@@", request_id="deltas"))
+    texts = [one.text for one in responses if "text_output" in one.outputs]
+    expected = [word.encode() for word in words(0, 4)]
+    assert texts[:4] == (list(accumulate(expected)) if target.contract == "llmapi" else expected)
+    assert said(responses, target.contract) == b"".join(expected)
+    assert {one.id for one in responses} == {"deltas"}
+    shape = (1, 1) if target.contract == "ensemble" else (1,)
+    assert {one.outputs["text_output"][:2] for one in responses if one.outputs} == {("BYTES", shape)}
+
+
+async def a_unary_answer_is_one_response(target: Target) -> None:
+    async with stub_of(target.address) as stub:
+        responses = await answers(stub, target.request("@@tokens=3@@", stream=False))
+    assert [one.text for one in responses if one.outputs] == ["".join(words(0, 3)).encode()]
+
+
+async def extras_come_only_when_asked_for(target: Target) -> None:
+    flags: dict[str, Any] = (
+        {"return_finish_reason": True}
+        if target.contract == "llmapi"
+        else {"return_num_input_tokens": True, "return_num_output_tokens": True}
+    )
+    async with stub_of(target.address) as stub:
+        plain = await answers(stub, target.request("@@tokens=3@@"))
+        more = await answers(stub, target.request("@@tokens=3@@", max_tokens=2, **flags))
+    assert {name for one in plain for name in one.outputs} == {"text_output"}
+    contents = [one for one in more if one.outputs]
+    if target.contract == "llmapi":
+        assert contents[-1].string("finish_reason") == b"length"
+        assert {one.string("finish_reason") for one in contents[:-1]} <= {b"None"}
+    else:
+        assert sum(one.number("num_output_tokens") for one in contents) == 2
+        assert contents[0].number("num_input_tokens") > 0
+
+
+async def outputs_come_in_no_certain_order(target: Target) -> None:
+    flags: dict[str, Any] = (
+        {"return_finish_reason": True, "return_stop_reason": True}
+        if target.contract == "llmapi"
+        else {"return_num_input_tokens": True, "return_num_output_tokens": True}
+    )
+    async with stub_of(target.address) as stub:
+        responses = await answers(stub, target.request("@@tokens=6@@", **flags))
+    orders = {tuple(one.order) for one in responses if one.outputs}
+    assert {tuple(sorted(order)) for order in orders} == {tuple(sorted(["text_output", *_outputs_of(flags)]))}
+    assert len(orders) > 1 or next(iter(orders))[0] != "text_output"
+
+
+def _outputs_of(flags: dict[str, Any]) -> list[str]:
+    return [name.removeprefix("return_") for name in flags]
+
+
+async def the_final_is_said_once_if_asked_for(target: Target) -> None:
+    async with stub_of(target.address) as stub:
+        asked = await answers(stub, target.request("@@tokens=2@@"))
+        unasked = await answers(stub, target.request("@@tokens=2@@", empty_final=False))
+    assert [one.final for one in asked] == [False] * (len(asked) - 1) + [True]
+    assert all(one.outputs for one in asked[:-1])
+    assert all(one.outputs for one in unasked)
+    assert said(asked, target.contract) == said(unasked, target.contract)
+
+
+async def a_stop_word_ends_the_answer(target: Target) -> None:
+    async with stub_of(target.address) as stub:
+        responses = await answers(stub, target.request("@@tokens=9@@", stop=["brown"]))
+    assert said(responses, target.contract) == (b"The quick brown" if target.contract == "ensemble" else b"The quick ")
+
+
+async def requests_of_one_stream_are_all_answered(target: Target) -> None:
+    async with stub_of(target.address) as stub:
+        several = [target.request(f"@@tokens=2,seed={seed}@@", request_id=f"r{seed}") for seed in range(3)]
+        responses = await answers(stub, *several)
+    for seed in range(3):
+        mine = [one for one in responses if one.id == f"r{seed}"]
+        assert said(mine, target.contract) == "".join(words(seed, 2)).encode()
+        assert mine[-1].final
+
+
+async def mistakes_are_told_in_band(target: Target) -> None:
+    batched = target.contract == "ensemble"
+    good = ask(target.contract, "one two")
+    wrong = {
+        "unexpected inference input 'foo'": {**good, "foo": target.text},
+        "data-type is 'INT32', but model .* expects 'BYTES'": {
+            **good,
+            "text_input": sent("INT32", 1, batched=batched),
+        },
+        "unexpected shape for input 'text_input'|batch": {
+            **good,
+            "text_input": ("BYTES", [1, 1, 1], target.text[2]),
+        },
+        "missing required input.*text_input": {name: one for name, one in good.items() if name != "text_input"},
+    }
+    async with stub_of(target.address) as stub:
+        for text, inputs in wrong.items():
+            responses = await answers(stub, request(target.model, inputs, request_id="wrong"))
+            assert responses[0].error
+            _says(text, responses[0].error)
+        for message, text in (
+            (request("nobody", good), "unknown model: 'nobody' is not found"),
+            (request(target.model, good, version="7"), f"unknown model: '{target.model}' version 7 is not"),
+        ):
+            responses = await answers(stub, message)
+            _says(text, responses[0].error)
+
+
+def _says(pattern: str, text: str) -> None:
+    with pytest.raises(AssertionError, match=pattern):
+        raise AssertionError(text)
+
+
+async def unary_methods_answer_with_codes(target: Target) -> None:
+    async with stub_of(target.address) as stub:
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await stub.ModelInfer(target.request("hi"))
+        assert caught.value.code() == grpc.StatusCode.UNIMPLEMENTED
+        assert "decoupled" in (caught.value.details() or "")
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await stub.ModelConfig(service_pb2.ModelConfigRequest(name="nobody"))
+        assert caught.value.code() == grpc.StatusCode.NOT_FOUND
+
+
+async def an_engine_that_dies_says_so_in_band(target: Target) -> None:
+    async with stub_of(target.address) as stub:
+        for after in (0, 2):
+            responses = await answers(stub, target.request(f"@@tokens=4,fault=error,after={after}@@"))
+            assert [bool(one.error) for one in responses].index(True) == after
+            _says("the engine died", responses[after].error)
+            assert [one.outputs for one in responses[after + 1 :]] in ([], [{}])
+
+
+async def leaving_stops_a_direct_model_but_no_ensemble(target: Target) -> None:
+    async with stub_of(target.address) as stub:
+        with streaming(stub, target.request(SLOW, request_id="left")) as call:
+            assert got(await call.read()).outputs
+            assert got(await call.read()).outputs
+        outcome, tokens = await asyncio.wait_for(target.ended("left"), _DEADLINE)
+    if target.contract == "llmapi":
+        assert (outcome, tokens < 32) == ("cancelled", True)
+    else:
+        assert (outcome, tokens) == ("finished", 32)
+
+
+async def stop_ends_the_request_with_the_same_id(target: Target) -> None:
+    batched = target.contract == "ensemble"
+    stop = {"stop": sent("BOOL", True, batched=batched)}
+    if batched:
+        one = sent("INT32", 1, batched=True)
+        model, inputs = "tensorrt_llm", {"input_ids": one, "input_lengths": one, "request_output_len": one, **stop}
+    else:
+        model, inputs = target.model, {"text_input": target.text, **stop}
+    async with stub_of(target.address) as stub, stub_of(target.address) as other:
+        with streaming(stub, target.request(SLOW, request_id="stopped")) as call:
+            first = got(await call.read())
+            replies = await answers(other, request(model, inputs, request_id="stopped"))
+            rest = await rest_of(call)
+        outcome, tokens = await asyncio.wait_for(target.ended("stopped"), _DEADLINE)
+    assert first.outputs
+    assert (outcome, tokens < 32) == ("stopped", True)
+    if batched:
+        assert [one.error for one in (*replies, *rest) if one.error] == []
+    else:
+        assert [one.error for one in replies if one.error] == ["Request cancelled by client"]
+        assert [one.error for one in rest if one.error] == ["Request cancelled by client"]
+
+
+async def unloading_lets_running_streams_finish(target: Target) -> None:
+    async with stub_of(target.address) as stub:
+        with streaming(stub, target.request(SLOW)) as call:
+            responses = [got(await call.read())]
+            await stub.RepositoryModelUnload(service_pb2.RepositoryModelUnloadRequest(model_name=target.model))
+            refused = await answers(stub, target.request("hi"))
+            responses += await rest_of(call)
+        assert said(responses, target.contract) == "".join(words(0, 32)).encode()
+        _says(f"'{target.model}' has no available versions", refused[0].error)
+        assert not (await stub.ModelReady(service_pb2.ModelReadyRequest(name=target.model))).ready
+        await stub.RepositoryModelLoad(service_pb2.RepositoryModelLoadRequest(model_name=target.model))
+        index = await stub.RepositoryIndex(service_pb2.RepositoryIndexRequest())
+        again = await answers(stub, target.request("@@tokens=1@@"))
+    assert {one.state for one in index.models if one.name == target.model} == {"READY"}
+    assert said(again, target.contract) == b"The"
+
+
+async def a_full_queue_refuses_with_its_text(target: Target) -> None:
+    async with stub_of(target.address) as stub:
+        asking = [asyncio.create_task(answers(stub, target.request("@@tokens=8,delay_ms=25@@"))) for _ in range(8)]
+        every = await asyncio.gather(*asking)
+    errors = [one.error for responses in every for one in responses if one.error]
+    assert errors
+    for error in errors:
+        _says("Exceeds maximum queue size", error)
+    assert len([1 for responses in every if not responses[0].error]) >= 3
+
+
+ContractTest = Callable[[Target], Awaitable[None]]
+CONTRACT: tuple[ContractTest, ...] = (
+    the_configuration_tells_the_profile,
+    health_and_metadata,
+    a_stream_says_deltas_or_all_so_far,
+    a_unary_answer_is_one_response,
+    extras_come_only_when_asked_for,
+    outputs_come_in_no_certain_order,
+    the_final_is_said_once_if_asked_for,
+    a_stop_word_ends_the_answer,
+    requests_of_one_stream_are_all_answered,
+    mistakes_are_told_in_band,
+    unary_methods_answer_with_codes,
+    an_engine_that_dies_says_so_in_band,
+    leaving_stops_a_direct_model_but_no_ensemble,
+    stop_ends_the_request_with_the_same_id,
+    unloading_lets_running_streams_finish,
+)
+BOUNDED: tuple[ContractTest, ...] = (a_full_queue_refuses_with_its_text,)
