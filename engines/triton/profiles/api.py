@@ -53,7 +53,7 @@ class TensorMap(BaseModel):
     """For models of no known kind: the names of their inputs and outputs, as an operator writes them down.
 
     `embedding` is the output with the vector of a model that makes embeddings; then there is no text output.
-    `parameters` are those of `inputs.PARAMETERS` that the model has an input for.
+    `parameters` are the names of inputs for what is asked, by its name in `Asked`: see `generic.MAPPED`.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)

@@ -15,17 +15,20 @@ from engines.triton.profiles.inputs import PARAMETERS, Inputs, require_output
 from engines.triton.profiles.text_model import Names, TextModel
 from engines.triton.tensors import Tensor, read_count, read_text
 
+MAPPED = PARAMETERS.keys() - {"n", "best_of", "logprobs"}
+"""What an operator can name an input for: not what also changes how the answer is to be read."""
+
 
 class Generic(TextModel):
-    """Text to text. What has no tensor is refused, but for the number of tokens: the server has its own."""
+    """Text to text. Without an input for `max_tokens` the gateway counts, and ends the text itself."""
 
     name: ClassVar[str] = "generic"
 
     def __init__(self, facts: ModelFacts, adapter: Adapter | None = None, tensors: TensorMap | None = None) -> None:
         _refuse_adapter(adapter)
         self._map = tensors or TensorMap()
-        if strange := self._map.parameters.keys() - PARAMETERS.keys():
-            raise ValueError(f"There are no parameters {', '.join(sorted(strange))}.")
+        if strange := self._map.parameters.keys() - MAPPED:
+            raise ValueError(f"No input can be named for {', '.join(sorted(strange))}.")
         super().__init__(facts, Names(self._map.text_input, self._map.parameters), {})
         for name in self._map.parameters.values():
             if name not in facts.inputs:

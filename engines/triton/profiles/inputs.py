@@ -41,8 +41,8 @@ PARAMETERS: Mapping[str, tuple[str, type]] = {
 _NEUTRAL: Mapping[str, float] = {"temperature": 1, "top_p": 1}
 """Values that are sent where they can be, as the server's default may differ, and ask for nothing where not."""
 
-_ELSEWHERE = frozenset({"stops"})
-"""Done by the gateway whatever the server does: telling the server only saves work."""
+_ELSEWHERE = frozenset({"stops", "max_tokens"})
+"""Done by the gateway where the server can't: it reads along, and cancels. The kinds of TensorRT-LLM need the cap."""
 
 
 class Inputs:
@@ -100,38 +100,25 @@ class Inputs:
         tensors = []
         for parameter, values in settled(asked, has_top_k="top_k" in self._names).items():
             slot = self._names.get(parameter)
-            if slot is not None:
-                tensors.append(self._write(slot, parameter, values))
-            elif parameter not in _ELSEWHERE and values[0] != _NEUTRAL.get(parameter):
-                raise unsupported(PARAMETERS[parameter][0])
+            try:
+                if slot is not None:
+                    tensors.append(slot.write(*values))
+                elif parameter not in _ELSEWHERE and values[0] != _NEUTRAL.get(parameter):
+                    raise unsupported(PARAMETERS[parameter][0])
+            except ValueError as error:
+                if parameter != "stops":  # if only one fits, the gateway looks for all of them
+                    raise invalid(PARAMETERS[parameter][0], str(error)) from None
         return tensors
-
-    def _write(self, slot: Slot, parameter: str, values: Sequence[Value]) -> Tensor:
-        try:
-            return slot.write(*values)
-        except ValueError as error:
-            raise invalid(PARAMETERS[parameter][0], str(error)) from None
 
 
 def settled(asked: Asked, *, has_top_k: bool) -> dict[str, Sequence[Value]]:
-    """The parameters that are set, with values that servers take.
-
-    The likeliest token only, asked for by a temperature or `top_p` of 0, is `top_k` 1 and nothing else: TensorRT-LLM
-    refuses a `top_p` of 0, and some of its versions divide by the temperature.
-    """
-    out: dict[str, Sequence[Value]] = {"max_tokens": (asked.max_tokens,)}
-    greedy = next((name for name in ("temperature", "top_p") if _is_near_zero(getattr(asked, name))), None)
-    if greedy is not None and has_top_k:
-        out["top_k"] = (1,)
-    elif greedy is not None:
-        out[greedy] = (0.0,)
-    else:
-        for parameter in ("temperature", "top_p", "top_k"):
-            _put(out, parameter, getattr(asked, parameter))
-    for parameter in (
-        "min_p", "repetition_penalty", "presence_penalty", "frequency_penalty", "min_tokens", "seed", "best_of",
-    ):  # fmt: skip
+    """The parameters that are set, with values that servers take."""
+    out = _spread(asked, has_top_k=has_top_k)
+    out["max_tokens"] = (asked.max_tokens,)
+    for parameter in _AS_THEY_ARE:
         _put(out, parameter, getattr(asked, parameter))
+    if asked.min_tokens is not None:
+        out["min_tokens"] = (min(asked.min_tokens, asked.max_tokens),)  # the cap may have been lowered since
     if asked.n > 1:
         out["n"] = (asked.n,)
     if asked.logprobs:
@@ -141,6 +128,24 @@ def settled(asked: Asked, *, has_top_k: bool) -> dict[str, Sequence[Value]]:
     if asked.stops:
         out["stops"] = asked.stops
     return out
+
+
+def _spread(asked: Asked, *, has_top_k: bool) -> dict[str, Sequence[Value]]:
+    """How many tokens there are to choose from.
+
+    The likeliest only, asked for by a temperature or `top_p` of 0, is `top_k` 1 and nothing else: TensorRT-LLM refuses
+    a `top_p` of 0, and some of its versions divide by the temperature.
+    """
+    out: dict[str, Sequence[Value]] = {}
+    greedy = next((name for name in ("temperature", "top_p") if _is_near_zero(getattr(asked, name))), None)
+    if greedy is not None:
+        return {"top_k": (1,)} if has_top_k else {greedy: (0.0,)}
+    for parameter in ("temperature", "top_p", "top_k"):
+        _put(out, parameter, getattr(asked, parameter))
+    return out
+
+
+_AS_THEY_ARE = ("min_p", "repetition_penalty", "presence_penalty", "frequency_penalty", "seed", "best_of")
 
 
 def _put(out: dict[str, Sequence[Value]], parameter: str, value: float | None) -> None:
