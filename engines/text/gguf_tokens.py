@@ -21,6 +21,17 @@ _REST = r" ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 _LLAMA3 = (rf"{_CONTRACTIONS}|{_LETTERS}|\p{{N}}{{1,3}}|{_REST}",)
 _QWEN2 = (rf"{_CONTRACTIONS}|{_LETTERS}|\p{{N}}|{_REST}",)
 _DIGITS = (r"\p{N}", _GPT2)
+_UPPER, _LOWER = r"(?:(?=\p{L})[^a-z])", r"(?:(?=\p{L})[^A-Z])"  # llama.cpp's reading of finer classes
+_CASED = rf"[^\r\n\p{{L}}\p{{N}}]?(?:{_UPPER}*{_LOWER}+|{_UPPER}+{_LOWER}*)"
+_SLASHED = _REST.replace(r"[\r\n]*|", r"[\r\n/]*|", 1)
+_TEKKEN = (rf"{_CASED}|\p{{N}}|{_SLASHED}",)
+_GPT4O = (rf"{_CASED}{_CONTRACTIONS}?|\p{{N}}{{1,3}}|{_SLASHED}",)
+_DEEPSEEK3 = (
+    r"\p{N}{1,3}",
+    r"[\u4e00-\u9fa5\u3040-\u309f\u30a0-\u30ff]+",
+    r"[!\"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+"
+    r"| ?[\p{P}\p{S}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+",
+)
 
 SPLITS: Mapping[str, tuple[str, ...]] = {
     "default": (r"[\p{P}\$\+<=>\^~\|]+", _GPT2, r"\p{N}+", r"[0-9][0-9][0-9]"),
@@ -36,10 +47,17 @@ SPLITS: Mapping[str, tuple[str, ...]] = {
     "smaug-bpe": _LLAMA3,
     "qwen2": _QWEN2,
     "deepseek-r1-qwen": _QWEN2,
+    "stablelm2": _QWEN2,
+    "dbrx": _LLAMA3,
+    "falcon3": _LLAMA3,
+    "pixtral": _LLAMA3,
+    "tekken": _TEKKEN,
+    "gpt-4o": _GPT4O,
+    "deepseek-v3": _DEEPSEEK3,
 }
 """By `tokenizer.ggml.pre`: what cuts a text into words, one pattern after the other; merges stay within a word."""
 
-WHOLE_WORDS = {"llama-bpe"}
+WHOLE_WORDS = {"llama-bpe", "falcon3", "pixtral", "tekken"}
 """Here a word that is itself a token stays whole, whatever the merges say; and a BOS is added unless it is denied."""
 
 

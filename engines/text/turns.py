@@ -66,7 +66,16 @@ class Turns:
         if "tool_calls" in kept:
             kept["tool_calls"] = [_tool_call(call) for call in kept["tool_calls"]]
         ready: dict[str, Any] = self.harmless(kept)
+        if isinstance(ready["content"], list):
+            ready["content"] = self._apart(ready["content"])
         return ready
+
+    def _apart(self, parts: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """A template may write parts end to end: nor may several together spell a control token."""
+        texts = [part for part in parts if "text" in part]
+        if self._finds is None or not self._finds.search("".join(part["text"] for part in texts)):
+            return parts
+        return [part | {"text": f"{part['text']}\u200b"} if "text" in part else part for part in parts]
 
     def _content(self, content: Any) -> Any:
         if isinstance(content, list):
