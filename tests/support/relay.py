@@ -10,18 +10,22 @@ from dataclasses import dataclass, field
 
 @dataclass(slots=True)
 class Relay:
-    """`connections` made so far, `bytes_back` from the server to the clients."""
+    """`connections`: how many were made so far."""
 
     upstream: int
     port: int = 0
     connections: int = 0
-    bytes_back: int = 0
     _writers: set[asyncio.StreamWriter] = field(default_factory=set)
 
     def cut(self) -> None:
         """Every connection breaks off, as when a server's machine loses power and comes back."""
         for writer in self._writers:
             writer.transport.abort()
+
+    async def all_closed(self) -> None:
+        async with asyncio.timeout(10):
+            while self._writers:  # noqa: ASYNC110 - a test's patience
+                await asyncio.sleep(0.005)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
@@ -31,14 +35,13 @@ class Relay:
         try:
             async with asyncio.TaskGroup() as ways:
                 ways.create_task(self._carry(reader, up_writer))
-                ways.create_task(self._carry(up_reader, writer, back=True))
+                ways.create_task(self._carry(up_reader, writer))
         finally:
             self._writers -= both
 
-    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, back: bool = False) -> None:
+    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(OSError):
             while data := await reader.read(65536):
-                self.bytes_back += len(data) if back else 0
                 writer.write(data)
                 await writer.drain()
         writer.close()

@@ -204,6 +204,14 @@ async def test_closing_ends_open_calls(connect: Connect) -> None:
         assert {await call.over() for call in seen} == {"cancelled"}
 
 
+async def test_closing_closes_the_connections(connect: Connect) -> None:
+    async with serving(first_then_silence) as server, relaying(server.port) as relay:
+        channel = connect(relay.port, connections=2)
+        assert await asyncio.gather(*(first(channel.open(METHOD, b"x")) for _ in range(4))) == [b"x"] * 4
+        await channel.aclose()
+        await relay.all_closed()
+
+
 async def test_what_ended_before_closing_stays_as_it_ended(connect: Connect) -> None:
     async with serving(saying(b"x")) as server:
         channel = connect(server.port)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from engines.grpc.api import Code, Rpc
 from tests.contract.grpc.conftest import Connect
 from tests.support.grpc_server import METHOD, Seen, Server, flood, saying, serving
@@ -74,6 +76,19 @@ async def test_a_flow_takes_what_came_before_it_began(connect: Connect) -> None:
         rpc = connect(server.port).open(METHOD, b"")
         await (await server.arrival()).over()
         assert await flowed(rpc, 100) == ALPHABET
+
+
+async def test_what_the_taker_raises_comes_out_of_the_flow(connect: Connect) -> None:
+    def refuse(message: bytes) -> bool:
+        raise LookupError(message)
+
+    async with serving(flood) as server:
+        rpc = connect(server.port).open(METHOD, b"x")
+        async with asyncio.timeout(20):
+            with pytest.raises(LookupError):
+                await rpc.flow(refuse)
+        rpc.cancel()
+        assert await (await server.arrival()).over() == "cancelled"
 
 
 async def test_a_cancelled_flow_is_a_cancelled_task(connect: Connect) -> None:
