@@ -154,6 +154,8 @@ def _read_completion(asked: Asked, members: CompletionMembers) -> None:
     if members.best_of is not None and members.best_of != asked.n:
         if members.best_of < asked.n:
             raise invalid("best_of", "it must not be less than 'n'")
+        if asked.n > 1:
+            raise unsupported("best_of", "This model chooses the best one only: 'best_of' can't be used with 'n'.")
         asked.best_of = members.best_of
 
 

@@ -74,14 +74,13 @@ class Step(msgspec.Struct, gc=False):
     `text` is what is new, or all there is so far where the profile is cumulative; it may end within a character.
     `finish` is the server's word for the end, None where it says none: "stop", "length", "cancelled", "timeout".
     `prompt_tokens` are repeated with each answer; `completion_tokens` are those of this one: add them up.
-    `index` tells which of `n` texts this belongs to. `logprobs` are those of this answer's tokens.
+    `logprobs` are those of this answer's tokens.
     """
 
     text: bytes
     finish: str | None = None
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
-    index: int = 0
     logprobs: tuple[float, ...] | None = None
 
 
@@ -102,7 +101,10 @@ class Profile(Protocol):
         """Raises Rejected naming the first parameter that can't be honoured, or is out of the server's range."""
 
     def tensors(self, asked: Asked, prompt: str) -> list[Tensor]:
-        """The inputs for one prompt of what has been checked, each of them declared by the model."""
+        """The inputs for one text after one prompt, of what has been checked, each of them declared by the model.
+
+        `n` and further prompts are requests of their own: any server can do that, and each can be cancelled alone.
+        """
 
     def step(self, outputs: Mapping[str, bytes]) -> Step:
         """Reads one answer's outputs, content by name. Not for a final answer without outputs. Raises ValueError."""

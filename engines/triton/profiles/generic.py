@@ -15,7 +15,7 @@ from engines.triton.profiles.inputs import PARAMETERS, Inputs, require_output
 from engines.triton.profiles.text_model import Names, TextModel
 from engines.triton.tensors import Tensor, read_count, read_text
 
-MAPPED = PARAMETERS.keys() - {"n", "best_of", "logprobs"}
+MAPPED = PARAMETERS.keys() - {"best_of", "logprobs"}
 """What an operator can name an input for: not what also changes how the answer is to be read."""
 
 

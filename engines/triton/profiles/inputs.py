@@ -30,7 +30,6 @@ PARAMETERS: Mapping[str, tuple[str, type]] = {
     "frequency_penalty": ("frequency_penalty", float),
     "min_tokens": ("min_tokens", int),
     "seed": ("seed", int),
-    "n": ("n", int),
     "best_of": ("best_of", int),
     "bad_words": ("bad_words", str),
     "stops": ("stop", str),
@@ -119,8 +118,6 @@ def settled(asked: Asked, *, has_top_k: bool) -> dict[str, Sequence[Value]]:
         _put(out, parameter, getattr(asked, parameter))
     if asked.min_tokens is not None:
         out["min_tokens"] = (min(asked.min_tokens, asked.max_tokens),)  # the cap may have been lowered since
-    if asked.n > 1:
-        out["n"] = (asked.n,)
     if asked.logprobs:
         out["logprobs"] = (True,)
     if asked.bad_words:

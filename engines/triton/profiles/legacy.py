@@ -23,7 +23,6 @@ PARAMETERS: Mapping[str, str] = {
     "frequency_penalty": "frequency_penalty",
     "min_tokens": "min_tokens",
     "seed": "seed",
-    "n": "num_return_sequences",
     "bad_words": "bad_words",
     "stops": "stop_words",
     "logprobs": "return_log_probs",
@@ -40,7 +39,6 @@ class LegacyModel(TextModel):
         "text_output": "BYTES",
         "num_input_tokens": "INT32",
         "num_output_tokens": "INT32",
-        "sequence_index": "INT32",
         "output_log_probs": "FP32",
     }
 
@@ -69,8 +67,6 @@ class LegacyModel(TextModel):
             step.prompt_tokens = read_count(content)
         if (content := outputs.get("num_output_tokens")) is not None:
             step.completion_tokens = read_count(content)
-        if (content := outputs.get("sequence_index")) is not None:
-            step.index = read_count(content)
         if (content := outputs.get("output_log_probs")) is not None:
             step.logprobs = tuple(map(_logprob, read_floats(content)))
         return step
