@@ -10,7 +10,7 @@ import msgspec
 
 from engines.api import Rejected
 from engines.text.members import Members, invalid, unsupported
-from engines.text.schemas import check_schema
+from engines.text.schemas import Malformed, check_schema
 
 Form = Literal["json", "json_schema", "regex", "ebnf_grammar"]
 
@@ -134,9 +134,9 @@ def _checked(schema: Any, path: str) -> dict[str, Any]:
         raise invalid(path, "a schema must be an object")
     try:
         check_schema(schema, path)
-    except ValueError as error:
-        where, why = error.args[0][:_PATH_SHOWN], error.args[1]
-        raise Rejected(f"Invalid schema for '{where}': {why}.", param=where, code="invalid_value") from None
+    except Malformed as error:
+        where = error.where[:_PATH_SHOWN]
+        raise Rejected(f"Invalid schema for '{where}': {error.why}.", param=where, code="invalid_value") from None
     return schema
 
 

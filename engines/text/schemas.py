@@ -21,8 +21,17 @@ Place = tuple[str, Any, int]
 """A path below the schema's own, what stands there, and how deep."""
 
 
+class Malformed(Exception):
+    """`where` is the path of the part that can't be a schema, `why` ends a sentence about it."""
+
+    def __init__(self, where: str, why: str) -> None:
+        super().__init__(f"{where}: {why}")
+        self.where = where
+        self.why = why
+
+
 def check_schema(schema: dict[str, Any], path: str) -> None:
-    """Raises ValueError(path, why) for the first part that can't be a schema. Takes time in proportion to its size."""
+    """Raises Malformed for the first part that can't be a schema. Takes time in proportion to its size."""
     waiting: list[Place] = [(path, schema, 0)]
     parts = 0
     while waiting:
@@ -38,7 +47,7 @@ def check_schema(schema: dict[str, Any], path: str) -> None:
 
 def _demand(fits: bool, where: str, why: str) -> None:  # noqa: FBT001  # read as a sentence
     if not fits:
-        raise ValueError(where, why)
+        raise Malformed(where, why)
 
 
 def _inner(where: str, part: dict[str, Any]) -> Iterator[tuple[str, Any]]:
