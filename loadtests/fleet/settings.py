@@ -102,8 +102,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Text of the fault `error`; empty: the contract's own."""
     bytes: Count = 1 << 20
     """Of the token of the fault `huge`."""
-    flag_last: bool = False
-    """The last response over gRPC with content says that it is the final one; otherwise an empty one follows."""
+    final: Literal["own", "empty", "flagged"] = "own"
+    """The last response over gRPC: one without content, or the last token's, which says so; or as its contract does."""
     wedged: bool = False
     """No request over gRPC makes progress any more, not even a running one. Only for a whole replica."""
     wedge_cancels: Count = 0

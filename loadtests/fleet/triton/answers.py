@@ -11,7 +11,7 @@ from loadtests.fleet.asks import Ask
 from loadtests.fleet.settings import Settings
 from loadtests.fleet.triton.contracts import Contract, ContractName, Model
 from loadtests.fleet.triton.messages import Output, numbers, string
-from loadtests.fleet.triton.requests import Refused, Values
+from loadtests.fleet.triton.requests import Failed, Values
 
 LOGPROB = -0.25
 """Of every token."""
@@ -57,7 +57,7 @@ class Answer(ABC):
 
     @abstractmethod
     def _check(self) -> None:
-        """Raises `Refused` for what the real model would not take."""
+        """Raises `Failed` for what the real model would not take."""
 
     @abstractmethod
     def _parts(self, begin: int, end: int) -> Iterator[list[Output]]: ...
@@ -102,7 +102,7 @@ class LlmApi(Answer):
 
     def _check(self) -> None:
         if len(self._values["text_input"]) > 1:
-            raise Refused("Error generating request: only one text_input is supported")
+            raise Failed("Error generating request: only one text_input is supported")
         for name, least, most in (
             ("max_tokens", 1, float("inf")),
             ("temperature", 0.0, float("inf")),
@@ -111,7 +111,7 @@ class LlmApi(Answer):
         ):
             value = self.value(f"sampling_param_{name}")
             if value is not None and not least <= value <= most:
-                raise Refused(f"Error generating request: invalid {name}: {value}")
+                raise Failed(f"Error generating request: invalid {name}: {value}")
 
     def _planned(self, settings: Settings, number: int) -> Plan:
         stops = [one.decode() for one in self._values.get("sampling_param_stop", [])]
@@ -144,7 +144,7 @@ class LlmApi(Answer):
 class Ensemble(Answer):
     """Deltas with counts, each choice in responses of its own; never a finish reason."""
 
-    died = "Executor failed process requestId 1 due to the following error: the engine died"
+    died = "in ensemble 'ensemble', Executor failed process requestId 1 due to the following error: the engine died"
 
     @property
     def stream(self) -> bool:
@@ -154,7 +154,7 @@ class Ensemble(Answer):
         for name, least in (("max_tokens", 1), ("num_return_sequences", 1), ("temperature", 0.0), ("top_p", 0.0)):
             value = self.value(name)
             if value is not None and value < least:
-                raise Refused(f"Invalid parameter value for {name}: {value}")
+                raise Failed(f"Invalid parameter value for {name}: {value}")
 
     def _planned(self, settings: Settings, number: int) -> Plan:
         ask = Ask(
@@ -209,5 +209,5 @@ ANSWERS: dict[ContractName, type[Answer]] = {"llmapi": LlmApi, "ensemble": Ensem
 
 
 def answer(contract: Contract, values: Values, wanted: frozenset[str], settings: Settings, number: int) -> Answer:
-    """`wanted`: names of the outputs asked for; empty: all that there are. Raises `Refused`."""
+    """`wanted`: names of the outputs asked for; empty: all that there are. Raises `Failed`."""
     return ANSWERS[contract.name](contract.served, values, wanted, settings, number)

@@ -72,9 +72,12 @@ class Messages:
         data: bytes = response.SerializeToString()
         return data
 
-    def error(self, text: str) -> bytes:
+    def error(self, text: str, *, final: bool | None = None) -> bytes:
+        """`final`: whether the model says that nothing more comes; None if it was not the model."""
         response = self._pb.ModelStreamInferResponse(error_message=text)
         response.infer_response.id = self._id
+        if final is not None:
+            response.infer_response.parameters[FINAL].bool_param = final
         data: bytes = response.SerializeToString()
         return data
 

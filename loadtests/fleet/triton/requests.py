@@ -22,59 +22,67 @@ _CONTENTS = {
 }
 """Where the protocol carries values that do not come raw."""
 
+_BATCHED = (
+    "NOTE: Setting a non-zero max_batch_size in the model config requires a batch dimension to be prepended to each "
+    "input shape. If you want to specify the full shape including the batch dim in your input dims config, try setting "
+    "max_batch_size to zero. See the model configuration docs for more info on max_batch_size."
+)
+
 Values = dict[str, list[Any]]
 """By input: its elements in order."""
 
 
 class Refused(Exception):
-    """Said in band: the request never got to the model."""
+    """Said in band: the request never got to the model, and so nothing else is said."""
 
 
-def numbers(raw: bytes, datatype: str) -> list[Any]:
-    kind = FORMATS[datatype]
-    return list(struct.unpack(f"<{len(raw) // struct.calcsize(kind)}{kind}", raw))
+class Failed(Exception):
+    """Said in band by the model, and followed by its final."""
 
 
-def strings(raw: bytes) -> list[bytes]:
+def strings(raw: bytes, name: str) -> list[bytes]:
     """Elements with their length in front, as four bytes."""
     found, at = [], 0
     while at < len(raw):
-        (size,) = struct.unpack_from("<I", raw, at)
+        size = int.from_bytes(raw[at : at + 4], "little")
         at += 4
         if at + size > len(raw):
-            raise struct.error("an element ends after its tensor")
+            raise Refused(
+                f"incomplete string data for inference input '{name}', expecting string of length {size} but only "
+                f"{max(0, len(raw) - at)} bytes available"
+            )
         found.append(raw[at : at + size])
         at += size
     return found
 
 
 def read(model: Model, request: Any) -> Values:
-    """The values of a `ModelInferRequest`'s inputs."""
+    """The values of a `ModelInferRequest`'s inputs. A required one may be missing: Triton only counts them."""
     prefix = f"[request id: {request.id or '<id_unknown>'}] "
     named = [one.name for one in request.inputs]
-    for name in named:
-        if name not in model.inputs:
-            raise Refused(f"{prefix}unexpected inference input '{name}' for model '{model.name}'")
-    missing = [name for name in model.required if name not in named]
-    if missing:
-        raise Refused(prefix + _missing(model, named, missing))
-    for name in (one.name for one in request.outputs):
-        if name not in model.outputs:
-            raise Refused(f"{prefix}unexpected inference output '{name}' for model '{model.name}'")
+    for kind, names, declared in (
+        ("input", named, model.inputs),
+        ("output", [one.name for one in request.outputs], model.outputs),
+    ):
+        if unknown := [name for name in names if name not in declared]:
+            raise Refused(f"unexpected inference {kind} '{unknown[0]}' for model '{model.name}'")
+    if len(named) < len(model.required):
+        raise Refused(prefix + _missing(model, named))
     raws = list(request.raw_input_contents) or [None] * len(named)
-    if len(raws) != len(named):
-        raise Refused(f"{prefix}expected {len(named)} raw input contents but got {len(raws)} for model '{model.name}'")
+    if len(raws) < len(named):
+        raise Refused(f"unable to find data for input tensor '{named[len(raws)]}' for model '{model.name}' in request.")
     return {
         one.name: _values(prefix, model, model.inputs[one.name], one, raw)
-        for one, raw in zip(request.inputs, raws, strict=True)
+        for one, raw in zip(request.inputs, raws, strict=False)
     }
 
 
-def _missing(model: Model, named: list[str], missing: list[str]) -> str:
-    least, most = len(model.required), len(model.inputs)
+def _missing(model: Model, named: list[str]) -> str:
+    missing = [name for name in model.required if name not in named]
     return (
-        f"expected number of inputs between {least} and {most} but got {len(named)} inputs for model '{model.name}'. "
-        f"Got input(s) {named}, but missing required input(s) {missing}. Please provide all required input(s)."
+        f"expected number of inputs between {len(model.required)} and {len(model.inputs)} but got {len(named)} inputs "
+        f"for model '{model.name}'. Got input(s) {_quoted(named)}, but missing required input(s) {_quoted(missing)}. "
+        "Please provide all required input(s)."
     )
 
 
@@ -89,23 +97,25 @@ def _values(prefix: str, model: Model, declared: Tensor, got: Any, raw: bytes | 
     if not _fits(shape, wanted):
         raise Refused(
             f"{prefix}unexpected shape for input '{name}' for model '{model.name}'. Expected {_listed(wanted)}, got "
-            f"{_listed(shape)}. NOTE: Setting a non-zero max_batch_size in the model config requires a batch dimension "
-            "to be prepended to each input shape. If you want to specify the full shape including the batch dim in "
-            "your input dims config, try setting max_batch_size to zero. See the model configuration docs for more "
-            "info on max_batch_size."
+            f"{_listed(shape)}. {_BATCHED if model.max_batch_size else ''}"
         )
-    try:
-        if raw is None:
-            values = list(getattr(got.contents, _CONTENTS[declared.datatype]))
-        else:
-            values = strings(raw) if declared.datatype == "BYTES" else numbers(raw, declared.datatype)
-    except struct.error:
-        values = []
-    if len(values) != prod(shape):
+    if raw is None:
+        return list(getattr(got.contents, _CONTENTS[declared.datatype]))
+    if declared.datatype == "BYTES":
+        values = strings(raw, name)
+        if len(values) != prod(shape):
+            raise Refused(
+                f"{prefix}expected {prod(shape)} string elements for inference input '{name}' for model "
+                f"'{model.name}', got {len(values)}"
+            )
+        return values
+    format_ = f"<{prod(shape)}{FORMATS[declared.datatype]}"
+    if len(raw) != struct.calcsize(format_):
         raise Refused(
-            f"{prefix}unexpected number of elements {len(values)} for inference input '{name}', expecting {prod(shape)}"
+            f"{prefix}input byte size mismatch for input '{name}' for model '{model.name}'. Expected "
+            f"{struct.calcsize(format_)}, got {len(raw)}"
         )
-    return values
+    return list(struct.unpack(format_, raw))
 
 
 def _fits(shape: Sequence[int], wanted: Sequence[int]) -> bool:
@@ -114,6 +124,11 @@ def _fits(shape: Sequence[int], wanted: Sequence[int]) -> bool:
 
 def _listed(shape: Sequence[int]) -> str:
     return f"[{','.join(map(str, shape))}]"
+
+
+def _quoted(names: Sequence[str]) -> str:
+    each = ",".join(f"'{name}'" for name in names)
+    return f"[{each}]"
 
 
 def logged(request: Any, values: Values | None) -> bytes:

@@ -63,7 +63,7 @@ def _answer(turn: StreamTurn) -> Script:
             yield FOREVER
         if turn.stopped:
             return turn.stop()
-        turn.tell(begin, end, final=settings.flag_last and end == size)
+        turn.tell(begin, end, final=turn.flagged and end == size)
     return (yield from (breaks or _end)(turn))
 
 
@@ -88,7 +88,7 @@ def _end(turn: StreamTurn) -> Script:
         turn.tell(0, 0)
     if settings.fault == "no_final":
         return (yield from _silence(turn))
-    if not (settings.flag_last and size):
+    if not (turn.flagged and size):
         turn.final()
     return "fault" if settings.fault in _LIES else "finished"
 
@@ -133,15 +133,13 @@ def _clean_end(turn: StreamTurn) -> Script:
 
 
 def _error(turn: StreamTurn) -> Script:
-    turn.write(turn.messages.error(turn.settings.error or turn.answer.died))
-    turn.final()
+    turn.fail(turn.settings.error or turn.answer.died)
     yield from ()
     return "fault"
 
 
 def _traceback(turn: StreamTurn) -> Script:
-    turn.write(turn.messages.error(_TRACEBACK))
-    turn.final()
+    turn.fail(_TRACEBACK)
     yield from ()
     return "fault"
 

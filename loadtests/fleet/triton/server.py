@@ -14,13 +14,13 @@ from tritonclient.grpc import service_pb2
 from loadtests.fleet.listener import Listener
 from loadtests.fleet.settings import directed, directive_in
 from loadtests.fleet.triton.answers import answer
-from loadtests.fleet.triton.contracts import CONTRACTS, ContractName
+from loadtests.fleet.triton.contracts import CONTRACTS, ContractName, Model
 from loadtests.fleet.triton.messages import Messages
 from loadtests.fleet.triton.relay import Relay
 from loadtests.fleet.triton.repository import Repository
-from loadtests.fleet.triton.requests import Refused, Values, logged, read
+from loadtests.fleet.triton.requests import Failed, Refused, Values, logged, read
 from loadtests.fleet.triton.service import SERVICE, methods
-from loadtests.fleet.triton.stream import STOPPED, Stream, StreamTurn
+from loadtests.fleet.triton.stream import Stream, StreamTurn
 
 if TYPE_CHECKING:
     from loadtests.fleet.replica import Replica
@@ -96,9 +96,8 @@ class TritonServer:
         headers = [(_bytes(name), _bytes(value)) for name, value in stream.context.invocation_metadata() or ()]
         call = self.replica.calls.open(_PATH, headers, logged(request, None))
         call.model = request.model_name
-        messages = Messages(service_pb2, request.model_name, request.id)
         turn = StreamTurn(stream, self.replica, call, self.replica.settings)
-        turn.messages = messages
+        turn.messages = Messages(service_pb2, request.model_name, request.id)
         turn.id = request.id
         turn.empty_final = request.parameters["triton_enable_empty_final_response"].bool_param
         try:
@@ -108,15 +107,15 @@ class TritonServer:
             if values.get("stop") == [True]:
                 self._stop(turn)
                 return
-            if model is not self.contract.served:
-                raise Refused(f"model '{model.name}' takes nothing but stop here")
-            self._plan(turn, request, values)
+            self._plan(turn, model, values, frozenset(one.name for one in request.outputs))
         except (Refused, ValueError) as refusal:  # msgspec's errors, too
-            call.fault = str(refusal)
-            stream.write(messages.error(str(refusal)))
-            self.replica.calls.close(call, "fault")
-            return
-        self._enter(turn, request.parameters["timeout"].int64_param)
+            stream.write(turn.messages.error(str(refusal)))
+            self._close(turn, str(refusal))
+        except Failed as failure:
+            turn.fail(str(failure))
+            self._close(turn, str(failure))
+        else:
+            self._enter(turn, request.parameters["timeout"].int64_param)
 
     def leave(self, turn: StreamTurn) -> None:
         """A request has ended."""
@@ -139,11 +138,14 @@ class TritonServer:
         if bound and len(self._cancels) >= bound:
             self.replica.set(wedged=True)
 
-    def _plan(self, turn: StreamTurn, request: Any, values: Values) -> None:
-        directive = directive_in(values["text_input"][0])
-        if directive:
+    def _plan(self, turn: StreamTurn, model: Model, values: Values, wanted: frozenset[str]) -> None:
+        """Raises `Refused`, `Failed` or `ValueError`."""
+        if model is not self.contract.served:
+            raise Refused(f"model '{model.name}' takes nothing but stop here")
+        if missing := [name for name in model.required if not values.get(name)]:
+            raise Failed(f"Error generating request: {missing[0]} is missing")
+        if directive := directive_in(values["text_input"][0]):
             turn.settings = directed(turn.settings, directive)
-        wanted = frozenset(one.name for one in request.outputs)
         turn.answer = answer(self.contract, values, wanted, turn.settings, turn.call.number)
         turn.call.stream = turn.answer.stream
         turn.call.fault = turn.settings.fault
@@ -169,10 +171,13 @@ class TritonServer:
         """Ends the request that runs under the same id, when it comes to its next token; says so even if none does."""
         if other := self._by_id.get(turn.id):
             other.stopped = True
-        if self.contract.name == "llmapi":
-            turn.write(turn.messages.error(STOPPED))
-        turn.final()
+        turn.stop()
         self.replica.calls.close(turn.call, "finished")
+
+    def _close(self, turn: StreamTurn, why: str) -> None:
+        """A request that the model did not take."""
+        turn.call.fault = why
+        self.replica.calls.close(turn.call, "fault")
 
 
 def _bytes(value: str | bytes) -> bytes:

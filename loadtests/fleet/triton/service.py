@@ -39,6 +39,8 @@ def _refusing(method: Callable[[Any], Awaitable[Any]]) -> Callable[[Any, Any], A
             return await method(request)
         except Refused as refusal:
             await context.abort(grpc.StatusCode.NOT_FOUND, str(refusal))
+        except ValueError as refusal:
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(refusal))
         except KeyError as unknown:
             text = f"failed to load {unknown}, failed to poll from model repository"
             await context.abort(grpc.StatusCode.INTERNAL, text)
@@ -103,7 +105,8 @@ class _Service:
         return service_pb2.RepositoryModelLoadResponse()
 
     async def RepositoryModelUnload(self, request: Any) -> Any:  # noqa: N802
-        self._server.unload(request.model_name)
+        if request.model_name in self._repository.states:  # nobody minds if it is not
+            self._server.unload(request.model_name)
         return service_pb2.RepositoryModelUnloadResponse()
 
     async def ModelStatistics(self, request: Any) -> Any:  # noqa: N802
@@ -111,7 +114,8 @@ class _Service:
         response = service_pb2.ModelStatisticsResponse()
         served = self._server.contract.served.name
         for name in [request.name] if request.name else self._repository.states:
-            self._repository.known(name, request.version)
+            if name not in self._repository.states:
+                raise ValueError(f"requested model '{name}' is not available")
             done = counts["finished"] if name == served else 0
             entry = response.model_stats.add(name=name, version=VERSION, inference_count=done, execution_count=done)
             entry.inference_stats.success.count = done

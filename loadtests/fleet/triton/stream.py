@@ -52,8 +52,9 @@ class StreamTurn(Turn):
 
     def tell(self, begin: int, end: int, *, final: bool = False) -> None:
         """Tokens number `begin` up to `end` are there."""
-        for outputs in self.answer.outputs(begin, end):
-            self.write(self.messages.response(outputs, final=final))
+        responses = list(self.answer.outputs(begin, end))
+        for at, outputs in enumerate(responses, 1):
+            self.write(self.messages.response(outputs, final=final and at == len(responses)))
         self.produced((end - begin) * self.answer.plan.choices)
 
     def final(self) -> None:
@@ -61,17 +62,30 @@ class StreamTurn(Turn):
         if self.empty_final:
             self.write(self.messages.empty_final())
 
+    @property
+    def flagged(self) -> bool:
+        """Whether the last token's response is the final one, instead of an empty one after it."""
+        how, lacks_end = self.settings.final, self.settings.fault == "no_final"
+        return not lacks_end and (how == "flagged" or (how == "own" and self.stream.server.contract.name == "ensemble"))
+
+    def fail(self, text: str) -> None:
+        """An error, and the final: an ensemble says both in one response."""
+        ensemble = self.stream.server.contract.name == "ensemble"
+        self.write(self.messages.error(text, final=ensemble))
+        if not ensemble:
+            self.final()
+
     def refuse(self, text: str) -> None:
         """Without having been served."""
-        self.write(self.messages.error(text))
-        self.final()
+        self.write(self.messages.error(f"[request id: {self.id or '<id_unknown>'}] {text}"))
         self.drop("fault")
 
     def stop(self) -> Outcome:
         """As each backend ends a request that another one stopped."""
         if self.stream.server.contract.name == "llmapi":
-            self.write(self.messages.error(STOPPED))
-        self.final()
+            self.fail(STOPPED)
+        else:
+            self.final()
         return "cancelled"
 
     def leave(self) -> None:
