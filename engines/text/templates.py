@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any, NoReturn, Self
 
 from engines.text.meter import LimitExceeded, Limits, Meter
-from engines.text.model_files import read
+from engines.text.model_files import ModelFiles, read
+from engines.text.tokens import Tokenizer
 from engines.text.turns import Takes, TurnError, Turns, size
 
 SOON = 8192
@@ -36,6 +37,10 @@ PROBE_TOOL = {
         "parameters": {"type": "object", "properties": {"what": {"type": "string"}}, "required": ["what"]},
     },
 }
+
+
+class NoTemplate(ValueError):
+    """A model without a chat template: one for completions only."""
 
 
 class TemplateError(Exception):
@@ -66,12 +71,14 @@ class ChatTemplate:
         control: Collection[str] = (),
         limits: Limits | None = None,
     ) -> None:
-        """Raises ValueError if there is no template or one is no Jinja."""
+        """Raises NoTemplate if `sources` is empty, ValueError if a template is no Jinja or none is the usual one."""
         import jinja2
 
         from engines.text.sandbox import Sandbox
 
         named: Mapping[str, str] = {"default": sources} if isinstance(sources, str) else sources
+        if not named:
+            raise NoTemplate("There is no chat template.")
         sandbox = Sandbox()
         try:
             self._renderers = {name: sandbox.compiled(source) for name, source in named.items()}
@@ -90,11 +97,17 @@ class ChatTemplate:
         """Whether the prompt shows tools to the model."""
 
     @classmethod
-    def load(cls, path: Path) -> Self:
-        """Of a folder with a tokenizer.json, such a file, or a .gguf. Raises ValueError naming the file, OSError."""
-        files = read(path)
+    def load(cls, path: Path, *, tokenizer: Tokenizer | None = None) -> Self:
+        """Of a folder with a tokenizer.json, such a file, or a .gguf; or of a .jinja file for that tokenizer.
+
+        Raises NoTemplate if there is none, ValueError if it is broken, both naming the file; OSError.
+        """
+        model = tokenizer if path.suffix == ".jinja" else read(path)
+        known: dict[str, Any] = {} if model is None else {"bos": model.bos, "eos": model.eos, "control": model.control}
         try:
-            return cls(files.templates, bos=files.bos, eos=files.eos, control=files.control)
+            return cls(model.templates if isinstance(model, ModelFiles) else path.read_text(encoding="utf-8"), **known)
+        except NoTemplate as error:
+            raise NoTemplate(f"{path}: {error}") from error
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from error
 
