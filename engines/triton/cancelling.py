@@ -8,19 +8,21 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Literal
 
 from engines.grpc.api import Rpc, RpcError
 from engines.sweeper import NEVER, Sweeper
+from engines.triton.detached import Detached
 
 CancelPolicy = Literal["cancel", "drain-then-discard"]
 
 
 class Cancelling:
-    """Owns the calls that outlive their requests. `rate` is the most cancellations in a second, None for no bound;
+    """Owns the calls that outlive their requests: each is to be `opened` here, and `let_go` unless it ended by itself.
 
-    `tell` opens the call that stops a request inside an ensemble, by its id. `clock` is the event loop's, in seconds.
+    `rate` is the most cancellations in a second, to within a sweep of the sweeper; None sets no bound. `tell` opens the
+    call that stops a request inside an ensemble, by its id. `clock` is the event loop's, in seconds.
     """
 
     def __init__(
@@ -38,17 +40,28 @@ class Cancelling:
         self._pause = 1 / rate if rate else 0.0
         self._tell = tell
         self._free_at = 0.0  # when the next cancellation may be sent
-        self._waiting: deque[tuple[Rpc, str]] = deque()
-        self._listening: set[asyncio.Task[None]] = set()
+        self._waiting: deque[tuple[Detached, str]] = deque()
+        self._tasks: set[asyncio.Task[None]] = set()
         self.due = NEVER
 
     def __repr__(self) -> str:
-        return f"<Cancelling {self._policy}, {len(self._waiting)} to cancel, {len(self._listening)} heard out>"
+        return f"<Cancelling {self._policy}, {len(self._waiting)} wait to be cancelled, {len(self._tasks)} heard here>"
+
+    def opened(self, rpc: Rpc) -> Rpc:
+        """The call as its request may read it."""
+        if self._policy == "cancel" and not self._pause:
+            return rpc
+        detached = Detached(rpc)
+        self._own(detached.pump())
+        return detached
 
     def let_go(self, rpc: Rpc, request: str) -> None:
-        """Never waits. What is not cancelled at once makes the server wait by itself: nobody reads it."""
+        """Never waits. `request` is the call's id at the server."""
+        rpc.cancel()
         if self._policy == "drain-then-discard":
-            self._hear_out(rpc)
+            return
+        if not isinstance(rpc, Detached):
+            self._stop(request)
             return
         now = self._clock()
         if self._waiting or now < self._free_at:
@@ -59,40 +72,45 @@ class Cancelling:
 
     def expire(self, now: float) -> None:
         while self._waiting and self._free_at <= now:
-            self._cancel(*self._waiting.popleft(), self._free_at)
+            rpc, request = self._waiting.popleft()
+            if not rpc.over:
+                self._cancel(rpc, request, self._free_at)
         self._watch()
 
-    def aclose(self) -> None:
-        """Cancels all that is still owned, at once: the channel is about to be closed."""
+    async def aclose(self) -> None:
+        """Ends all that is still owned, at once."""
         self._sweeper.discard(self)
-        for rpc, _request in self._waiting:
-            rpc.cancel()
         self._waiting.clear()
-        for task in tuple(self._listening):
+        tasks = list(self._tasks)
+        for task in tasks:
             task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     def _watch(self) -> None:
         self.due = self._free_at if self._waiting else NEVER
         (self._sweeper.add if self._waiting else self._sweeper.discard)(self)
 
-    def _cancel(self, rpc: Rpc, request: str, at: float) -> None:
+    def _cancel(self, rpc: Detached, request: str, at: float) -> None:
         self._free_at = at + self._pause
-        rpc.cancel()
-        if self._tell is not None:
-            self._hear_out(self._tell(request))
+        rpc.inner.cancel()
+        self._stop(request)
 
-    def _hear_out(self, rpc: Rpc) -> None:
-        task = asyncio.get_running_loop().create_task(_hear_out(rpc))
-        self._listening.add(task)
-        task.add_done_callback(self._listening.discard)
+    def _stop(self, request: str) -> None:
+        if self._tell is not None:
+            self._own(_hear_out(self._tell(request)))
+
+    def _own(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
 
 async def _hear_out(rpc: Rpc) -> None:
     """Reads to the end, which the call's own time limit bounds."""
     try:
-        await rpc.flow(lambda _message: True)
-        await rpc.read()
+        while await rpc.read() is not None:
+            pass
     except RpcError:
-        pass  # an end as good as any
+        pass  # the request has ended by itself meanwhile, or its server has
     finally:
         rpc.cancel()

@@ -28,8 +28,9 @@ from engines.triton.limits import Limits
 from engines.triton.options import TritonOptions
 from engines.triton.profiles import PROFILES, detect
 from engines.triton.profiles.api import Profile
-from engines.triton.reply import StreamReply, collect
+from engines.triton.reply import StreamReply, Tally, collect
 from engines.triton.repository import Repository
+from engines.triton.several import SeveralReply
 from engines.triton.tensors import Tensor
 from engines.triton.texts import Reading, Text, texts
 
@@ -89,11 +90,13 @@ class TritonEngine:
         tokens = await self._measure(asked, prompts, limits)
         wanted = texts(asked, prompts)
         envelope = Envelope(call, int(time()))
-        if call.stream:
-            hearings = self._open(call, profile, wanted, [Chunks(envelope, text.index) for text in wanted])
-            return await StreamReply.open(call, envelope, hearings[0], tokens)
         documents = [Document(text.index) for text in wanted]
-        return await collect(envelope, self._open(call, profile, wanted, documents), documents, tokens)
+        writers = [Chunks(envelope, text.index) for text in wanted] if call.stream else documents
+        tally = Tally(self._open(call, profile, wanted, writers), tokens, asked.n)
+        if not call.stream:
+            return await collect(envelope, tally, documents)
+        stream = StreamReply if len(wanted) == 1 else SeveralReply
+        return await stream.open(call, envelope, tally)
 
     async def probe(self) -> Health:
         """Asks for this model alone: a server is not ready while any of its models is loaded, or has failed."""
@@ -109,7 +112,7 @@ class TritonEngine:
         return Health(ready=True)
 
     async def aclose(self) -> None:
-        self._surveillance.cancelling.aclose()
+        await self._surveillance.cancelling.aclose()
         await self._channel.aclose()
 
     async def _known(self) -> tuple[Profile, Limits]:
@@ -149,7 +152,7 @@ class TritonEngine:
         hearings = []
         for (request, tensors), text, writer in zip(encoded, wanted, writers, strict=True):
             message = encode_request(self._options.model, self._options.version, request, tensors)
-            rpc = self._channel.open(STREAM, message, timeout=seconds)
+            rpc = self._surveillance.cancelling.opened(self._channel.open(STREAM, message, timeout=seconds))
             choice = self._reading.choice(text, writer)
             generation = Generation(
                 profile, Answers(profile.expected, self._memo), choice, call.kind, text.asked.max_tokens

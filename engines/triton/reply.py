@@ -1,9 +1,10 @@
-"""Answers of Triton as replies: a text on its way, several at once, or one whole document."""
+"""Answers of Triton as replies: a text on its way, or one whole document."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Self
 
 from engines.api import Call, EngineError, Interrupted, Sink, TimedOut, Usage
@@ -12,12 +13,26 @@ from engines.text.answer import DONE, Document, Envelope
 from engines.triton.hearing import Hearing
 
 
-def count(hearings: Sequence[Hearing], prompt: int | None) -> Usage:
-    """Tokens so far. The prompt's as the server tells them, else `prompt`, else unknown: 0 and not exact."""
-    generations = [hearing.generation for hearing in hearings]
-    told = next((one.prompt for one in generations if one.prompt is not None), prompt)
-    exact = told is not None and not any(one.counted for one in generations)
-    return Usage(told or 0, sum(one.completion for one in generations), exact)
+@dataclass(slots=True, frozen=True)
+class Tally:
+    """The texts of one request, `n` of each prompt, and what they have used.
+
+    The prompts' tokens are the server's number where it tells one, else `prompt`, which was counted here; where
+    neither is known they are 0, and not exact.
+    """
+
+    hearings: Sequence[Hearing]
+    prompt: int | None
+    n: int = 1
+
+    @property
+    def usage(self) -> Usage:
+        generations = [hearing.generation for hearing in self.hearings]
+        told = [one.prompt for one in generations[:: self.n]]
+        known = [number for number in told if number is not None]
+        prompt = sum(known) if len(known) == len(told) else self.prompt
+        exact = prompt is not None and not any(one.counted for one in generations)
+        return Usage(prompt or 0, sum(one.completion for one in generations), exact)
 
 
 class StreamReply:
@@ -25,12 +40,13 @@ class StreamReply:
 
     queued = 0.0
 
-    def __init__(self, call: Call, envelope: Envelope, hearing: Hearing, prompt: int | None) -> None:
+    def __init__(self, call: Call, envelope: Envelope, tally: Tally) -> None:
         self.headers: Mapping[bytes, bytes] = {}
         self._show_usage = call.show_usage
         self._envelope = envelope
-        self._hearing = hearing
-        self._prompt = prompt
+        self._tally = tally
+        self._hearing = tally.hearings[0]
+        self._hearing.finale = self._finale
         self._first = b""
 
     def __repr__(self) -> str:
@@ -39,17 +55,16 @@ class StreamReply:
     @property
     def usage(self) -> Usage:
         """At every moment what has been counted or reported until then."""
-        return count([self._hearing], self._prompt)
+        return self._tally.usage
 
     @classmethod
-    async def open(cls, call: Call, envelope: Envelope, hearing: Hearing, prompt: int | None) -> Self:
-        """Waits for the first content: until then another server may still be asked. Closes `hearing` if it fails."""
-        reply = cls(call, envelope, hearing, prompt)
-        hearing.finale = reply._finale
+    async def open(cls, call: Call, envelope: Envelope, tally: Tally) -> Self:
+        """Waits for the first content: until then another server may still be asked. Lets go if it fails."""
+        reply = cls(call, envelope, tally)
         try:
-            reply._first = await hearing.read()
+            reply._first = await reply._hearing.read()
         except BaseException:
-            hearing.close()
+            reply._hearing.close()
             raise
         return reply
 
@@ -65,7 +80,7 @@ class StreamReply:
             try:
                 data = await self._hearing.read()
             except EngineError as error:
-                raise _interrupted(error) from None
+                raise interrupted(error) from None
         if data:
             return data
         raise StopAsyncIteration
@@ -78,7 +93,7 @@ class StreamReply:
         try:
             await self._hearing.forward(sink)
         except EngineError as error:
-            raise _interrupted(error) from None
+            raise interrupted(error) from None
 
     def __enter__(self) -> Self:
         return self
@@ -87,7 +102,8 @@ class StreamReply:
         self._hearing.close()
 
 
-def _interrupted(error: EngineError) -> Interrupted:
+def interrupted(error: EngineError) -> Interrupted:
+    """The same after content has been said."""
     return Interrupted(error.message, timed_out=isinstance(error, TimedOut))
 
 
@@ -101,16 +117,14 @@ class _Nowhere:
         """Nothing is ever full."""
 
 
-async def collect(
-    envelope: Envelope, hearings: Sequence[Hearing], documents: Sequence[Document], prompt: int | None
-) -> UnaryReply:
+async def collect(envelope: Envelope, tally: Tally, documents: Sequence[Document]) -> UnaryReply:
     """Waits until every text is whole. Raises EngineError; nothing is held any more then, nor after it returns."""
     try:
-        await _all_of(hearings)
+        await _all_of(tally.hearings)
     finally:
-        for hearing in hearings:
+        for hearing in tally.hearings:
             hearing.close()
-    usage = count(hearings, prompt)
+    usage = tally.usage
     return UnaryReply({}, envelope.document(documents, usage), usage)
 
 
@@ -123,4 +137,4 @@ async def _all_of(hearings: Sequence[Hearing]) -> None:
             for hearing in hearings:
                 group.create_task(hearing.forward(_Nowhere()))
     except BaseExceptionGroup as several:
-        raise several.exceptions[0] from None
+        raise several.exceptions[0] from None  # the others were cancelled for it

@@ -21,7 +21,7 @@ from engines.triton.generation import Generation
 from engines.triton.hearing import Hearing, Opened, Surveillance
 from engines.triton.inference import Answers
 from engines.triton.profiles.api import Step
-from engines.triton.reply import StreamReply, collect
+from engines.triton.reply import StreamReply, Tally, collect
 from tests.support.scripted_rpc import ScriptedRpc
 
 OK = "no error"
@@ -84,10 +84,10 @@ class Table:
         profile = profile or Delta()
         if call.stream:
             hearing = self.hearing(rpc, call, Chunks(envelope, 0), profile, stops)
-            return await StreamReply.open(call, envelope, hearing, how.get("prompt"))
+            return await StreamReply.open(call, envelope, Tally([hearing], how.get("prompt")))
         document = Document(0)
         hearing = self.hearing(rpc, call, document, profile, stops)
-        return await collect(envelope, [hearing], [document], how.get("prompt"))
+        return await collect(envelope, Tally([hearing], how.get("prompt")), [document])
 
 
 class Basket:

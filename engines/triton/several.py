@@ -1,0 +1,140 @@
+"""A stream of several texts at once, each over a call of its own: `n` choices, or completions of several prompts."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Self
+
+from engines.api import Call, EngineError, Usage
+from engines.text.answer import DONE, Envelope
+from engines.triton.hearing import Hearing
+from engines.triton.reply import Tally, interrupted
+
+MAX_HELD = 32 * 1024
+"""Bytes held for a client that is behind, before the servers have to wait."""
+
+
+class Funnel:
+    """A sink of many and one reader. Those who pour wait once it is full, until it has been emptied."""
+
+    def __init__(self) -> None:
+        self._held: list[bytes] = []
+        self._size = 0
+        self._changed = asyncio.Event()
+        self._empty = asyncio.Event()
+
+    def take(self, data: bytes) -> bool:
+        self._held.append(data)
+        self._size += len(data)
+        self._empty.clear()
+        self._changed.set()
+        return self._size < MAX_HELD
+
+    async def drain(self) -> None:
+        await self._empty.wait()
+
+    def wake(self) -> None:
+        """Something else has happened that the reader wants to know."""
+        self._changed.set()
+
+    async def more(self) -> None:
+        """Until there has been something new since the last time."""
+        await self._changed.wait()
+        self._changed.clear()
+
+    def pour(self) -> bytes:
+        """All there is, without waiting."""
+        data = b"".join(self._held)
+        self._held.clear()
+        self._size = 0
+        self._empty.set()
+        return data
+
+
+class SeveralReply:
+    """The first content of any of the texts is here; where one breaks, all do. Holds the calls until it is left."""
+
+    queued = 0.0
+
+    def __init__(self, call: Call, envelope: Envelope, tally: Tally) -> None:
+        self.headers: Mapping[bytes, bytes] = {}
+        self._show_usage = call.show_usage
+        self._envelope = envelope
+        self._tally = tally
+        self._hearings = tally.hearings
+        self._funnel = Funnel()
+        self._first = b""
+        self._error: EngineError | None = None
+        for hearing in tally.hearings:
+            hearing.finale = self._finale
+        loop = asyncio.get_running_loop()
+        self._tasks = [loop.create_task(self._hear(hearing)) for hearing in tally.hearings]
+
+    def __repr__(self) -> str:
+        done = sum(hearing.generation.done for hearing in self._hearings)
+        return f"<SeveralReply {done} of {len(self._hearings)} texts done>"
+
+    @property
+    def usage(self) -> Usage:
+        """At every moment what has been counted or reported until then."""
+        return self._tally.usage
+
+    @classmethod
+    async def open(cls, call: Call, envelope: Envelope, tally: Tally) -> Self:
+        """Waits for the first content. Closes the hearings if it fails."""
+        reply = cls(call, envelope, tally)
+        try:
+            reply._first = await reply._next()
+        except BaseException:
+            reply.__exit__()
+            raise
+        return reply
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        data, self._first = self._first, b""
+        if not data:
+            try:
+                data = await self._next()
+            except EngineError as error:
+                raise interrupted(error) from None
+        if data:
+            return data
+        raise StopAsyncIteration
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        for hearing in self._hearings:
+            hearing.close()
+        for task in self._tasks:
+            task.cancel()
+
+    async def _next(self) -> bytes:
+        """What has come since; b"" at the end."""
+        while not (data := self._funnel.pour()):
+            if self._error is not None:
+                raise self._error
+            if all(task.done() for task in self._tasks):
+                break
+            await self._funnel.more()
+        return data
+
+    async def _hear(self, hearing: Hearing) -> None:
+        try:
+            await hearing.forward(self._funnel)
+        except EngineError as error:
+            self._error = self._error or error
+        finally:
+            # The reader looks whether all tasks are done, and this one is not quite.
+            asyncio.get_running_loop().call_soon(self._funnel.wake)
+
+    def _finale(self) -> bytes:
+        """Only the text that is done last brings the end of the stream."""
+        if not all(hearing.generation.done for hearing in self._hearings):
+            return b""
+        return self._envelope.usage(self.usage) + DONE if self._show_usage else DONE
