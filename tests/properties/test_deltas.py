@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 
 import pytest
 from hypothesis import example, given
@@ -45,7 +46,7 @@ def by_groups(raw: bytes) -> bytes:
 
 @given(TEXTS, places)
 @example("🙂", [1, 2, 3])
-def test_p40_deltas_join_to_the_text(text: str, where: list[int]) -> None:
+def test_p40_deltas_join_to_the_text(text: str, where: Sequence[int]) -> None:
     machine = Deltas()
     said = [machine.feed(piece) for piece in cut(text.encode(), where)]
     assert machine.flush() == ""
@@ -53,20 +54,20 @@ def test_p40_deltas_join_to_the_text(text: str, where: list[int]) -> None:
 
 
 @given(TEXTS, places)
-def test_p40_cumulative_texts_join_to_the_last(text: str, where: list[int]) -> None:
+def test_p40_cumulative_texts_join_to_the_last(text: str, where: Sequence[int]) -> None:
     assert "".join(said_by_cumulative(growing(cut(text.encode(), where)))) == text
 
 
 @pytest.mark.parametrize("show", [by_characters, by_groups])
 @given(text=TEXTS, where=places)
-def test_p40_servers_that_decode_half_characters(show: object, text: str, where: list[int]) -> None:
+def test_p40_servers_that_decode_half_characters(show: object, text: str, where: Sequence[int]) -> None:
     assert callable(show)
     said = said_by_cumulative([show(raw) for raw in growing(cut(text.encode(), where))])
     assert "".join(said) == text
 
 
 @given(st.binary(max_size=40), places)
-def test_any_bytes_are_text_or_a_value_error(raw: bytes, where: list[int]) -> None:
+def test_any_bytes_are_text_or_a_value_error(raw: bytes, where: Sequence[int]) -> None:
     pieces = cut(raw, where)
     whole = raw.decode(errors="replace")
     deltas = Deltas()
@@ -81,7 +82,7 @@ def test_any_bytes_are_text_or_a_value_error(raw: bytes, where: list[int]) -> No
 
 
 @given(TEXTS, places, TEXTS)
-def test_a_text_that_is_rewritten_is_told(text: str, where: list[int], other: str) -> None:
+def test_a_text_that_is_rewritten_is_told(text: str, where: Sequence[int], other: str) -> None:
     machine = Cumulative()
     said = ""
     for raw in [*growing(cut(text.encode(), where)), other.encode()]:

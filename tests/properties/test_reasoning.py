@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -22,7 +24,7 @@ def oracle(text: str, *, opened: bool) -> tuple[str, str]:
 
 @given(ANSWERS, places, st.booleans())
 @example("\n<think>\n a \n</think>\n\nb\n", list(range(30)), False)
-def test_whatever_the_chunks(text: str, where: list[int], opened: bool) -> None:
+def test_whatever_the_chunks(text: str, where: Sequence[int], opened: bool) -> None:
     machine = Reasoning(opened=opened)
     told = [*(machine.feed(piece) for piece in cut(text, where)), machine.flush()]
     assert ("".join(reasoning for reasoning, _ in told), "".join(content for _, content in told)) == oracle(
