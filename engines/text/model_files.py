@@ -114,10 +114,7 @@ def _build(file: Path, late: list[_Token]) -> Tokenizer:
     """Tokens that only the configuration has are added, as its readers do; cutting and filling up are switched off."""
     from tokenizers import AddedToken, Tokenizer
 
-    try:
-        tokenizer = Tokenizer.from_file(str(file))
-    except Exception as error:  # the library raises nothing narrower
-        raise ValueError(f"{file} is no readable tokenizer: {error}") from error
+    tokenizer = Tokenizer.from_file(str(file))
     tokenizer.no_truncation()
     tokenizer.no_padding()
     known = {token.content for token in tokenizer.get_added_tokens_decoder().values()}

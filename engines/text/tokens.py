@@ -38,7 +38,10 @@ class Tokenizer:
 
     def __init__(self, files: ModelFiles) -> None:
         """Raises ValueError if the tokenizer cannot be built."""
-        self._tokenizer = files.build()
+        try:
+            self._tokenizer = files.build()
+        except Exception as error:  # the library raises nothing narrower, and what the file says may be of any type
+            raise ValueError(f"The tokenizer cannot be built: {error}") from error
         added = self._tokenizer.encode("")  # what comes with every text
         self.bos = files.bos or (added.tokens[0] if added.tokens else "")
         self.eos = files.eos
@@ -56,7 +59,11 @@ class Tokenizer:
 
         Raises ValueError, saying what is wrong with which file; OSError.
         """
-        return cls(read(path))
+        files = read(path)
+        try:
+            return cls(files)
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from error
 
     def __repr__(self) -> str:
         size = self._tokenizer.get_vocab_size()
