@@ -24,6 +24,8 @@ class Relay(Accepted):
         self._client: asyncio.Transport
         self._server: asyncio.Transport | None = None
         self._joining: asyncio.Task[None]
+        self._early: list[bytes] = []
+        """What the client said before the server was there."""
         self._deaf = False
         self._port = 0
 
@@ -32,7 +34,6 @@ class Relay(Accepted):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._client = cast("asyncio.Transport", transport)
-        self._client.pause_reading()
         self._listener.connections.add(self)
         self._joining = asyncio.get_running_loop().create_task(self._join())
 
@@ -44,7 +45,9 @@ class Relay(Accepted):
             self._server.abort()
 
     def data_received(self, data: bytes) -> None:
-        if self._server is not None:
+        if self._server is None:
+            self._early.append(data)
+        else:
             self._server.write(data)
 
     def pause_writing(self) -> None:
@@ -79,10 +82,10 @@ class Relay(Accepted):
         except OSError:
             self._client.abort()
             return
-        self._server = server
         self._port = server.get_extra_info("sockname")[1]
         self._relays[self._port] = self
-        self.listen_again()
+        self._server = server
+        server.writelines(self._early)
 
 
 class _Inside(asyncio.Protocol):
