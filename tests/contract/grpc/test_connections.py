@@ -147,11 +147,11 @@ async def test_a_server_that_comes_back_is_used_again_within_two_seconds(connect
         channel = connect(server.port)
         assert await code(channel.open(METHOD, b"x")) is Code.OK
     began = now()
-    while now() - began < 2.5:  # long enough for pauses to grow
+    while now() - began < 5.5:  # so long that the usual pauses grow beyond what is asked here
         assert await code(channel.open(METHOD, b"x")) is Code.UNAVAILABLE
         await asyncio.sleep(0.05)
     async with serving(echo, port=server.port):
-        assert await first_success(channel) < 4
+        assert await first_success(channel) < 3
 
 
 async def test_a_server_that_came_late_is_used_within_two_seconds(connect: Connect) -> None:
@@ -160,7 +160,7 @@ async def test_a_server_that_came_late_is_used_within_two_seconds(connect: Conne
     channel = connect(port)
     assert await code(channel.open(METHOD, b"x")) is Code.UNAVAILABLE
     async with serving(echo, port=port):
-        assert await first_success(channel) < 4
+        assert await first_success(channel) < 3
 
 
 async def test_a_connection_that_breaks_ends_its_calls_and_is_replaced(connect: Connect) -> None:
