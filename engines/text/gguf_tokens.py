@@ -26,12 +26,11 @@ _CASED = rf"[^\r\n\p{{L}}\p{{N}}]?(?:{_UPPER}*{_LOWER}+|{_UPPER}+{_LOWER}*)"
 _SLASHED = _REST.replace(r"[\r\n]*|", r"[\r\n/]*|", 1)
 _TEKKEN = (rf"{_CASED}|\p{{N}}|{_SLASHED}",)
 _GPT4O = (rf"{_CASED}{_CONTRACTIONS}?|\p{{N}}{{1,3}}|{_SLASHED}",)
-_DEEPSEEK3 = (
-    r"\p{N}{1,3}",
-    r"[\u4e00-\u9fa5\u3040-\u309f\u30a0-\u30ff]+",
+_MARKED = (
     r"[!\"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+"
-    r"| ?[\p{P}\p{S}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+",
+    r"| ?[\p{P}\p{S}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
+_DEEPSEEK3 = (r"\p{N}{1,3}", r"[\u4e00-\u9fa5\u3040-\u309f\u30a0-\u30ff]+", _MARKED)
 
 SPLITS: Mapping[str, tuple[str, ...]] = {
     "default": (r"[\p{P}\$\+<=>\^~\|]+", _GPT2, r"\p{N}+", r"[0-9][0-9][0-9]"),
@@ -62,14 +61,11 @@ WHOLE_WORDS = {"llama-bpe", "falcon3", "pixtral", "tekken"}
 
 
 def build(metadata: Mapping[str, Any]) -> Tokenizer:
-    """The tokenizer, which adds no BOS or EOS by itself. Raises ValueError, KeyError for what it cannot be built of."""
-    family = metadata.get("tokenizer.ggml.model")
-    if family == "gpt2":
-        tokenizer = _byte_level(metadata)
-    elif family == "llama":
-        tokenizer = _sentence_piece(metadata)
-    else:
-        raise ValueError(f"the tokenizer model {family!r} is not supported (gpt2 and llama are)")
+    """The tokenizer, which adds no BOS or EOS by itself. Raises ValueError, or what the library raises."""
+    try:
+        tokenizer = _by_family(metadata)
+    except KeyError as error:
+        raise ValueError(f"the file has no {error}") from error
     from tokenizers import AddedToken
 
     for text, kind in _typed(metadata):
@@ -77,6 +73,15 @@ def build(metadata: Mapping[str, Any]) -> Tokenizer:
             token = AddedToken(text, normalized=False, special=kind != USER_DEFINED)
             (tokenizer.add_tokens if kind == USER_DEFINED else tokenizer.add_special_tokens)([token])
     return tokenizer
+
+
+def _by_family(metadata: Mapping[str, Any]) -> Tokenizer:
+    family = metadata.get("tokenizer.ggml.model")
+    if family == "gpt2":
+        return _byte_level(metadata)
+    if family == "llama":
+        return _sentence_piece(metadata)
+    raise ValueError(f"the tokenizer model {family!r} is not supported (gpt2 and llama are)")
 
 
 def adds_bos(metadata: Mapping[str, Any]) -> bool:
