@@ -151,7 +151,7 @@ async def test_a_server_that_comes_back_is_used_again_within_two_seconds(connect
         assert await code(channel.open(METHOD, b"x")) is Code.UNAVAILABLE
         await asyncio.sleep(0.05)
     async with serving(echo, port=server.port):
-        assert await first_success(channel) < 3
+        assert await first_success(channel) < 2.5
 
 
 async def test_a_server_that_came_late_is_used_within_two_seconds(connect: Connect) -> None:
