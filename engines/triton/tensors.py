@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -39,7 +39,7 @@ class Declared:
 class Slot:
     """An input that can be written: knows its type and how many values fit. `batched` adds the batch dimension."""
 
-    __slots__ = ("_many", "_struct", "batched", "declared", "name")
+    __slots__ = ("_many", "_of_one", "_pack", "_real", "batched", "declared", "name")
 
     def __init__(self, name: str, declared: Declared, *, batched: bool) -> None:
         """Raises ValueError for a type or shape in which no plain value or list of values can be sent."""
@@ -51,7 +51,9 @@ class Slot:
         self.declared = declared
         self.batched = batched
         self._many = -1 in declared.dims
-        self._struct = None if declared.datatype == "BYTES" else struct.Struct("<" + FORMATS[declared.datatype])
+        self._of_one = self._shape(1)
+        self._pack = None if declared.datatype == "BYTES" else struct.Struct("<" + FORMATS[declared.datatype]).pack
+        self._real = declared.datatype[0] == "F"
 
     def __repr__(self) -> str:
         return f"<Slot {self.name} {self.declared.datatype}{list(self.declared.dims)}>"
@@ -65,9 +67,12 @@ class Slot:
 
     def write(self, *values: Value) -> Tensor:
         """Raises ValueError where they are too many, or one is out of the datatype's range."""
-        if len(values) != 1 and not self._many:
+        if len(values) == 1:
+            return Tensor(self.name, self.declared.datatype, self._of_one, self._element(values[0]))
+        if not self._many:
             raise ValueError("it takes one value")
-        return Tensor(self.name, self.declared.datatype, self._shape(len(values)), self._content(values))
+        content = b"".join(map(self._element, values))
+        return Tensor(self.name, self.declared.datatype, self._shape(len(values)), content)
 
     def _shape(self, count: int) -> tuple[int, ...]:
         """All values lie along the last dimension that takes any number."""
@@ -76,16 +81,15 @@ class Slot:
             shape[len(shape) - 1 - self.declared.dims[::-1].index(-1)] = count
         return (1, *shape) if self.batched else tuple(shape)
 
-    def _content(self, values: Sequence[Value]) -> bytes:
-        if self._struct is None:
-            return b"".join(map(text_element, map(str, values)))
+    def _element(self, value: Value) -> bytes:
+        if self._pack is None or isinstance(value, str):
+            return text_element(str(value))
+        if self._real and not math.isfinite(value):
+            raise ValueError("it is not a finite number")
         try:
-            content = b"".join(map(self._struct.pack, values))
+            return self._pack(value)
         except (struct.error, OverflowError):
             raise ValueError("it is out of range") from None
-        if self.declared.datatype[0] == "F" and not all(map(math.isfinite, values)):  # type: ignore[arg-type]
-            raise ValueError("it is not a finite number")
-        return content
 
 
 def text_element(text: str) -> bytes:
