@@ -17,6 +17,7 @@ serve: ## Set up, fetch the model once, and serve on http://127.0.0.1:8080 (ARGS
 
 test: ## Set up and run all tests (ARGS="tests/unit -k retry")
 	@scripts/setup dev
+	@scripts/triton
 	@exec $(run) pytest $(ARGS)
 
 check: ## Lint, formatting, types and import contracts
@@ -43,4 +44,4 @@ lock: ## Renew requirements/*.txt from pyproject.toml (ARGS="--upgrade")
 	@scripts/lock $(ARGS)
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile

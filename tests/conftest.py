@@ -1,9 +1,25 @@
-"""What holds for every test: hypothesis tries the same examples on each run, however slow the machine is."""
+"""What holds for every test: hypothesis tries the same examples on each run, however slow the machine is.
+
+And what a whole run has only one of: the Triton server.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+import pytest
 from hypothesis import settings
+
+from loadtests.triton import TritonServer
+from tests.support.triton import running_triton
 
 # A merge must not hang on luck or on a busy neighbour; searching with many seeds is `make prove`'s work.
 settings.register_profile("steady", derandomize=True, deadline=None, database=None)
 settings.load_profile("steady")
+
+
+@pytest.fixture(scope="session")
+def triton() -> Iterator[TritonServer]:
+    """Started by the first test that asks for it, without a model: `triton.need("llmapi")` loads one."""
+    with running_triton() as server:
+        yield server

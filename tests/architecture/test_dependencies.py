@@ -17,7 +17,13 @@ from tests.architecture import tree
 
 SERVE, DEV = Path("requirements/serve.txt"), Path("requirements/dev.txt")
 ENTRY = re.compile(r"(?P<name>[a-z0-9-]+)==(?P<version>\S+)(?: --hash=sha256:[0-9a-f]{64})+")
-PARTS_OF_DECLARED = {"starlette": "fastapi", "pydantic_core": "pydantic"}
+PARTS_OF_DECLARED = {
+    "starlette": "fastapi",
+    "pydantic_core": "pydantic",
+    "grpc": "tritonclient",
+    "google": "tritonclient",
+    "numpy": "tritonclient",
+}
 
 
 def project() -> dict[str, Any]:

@@ -1,0 +1,156 @@
+"""What the scripted streaming models share: answers that run side by side, a journal, cancelling, errors."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import signal
+import time
+from abc import abstractmethod
+from pathlib import Path
+from typing import Any
+
+from loadtests.triton import journal
+from loadtests.triton.models.asked import Asked
+from loadtests.triton.models.pace import FOREVER, Cancelled, Pace, Steps
+from loadtests.triton.models.script import Script
+from loadtests.triton.models.stub import backend
+
+JOURNAL = "TRITON_JOURNAL"
+"""The environment variable that names the journal's file."""
+
+
+class Refused(Exception):
+    """An error, in the words in which the client gets it."""
+
+
+class Answer:
+    """One request being answered: where its responses go, and how far it has come."""
+
+    def __init__(self, asked: Asked, sender: Any, *, decoupled: bool) -> None:
+        self.asked = asked
+        self.decoupled = decoupled
+        self.tokens = 0
+        self.stopped = False
+        self._sender = sender
+
+    def __repr__(self) -> str:
+        return f"<Answer {self.asked.id!r} {self.tokens} tokens>"
+
+    def unwanted(self) -> bool:
+        """Whether a request stopped it or its client cancelled it."""
+        return self.stopped or bool(self.asked.request.is_cancelled())
+
+    def send(self, outputs: dict[str, Any], *, final: bool = False) -> None:
+        """`outputs`: numpy arrays by name. They leave in another order than the configuration's."""
+        pb = backend()
+        tensors = [pb.Tensor(name, array) for name, array in sorted(outputs.items(), reverse=self.tokens % 2 == 0)]
+        self._sender.send(pb.InferenceResponse(tensors), flags=pb.TRITONSERVER_RESPONSE_COMPLETE_FINAL if final else 0)
+
+    def fail(self, message: str, code: str = "INTERNAL") -> None:
+        """An error, and then the end in a response of its own, where there may be more than one.
+
+        In one response they would let a model that calls this one wait for ever (Triton 2.51).
+        """
+        pb = backend()
+        error = pb.InferenceResponse(error=pb.TritonError(message, getattr(pb.TritonError, code)))
+        if self.decoupled:
+            self._sender.send(error)
+            self.end()
+        else:
+            self._sender.send(error, flags=pb.TRITONSERVER_RESPONSE_COMPLETE_FINAL)
+
+    def end(self) -> None:
+        """The final response, without anything in it."""
+        pb = backend()
+        self._sender.send(flags=pb.TRITONSERVER_RESPONSE_COMPLETE_FINAL)
+
+
+class Decoupled:
+    """Triton calls `initialize` once and `execute` with requests; how a request is answered says `answer`."""
+
+    def initialize(self, args: dict[str, str]) -> None:
+        self.name = args["model_name"]
+        self.config: dict[str, Any] = json.loads(args["model_config"])
+        self.decoupled: bool = self.config["model_transaction_policy"]["decoupled"]
+        self.path = Path(os.environ[JOURNAL])
+        self.numbers = itertools.count(time.monotonic_ns())  # instances of a model count apart
+        self.running: dict[str, Answer] = {}
+        poll = int(self.parameter("cancellation_check_period_ms", "20")) / 1000
+        self.pace = Pace(poll)
+        self.prepare()
+
+    def parameter(self, name: str, default: str) -> str:
+        value: str = self.config["parameters"].get(name, {}).get("string_value", default)
+        return value
+
+    def prepare(self) -> None:
+        """What a model does once, when it is loaded."""
+
+    @abstractmethod
+    def answer(self, answer: Answer) -> Steps:
+        """Send responses, the final one too. Raises `Refused`; `Cancelled` comes out of a `yield`."""
+
+    @abstractmethod
+    def cancelled(self, answer: Answer) -> None:
+        """Say the last word to a request that was cancelled."""
+
+    def execute(self, requests: list[Any]) -> None:
+        for request in requests:
+            answer = Answer(Asked(request), request.get_response_sender(), decoupled=self.decoupled)
+            self.pace.begin(self.steps(answer), answer.unwanted)
+
+    def steps(self, answer: Answer) -> Steps:
+        """Answer, keeping the journal."""
+        number = next(self.numbers)
+        self.note(answer, number, **answer.asked.for_journal())
+        if not answer.asked.one("stop"):
+            self.running[answer.asked.id] = answer  # as in TensorRT-LLM: an id that is used twice is the later one's
+        outcome: journal.Outcome = "failed"
+        try:
+            yield from self.answer(answer)
+            outcome = "finished"
+        except Cancelled:
+            outcome = "stopped" if answer.stopped else "cancelled"
+            self.cancelled(answer)
+        except (Refused, ValueError) as error:
+            answer.fail(str(error))
+        finally:
+            if self.running.get(answer.asked.id) is answer:
+                del self.running[answer.asked.id]
+            self.note(answer, number, outcome=outcome, tokens=answer.tokens)
+
+    def note(self, answer: Answer, number: int, **more: Any) -> None:
+        """A line for the journal."""
+        entry = journal.Entry(model=self.name, number=number, at=time.monotonic(), id=answer.asked.id, **more)
+        journal.write(self.path, entry)
+
+    def stop(self, request_id: str) -> None:
+        """Let the running request with this id end at its next step."""
+        if running := self.running.get(request_id):
+            running.stopped = True
+
+
+def breaks(script: Script, at: int) -> Steps:
+    """The faults that end an answer before token number `at`."""
+    if at != script.after:
+        return
+    if script.fault == "error":
+        raise Refused("the engine died")
+    if script.fault == "die":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if script.fault == "stall":
+        yield FOREVER
+
+
+def spoilt(script: Script, at: int, name: str, outputs: dict[str, Any]) -> dict[str, Any]:
+    """`outputs` of token number `at` as a server that lies would send them. `name`: the output with the text."""
+    import numpy as np
+
+    if at != script.after or script.fault not in ("wrong_dtype", "missing_output"):
+        return outputs
+    lies = {key: value for key, value in outputs.items() if key != name}
+    if script.fault == "wrong_dtype":
+        lies[name] = np.full(outputs[name].shape, 7, np.int32)
+    return lies

@@ -1,0 +1,43 @@
+"""A text's vector: always the same for the same text, and of length one."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from typing import Any
+
+from loadtests.triton.models.asked import Asked
+from loadtests.triton.models.script import script_in
+from loadtests.triton.models.stub import backend
+
+DIMENSIONS = 16
+
+
+class TritonPythonModel:
+    """`text` in, `embedding` out; Triton puts several requests into one batch."""
+
+    def execute(self, requests: list[Any]) -> list[Any]:
+        return [_answer(Asked(request)) for request in requests]
+
+
+def _answer(asked: Asked) -> Any:
+    import numpy as np
+
+    pb = backend()
+    texts = asked.many("text")
+    script = script_in(b" ".join(texts))
+    time.sleep(script.ttft_ms / 1000)
+    if script.fault == "error":
+        return pb.InferenceResponse(error=pb.TritonError("the engine died", pb.TritonError.INTERNAL))
+    vectors = np.array([_vector(text) for text in texts], np.float32)
+    if script.fault == "wrong_dtype":
+        vectors = vectors.astype(np.int32)
+    tensors = [] if script.fault == "missing_output" else [pb.Tensor("embedding", vectors)]
+    return pb.InferenceResponse(tensors)
+
+
+def _vector(text: bytes) -> Any:
+    import numpy as np
+
+    drawn = np.frombuffer(hashlib.shake_128(text).digest(4 * DIMENSIONS), np.int32).astype(np.float64)
+    return drawn / np.linalg.norm(drawn)

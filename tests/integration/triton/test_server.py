@@ -1,0 +1,110 @@
+"""The server as a process: models come and go, it is killed and comes back, and nothing of it stays behind."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import os
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from loadtests.triton import Ports, TritonError, TritonServer
+from tests.support.embedded import running_process
+from tests.support.triton import RawTriton, flags, ints, journal_until, raw_triton, running_triton, texts
+
+ROOT = Path(__file__).parents[3]
+SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - where Triton keeps what it shares with its models
+
+
+async def answer(client: RawTriton, prompt: str = "hi") -> str:
+    tensors = {"text_input": texts(prompt), "sampling_param_max_tokens": ints(2), "streaming": flags(True)}
+    tensors["sampling_param_exclude_input_from_output"] = flags(True)
+    first = (await client.all("llmapi", tensors))[0]
+    return first.error or first.text()
+
+
+async def answers(client: RawTriton, words: str) -> None:
+    """Ask until the answer holds these words."""
+    async with asyncio.timeout(20):
+        while words not in await answer(client):
+            pass
+
+
+async def test_a_model_that_is_unloaded_is_no_longer_there_until_it_is_loaded() -> None:
+    with running_triton("llmapi") as server:
+        async with raw_triton(server) as client:
+            assert await answer(client) == "The"
+            server.unload("llmapi")
+            await answers(client, "has no available versions")
+            server.load("llmapi")
+            assert await answer(client) == "The"
+
+
+async def test_a_model_whose_process_died_comes_back_when_it_is_loaded() -> None:
+    with running_triton("llmapi") as server:
+        async with raw_triton(server) as client:
+            dying = asyncio.ensure_future(answer(client, "@@fault=die@@"))
+            await journal_until(server, bool)
+            await answers(client, "not healthy")
+            dying.cancel()  # Triton 2.51 leaves most such clients waiting
+            server.load("llmapi")
+            assert await answer(client) == "The"
+
+
+def test_a_killed_server_leaves_nothing_and_starts_on_the_same_ports() -> None:
+    with running_triton("llmapi", "ensemble") as server:
+        before, ports = group(server.pid), server.ports
+        assert len(before) == 5, "the server and a process for each Python model"
+        server.kill()
+        deadline = time.monotonic() + 10
+        while any(running_process(pid) for pid in before):
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        server.start()
+        assert server.ports == ports
+        assert server.is_ready("ensemble")
+        regions = f"{server._folder.name}*"
+        assert list(SHARED_MEMORY.glob(regions))
+    assert not list(SHARED_MEMORY.glob(regions))
+
+
+def test_a_server_whose_owner_dies_dies_too() -> None:
+    code = (
+        "import os, sys; from loadtests.triton import TritonServer; server = TritonServer(['llmapi']); server.start();"
+        "print(server.pid, flush=True); sys.stdin.read()"
+    )
+    owner = subprocess.Popen(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    assert owner.stdout is not None
+    pid = int(owner.stdout.readline())
+    processes = group(pid)
+    owner.kill()
+    owner.communicate()
+    deadline = time.monotonic() + 10
+    while any(running_process(one) for one in processes):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_a_server_that_cannot_start_says_why() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        ports = Ports(taken.getsockname()[1], *dataclasses.astuple(Ports.free())[1:])
+        with pytest.raises(TritonError, match=f"{ports.http}.*already in use"):
+            TritonServer(ports=ports).start()
+
+
+def group(leader: int) -> list[int]:
+    """The processes of a process group."""
+    listed = subprocess.run(["ps", "-eo", "pid=,pgid="], capture_output=True, text=True, check=True).stdout
+    pairs = [tuple(map(int, line.split())) for line in listed.splitlines()]
+    return [pid for pid, group in pairs if group == leader]
