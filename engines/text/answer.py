@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 
 import msgspec
 
@@ -18,7 +18,13 @@ _encode = msgspec.json.Encoder().encode
 class Writer(Protocol):
     """Takes what one choice says, in order; gives bytes for the client, or b"" if it keeps them for a document."""
 
-    def text(self, text: str, logprobs: Any = None) -> bytes: ...
+    def text(self, text: str, logprobs: Sequence[float] | None = None) -> bytes:
+        """`logprobs` are those of the text's tokens, which are not known one by one: the first is told with all text.
+
+        They are given with every piece of a text, or with none.
+        """
+        ...
+
     def reasoning(self, text: str) -> bytes: ...
     def call_begun(self, index: int, call_id: str, name: str) -> bytes: ...
     def call_arguments(self, index: int, fragment: str) -> bytes: ...
@@ -52,12 +58,13 @@ class Envelope:
 class Chunks:
     """Writes one choice as server-sent events. Per chunk of text only the text is encoded."""
 
-    __slots__ = ("_chat", "_head", "_mark", "_role", "_tail", "_text_head")
+    __slots__ = ("_chat", "_head", "_mark", "_offset", "_role", "_tail", "_text_head")
 
     def __init__(self, envelope: Envelope, index: int) -> None:
         self._chat = envelope.chat
         self._head = b'data: %b{"index":%d,%b' % (envelope.head, index, b'"delta":{' if self._chat else b"")
         self._mark = b"}" if self._chat else b""
+        self._offset = 0
         self._role = b'"role":"assistant",' if self._chat else b""  # in the first chunk only
         self._text_head = self._head + (b'"content":' if self._chat else b'"text":')
         self._tail = self._mark + b',"logprobs":null,"finish_reason":null}]}\n\n'
@@ -65,32 +72,35 @@ class Chunks:
     def __repr__(self) -> str:
         return f"<Chunks {'to begin' if self._role else 'open'}>"
 
-    def text(self, text: str, logprobs: Any = None) -> bytes:
-        if self._role or logprobs is not None:
-            return self._delta((b'"content":' if self._chat else b'"text":') + _encode(text), logprobs)
-        return self._text_head + _encode(text) + self._tail
+    def text(self, text: str, logprobs: Sequence[float] | None = None) -> bytes:
+        if logprobs is None and not self._role:
+            return self._text_head + _encode(text) + self._tail
+        tail = self._tail
+        if logprobs is not None:
+            told = _encode(_told(text, logprobs, self._offset, chat=self._chat))
+            tail = b'%b,"logprobs":%b,"finish_reason":null}]}\n\n' % (self._mark, told)
+            self._offset += len(text)
+        return self._delta((b'"content":' if self._chat else b'"text":') + _encode(text), tail)
 
     def reasoning(self, text: str) -> bytes:
-        return self._delta(b'"reasoning_content":' + _encode(text))
+        return self._delta(b'"reasoning_content":' + _encode(text), self._tail)
 
     def call_begun(self, index: int, call_id: str, name: str) -> bytes:
         function = {"name": name, "arguments": ""}
         call = {"index": index, "id": call_id, "type": "function", "function": function}
-        return self._delta(b'"tool_calls":' + _encode([call]))
+        return self._delta(b'"tool_calls":' + _encode([call]), self._tail)
 
     def call_arguments(self, index: int, fragment: str) -> bytes:
-        return self._delta(b'"tool_calls":' + _encode([{"index": index, "function": {"arguments": fragment}}]))
+        call = {"index": index, "function": {"arguments": fragment}}
+        return self._delta(b'"tool_calls":' + _encode([call]), self._tail)
 
     def finish(self, reason: str) -> bytes:
         role, self._role = self._role[:-1], b""
         end = b'%b,"logprobs":null,"finish_reason":%b}]}\n\n' % (self._mark, _encode(reason))
         return self._head + (role if self._chat else b'"text":""') + end
 
-    def _delta(self, members: bytes, logprobs: Any = None) -> bytes:
+    def _delta(self, members: bytes, tail: bytes) -> bytes:
         role, self._role = self._role, b""
-        if logprobs is None:
-            return b"%b%b%b%b" % (self._head, role, members, self._tail)
-        tail = b'%b,"logprobs":%b,"finish_reason":null}]}\n\n' % (self._mark, _encode(logprobs))
         return b"%b%b%b%b" % (self._head, role, members, tail)
 
 
@@ -113,18 +123,17 @@ class Document:
     def __init__(self, index: int) -> None:
         self._index = index
         self._text: list[str] = []
+        self._logprobs: list[Sequence[float] | None] = []  # of each text
         self._reasoning: list[str] = []
         self._calls: dict[int, _ToolCall] = {}
-        self._logprobs: list[Any] = []
         self._finish: str | None = None
 
     def __repr__(self) -> str:
         return f"<Document {len(self._text)} texts, {len(self._calls)} calls, {self._finish or 'open'}>"
 
-    def text(self, text: str, logprobs: Any = None) -> bytes:
+    def text(self, text: str, logprobs: Sequence[float] | None = None) -> bytes:
         self._text.append(text)
-        if logprobs is not None:
-            self._logprobs.append(logprobs)
+        self._logprobs.append(logprobs)
         return b""
 
     def reasoning(self, text: str) -> bytes:
@@ -157,13 +166,37 @@ class Document:
             said["message"] = message
         else:
             said["text"] = text
-        return _encode({**said, "logprobs": self._joined(), "finish_reason": self._finish})
+        return _encode({**said, "logprobs": self._told(chat=chat), "finish_reason": self._finish})
 
-    def _joined(self) -> dict[str, list[Any]] | None:
-        """The lists of all chunks' log probabilities, one after another."""
-        if not self._logprobs:
-            return None
-        return {name: [one for chunk in self._logprobs for one in chunk[name]] for name in self._logprobs[0]}
+    def _told(self, *, chat: bool) -> dict[str, list[object]] | None:
+        told: dict[str, list[object]] = {}
+        offset = 0
+        for text, logprobs in zip(self._text, self._logprobs, strict=True):
+            if logprobs is not None:
+                for name, values in _told(text, logprobs, offset, chat=chat).items():
+                    told.setdefault(name, []).extend(values)
+            offset += len(text)
+        return told or None
+
+
+def _told(text: str, logprobs: Sequence[float], offset: int, *, chat: bool) -> dict[str, list[object]]:
+    """The log probabilities of one piece of text, `offset` characters from the beginning."""
+    tokens = [text, *[""] * (len(logprobs) - 1)] if logprobs else []
+    if chat:
+        pairs = zip(tokens, logprobs, strict=True)
+        return {
+            "content": [
+                {"token": token, "logprob": one, "bytes": list(token.encode()), "top_logprobs": []}
+                for token, one in pairs
+            ]
+        }
+    offsets = [offset, *[offset + len(text)] * (len(tokens) - 1)] if tokens else []
+    return {
+        "tokens": [*tokens],
+        "token_logprobs": [*logprobs],
+        "top_logprobs": [{} for _ in tokens],
+        "text_offset": [*offsets],
+    }
 
 
 def _counts(usage: Usage) -> bytes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
 
 from engines.text.answer import Writer
 from engines.text.reasoning import Reasoning
@@ -11,9 +11,13 @@ from engines.text.tools.api import CallArguments, CallBegun, Part, ToolParser
 
 
 class Choice:
-    """`say` takes text that can no longer change; once `stopped`, nothing more is to be said but the end."""
+    """`say` takes text that can no longer change; once `stopped`, nothing more is to be said but the end.
 
-    __slots__ = ("_reasoning", "_stops", "_tools", "_writer", "called", "say")
+    `echo` is said before everything else. With `logprobs`, `say` also takes those of the text's tokens; what a piece of
+    text shows of them are all since the piece before, as text may be held back.
+    """
+
+    __slots__ = ("_called", "_echo", "_logprobs", "_reasoning", "_stops", "_tools", "_writer", "say")
 
     def __init__(
         self,
@@ -22,13 +26,18 @@ class Choice:
         stops: Stops | None = None,
         reasoning: Reasoning | None = None,
         tools: ToolParser | None = None,
+        echo: str = "",
+        logprobs: bool = False,
     ) -> None:
         self._writer = writer
         self._stops = stops
         self._reasoning = reasoning
         self._tools = tools
-        self.called = False  # whether a tool call has begun
-        self.say = self._say if stops or reasoning or tools else writer.text  # plain text pays for nothing
+        self._echo = echo
+        self._logprobs: list[float] | None = [] if logprobs else None
+        self._called = False  # whether a tool call has begun
+        plain = not (stops or reasoning or tools or echo or logprobs)
+        self.say = writer.text if plain else self._say  # plain text pays for nothing
 
     def __repr__(self) -> str:
         return f"<Choice {'stopped' if self.stopped else 'open'}, {self._writer!r}>"
@@ -45,39 +54,49 @@ class Choice:
             out += self._tell(*self._reasoning.flush())
         if self._tools is not None:
             out += self._write(self._tools.finish())
-        if self.called and reason == "stop":
+        if self._echo:
+            out += self._put("")
+        if self._called and reason == "stop":
             reason = "tool_calls"
         return out + self._writer.finish(reason)
 
-    def _say(self, text: str, logprobs: Any = None) -> bytes:
-        if self._stops is not None:
-            text = self._stops.feed(text)
-        return self._think(text, logprobs)
+    def _say(self, text: str, logprobs: Sequence[float] | None = None) -> bytes:
+        if self._logprobs is not None and logprobs is not None:
+            self._logprobs += logprobs
+        return self._think(text if self._stops is None else self._stops.feed(text))
 
-    def _think(self, text: str, logprobs: Any = None) -> bytes:
+    def _think(self, text: str) -> bytes:
         if not text:
             return b""
-        if self._reasoning is None:
-            return self._talk(text, logprobs)
-        return self._tell(*self._reasoning.feed(text), logprobs)
+        return self._talk(text) if self._reasoning is None else self._tell(*self._reasoning.feed(text))
 
-    def _tell(self, thoughts: str, text: str, logprobs: Any = None) -> bytes:
-        out = self._writer.reasoning(thoughts) if thoughts else b""
-        return out + self._talk(text, logprobs) if text else out
+    def _tell(self, thoughts: str, text: str) -> bytes:
+        out = b""
+        if thoughts:
+            out = self._writer.reasoning(thoughts)
+            if self._logprobs is not None:
+                self._logprobs = []  # there is no place for those of thoughts
+        return out + self._talk(text) if text else out
 
-    def _talk(self, text: str, logprobs: Any = None) -> bytes:
-        if self._tools is None:
-            return self._writer.text(text, logprobs)
-        return self._write(self._tools.feed(text))
+    def _talk(self, text: str) -> bytes:
+        return self._put(text) if self._tools is None else self._write(self._tools.feed(text))
 
     def _write(self, parts: list[Part]) -> bytes:
         out = b""
         for part in parts:
             if isinstance(part, CallBegun):
-                self.called = True
+                self._called = True
                 out += self._writer.call_begun(part.index, part.id, part.name)
             elif isinstance(part, CallArguments):
                 out += self._writer.call_arguments(part.index, part.fragment)
             else:
-                out += self._writer.text(part.text)
+                out += self._put(part.text)
         return out
+
+    def _put(self, text: str) -> bytes:
+        if self._echo:
+            text, self._echo = self._echo + text, ""
+        if self._logprobs is None:
+            return self._writer.text(text)
+        logprobs, self._logprobs = self._logprobs, []
+        return self._writer.text(text, logprobs)

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import itertools
 from collections.abc import Sequence
+from functools import partial
 from time import monotonic, time
 from typing import ClassVar
 
 import msgspec
 from pydantic import BaseModel
 
-from engines.api import Call, EngineError, Failed, Health, Rejected, Reply, Surroundings, Unreachable
+from engines.api import Call, EngineError, Failed, Health, Reply, Surroundings, Unreachable
 from engines.grpc.aio import AioChannel
 from engines.grpc.api import Channel, Code, Rpc, RpcError
 from engines.text import asked as asking
@@ -20,9 +20,10 @@ from engines.text.answer import Chunks, Document, Envelope, Writer
 from engines.text.asked import Asked
 from engines.text.prompts import Prompts
 from engines.triton.cancelling import Cancelling
+from engines.triton.embedding import Embedding, embeddings
 from engines.triton.errors import SUBJECTS, refused
-from engines.triton.generation import Generation
-from engines.triton.hearing import Hearing, Opened, Surveillance
+from engines.triton.generation import TextGeneration
+from engines.triton.hearing import Generation, Hearing, Opened, Surveillance
 from engines.triton.inference import STREAM, Answers, Memo, encode_request
 from engines.triton.limits import Limits
 from engines.triton.options import TritonOptions
@@ -54,7 +55,7 @@ class TritonEngine:
         )
         self._repository = Repository(self._channel, timeout=surroundings.timers.connect)
         stop_model = options.cancel.stop_model
-        tell = functools.partial(self._tell_stop, stop_model) if stop_model else None
+        tell = partial(self._tell_stop, stop_model) if stop_model else None
         cancelling = Cancelling(
             surroundings.sweeper, monotonic, policy=options.cancel.policy, rate=options.cancel.rate, tell=tell
         )
@@ -82,19 +83,25 @@ class TritonEngine:
         """Everything that can be found wrong is found before the server hears of it. Raises EngineError."""
         asked = asking.read(call)
         profile, limits = await self._known()
-        if profile.embeds or asked.kind == "embedding":
-            raise Rejected("This model does not do this.", param="model", code="unsupported_endpoint")
         self._reading.check(asked)
         profile.check(msgspec.structs.replace(asked, n=1))  # each text is asked for by itself
         prompts = await self._prompts.of(asked)
         tokens = await self._measure(asked, prompts, limits)
         wanted = texts(asked, prompts)
+        if profile.embeds:
+            vectors = [Embedding(profile, self._answers(profile)) for _ in wanted]
+            tally = Tally(self._open(call, profile, wanted, vectors), tokens)
+            return await collect(tally, partial(embeddings, vectors, call.model, base64=asked.base64))
         envelope = Envelope(call, int(time()))
         documents = [Document(text.index) for text in wanted]
-        writers = [Chunks(envelope, text.index) for text in wanted] if call.stream else documents
-        tally = Tally(self._open(call, profile, wanted, writers), tokens, asked.n)
+        writers: Sequence[Writer] = [Chunks(envelope, text.index) for text in wanted] if call.stream else documents
+        generations = [
+            TextGeneration(profile, self._answers(profile), self._reading.choice(text, writer), text.asked)
+            for text, writer in zip(wanted, writers, strict=True)
+        ]
+        tally = Tally(self._open(call, profile, wanted, generations), tokens, asked.n)
         if not call.stream:
-            return await collect(envelope, tally, documents)
+            return await collect(tally, partial(envelope.document, documents))
         stream = StreamReply if len(wanted) == 1 else SeveralReply
         return await stream.open(call, envelope, tally)
 
@@ -145,18 +152,19 @@ class TritonEngine:
             total += tokens
         return total
 
-    def _open(self, call: Call, profile: Profile, wanted: Sequence[Text], writers: Sequence[Writer]) -> list[Hearing]:
+    def _answers(self, profile: Profile) -> Answers:
+        return Answers(profile.expected, self._memo)
+
+    def _open(
+        self, call: Call, profile: Profile, wanted: Sequence[Text], generations: Sequence[Generation]
+    ) -> list[Hearing]:
         """A call to the server for each text, all at once."""
         encoded = [(f"{call.id}-{next(self._serial):x}", profile.tensors(text.asked, text.prompt)) for text in wanted]
         seconds = max(0.001, call.deadline - monotonic())
         hearings = []
-        for (request, tensors), text, writer in zip(encoded, wanted, writers, strict=True):
+        for (request, tensors), generation in zip(encoded, generations, strict=True):
             message = encode_request(self._options.model, self._options.version, request, tensors)
             rpc = self._surveillance.cancelling.opened(self._channel.open(STREAM, message, timeout=seconds))
-            choice = self._reading.choice(text, writer)
-            generation = Generation(
-                profile, Answers(profile.expected, self._memo), choice, call.kind, text.asked.max_tokens
-            )
             hearings.append(Hearing(Opened(rpc, request, seconds), generation, self._surveillance))
         return hearings
 

@@ -112,7 +112,7 @@ TABLE: Sequence[tuple[re.Pattern[str], Verdict]] = (
     _line("has no available versions|is not ready|not yet ready|unloading|shutting down|draining", _elsewhere),
     _line("unknown model|version \\S+ is not found|model .{0,300}not found", _unknown),
     _line("request (was )?cancell?ed", _cancelled),
-    _line("unexpected (inference )?(input|output)|unexpected (data-?type|shape)|data-type is|byte size", _misunderstood),
+    _line("unexpected (inference )?(input|output|data-?type|shape)|data-type is|byte size", _misunderstood),
     _line("expected (number of|\\d+|\\[.*) (inputs?|string elements)|streaming is only supported", _misunderstood),
     _line("exceeds (the )?max(imum)? (input|sequence|context|prompt)|max_(input|seq)_?len|max_num_tokens", _too_long),
     _line("(prompt|input|sequence|context)[ _]?(token )?(length|is).{0,80}(exceed|longer|greater|too long)", _too_long),

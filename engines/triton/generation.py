@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from engines.api import Failed, Kind
+from engines.text.asked import Asked
 from engines.text.choice import Choice
 from engines.text.deltas import Cumulative, Deltas
 from engines.triton.errors import reported
@@ -10,11 +11,12 @@ from engines.triton.inference import Answers
 from engines.triton.profiles.api import Profile, Step
 
 
-class Generation:
-    """`hear` each message until `done`. `cap` is the most tokens that were asked for.
+class TextGeneration:
+    """See `hearing.Generation`.
 
     `completion` are the tokens so far: as reported or, where the server reports none, one for each answer with text
-    (a server may put several into one), which `counted` tells: unless they add up to `cap`, which is then no accident.
+    (a server may put several into one). `counted` tells which, unless those are as many as were asked for, which is
+    then no accident.
     """
 
     __slots__ = (
@@ -22,15 +24,15 @@ class Generation:
         "done", "kind", "prompt",
     )  # fmt: skip
 
-    def __init__(self, profile: Profile, answers: Answers, choice: Choice, kind: Kind, cap: int) -> None:
+    def __init__(self, profile: Profile, answers: Answers, choice: Choice, asked: Asked) -> None:
         self._answers = answers
         self._read = answers.read
         self._step = profile.step
         self._deltas: Cumulative | Deltas = Cumulative() if profile.cumulative else Deltas()
         self._choice = choice
         self._say = choice.say
-        self.kind = kind
-        self._cap = cap
+        self.kind: Kind = asked.kind
+        self._cap = asked.max_tokens
         self._reason: str | None = None
         self.done = False
         self.prompt: int | None = None
@@ -38,7 +40,7 @@ class Generation:
         self.counted = False
 
     def __repr__(self) -> str:
-        return f"<Generation {'done' if self.done else 'open'}, {self.completion} tokens>"
+        return f"<TextGeneration {'done' if self.done else 'open'}, {self.completion} tokens>"
 
     @property
     def stopped(self) -> bool:
@@ -63,8 +65,11 @@ class Generation:
         if step.completion_tokens is not None:
             self.completion += step.completion_tokens
         elif step.text:
-            self.completion += 1
             self.counted = True
+            if self.completion < self._cap:
+                self.completion += 1
+            elif text:  # a server that takes no cap
+                return self._finish("length")
         if step.prompt_tokens is not None:
             self.prompt = step.prompt_tokens
         if step.finish is not None:
@@ -86,11 +91,11 @@ class Generation:
         """Why it ended: in the server's words, where they are believed, or because it has as many tokens as allowed."""
         if self._reason in ("cancelled", "timeout"):
             raise Failed("The model server broke the answer off.")
-        if self.completion == self._cap:
-            self.counted = False
         full = self._reason is None and self.completion >= self._cap
         return "length" if full or self._reason == "length" else "stop"
 
     def _finish(self, reason: str) -> bytes:
         self.done = True
+        if self.completion == self._cap:
+            self.counted = False
         return self._choice.end(reason)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
-from engines.api import EngineError, Failed, Phase, Sink, TimedOut, Timers
+from engines.api import EngineError, Failed, Kind, Phase, Sink, TimedOut, Timers
 from engines.grpc.api import Rpc, RpcError
 from engines.sweeper import NEVER, TICK, Sweeper
 from engines.triton.cancelling import Cancelling
 from engines.triton.errors import refused
-from engines.triton.generation import Generation
 
 LINGER = 1.0
 """Seconds by which the end of a call may come after that of its text, before it is cancelled."""
@@ -32,6 +32,24 @@ class Opened:
     rpc: Rpc
     request: str
     seconds: float
+
+
+class Generation(Protocol):
+    """What is heard: a text, or a vector."""
+
+    kind: Kind
+    done: bool
+    completion: int
+    counted: bool
+    prompt: int | None
+
+    @property
+    def stopped(self) -> bool:
+        """Whether it is done while the server still generates."""
+
+    def hear(self, message: bytes) -> bytes:
+        """What the client gets of it. Raises EngineError."""
+        ...
 
 
 class Hearing:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Self
 
 from engines.api import Call, EngineError, Interrupted, Sink, TimedOut, Usage
 from engines.replies import UnaryReply
-from engines.text.answer import DONE, Document, Envelope
+from engines.text.answer import DONE, Envelope
 from engines.triton.hearing import Hearing
 
 
@@ -117,15 +117,15 @@ class _Nowhere:
         """Nothing is ever full."""
 
 
-async def collect(envelope: Envelope, tally: Tally, documents: Sequence[Document]) -> UnaryReply:
-    """Waits until every text is whole. Raises EngineError; nothing is held any more then, nor after it returns."""
+async def collect(tally: Tally, document: Callable[[Usage], bytes]) -> UnaryReply:
+    """Waits until everything is whole. Raises EngineError; nothing is held any more then, nor after it returns."""
     try:
         await _all_of(tally.hearings)
     finally:
         for hearing in tally.hearings:
             hearing.close()
     usage = tally.usage
-    return UnaryReply({}, envelope.document(documents, usage), usage)
+    return UnaryReply({}, document(usage), usage)
 
 
 async def _all_of(hearings: Sequence[Hearing]) -> None:

@@ -26,10 +26,14 @@ FORCED = "llama3"
 
 @dataclass(slots=True, frozen=True)
 class Text:
-    """One of them: `asked` is for it alone. Choices of one prompt differ by their seed, if there is one."""
+    """One of them: `asked` is for it alone. Choices of one prompt differ by their seed, if there is one.
+
+    `prompt` is what is sent, `written` what the caller wrote, of a completion.
+    """
 
     index: int
     prompt: str
+    written: str
     asked: Asked
 
 
@@ -38,14 +42,16 @@ def texts(asked: Asked, prompts: list[str]) -> list[Text]:
     if len(prompts) * asked.n > MAX_TEXTS:
         param = "n" if asked.n > 1 else "prompt"
         raise Rejected(f"This model makes at most {MAX_TEXTS} texts at a time.", param=param, code="invalid_value")
-    return [Text(at, prompt, single) for at, (prompt, single) in enumerate(_pairs(asked, prompts))]
+    return list(_each(asked, prompts))
 
 
-def _pairs(asked: Asked, prompts: list[str]) -> Iterator[tuple[str, Asked]]:
-    for prompt in prompts:
+def _each(asked: Asked, prompts: list[str]) -> Iterator[Text]:
+    for number, prompt in enumerate(prompts):
+        written = asked.prompts[number] if asked.prompts else ""
         for at in range(asked.n):
             seed = None if asked.seed is None else (asked.seed + at) % 2**64
-            yield prompt, msgspec.structs.replace(asked, n=1, seed=seed) if asked.n > 1 else asked
+            single = msgspec.structs.replace(asked, n=1, seed=seed) if asked.n > 1 else asked
+            yield Text(number * asked.n + at, prompt, written, single)
 
 
 class Reading(NamedTuple):
@@ -55,7 +61,11 @@ class Reading(NamedTuple):
     reasoning: bool
 
     def check(self, asked: Asked) -> None:
-        """Raises Rejected for tools whose calls could not be understood."""
+        """Raises Rejected for what could not be told: tools whose calls are not understood, what a prompt is worth."""
+        if asked.echo and asked.logprobs:
+            raise Rejected(
+                "This model tells no log probabilities of prompts.", param="echo", code="unsupported_parameter"
+            )
         if asked.tools and asked.tool_choice == "auto" and self.tools is None:
             raise Rejected("This model calls no tools.", param="tools", code="unsupported_parameter")
 
@@ -68,6 +78,8 @@ class Reading(NamedTuple):
             stops=Stops(asked.stops) if asked.stops else None,
             reasoning=Reasoning(opened=text.prompt.rstrip().endswith("<think>")) if thinks else None,
             tools=self._parser(asked),
+            echo=text.written if asked.echo else "",
+            logprobs=asked.logprobs,
         )
 
     def _parser(self, asked: Asked) -> ToolParser | None:

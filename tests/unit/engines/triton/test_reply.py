@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -14,10 +15,11 @@ from engines.api import Call, EngineError, Failed, Interrupted, Overloaded, Repl
 from engines.grpc.api import Code, RpcError
 from engines.sweeper import Sweeper
 from engines.text.answer import Chunks, Document, Envelope
+from engines.text.asked import Asked
 from engines.text.choice import Choice
 from engines.text.stops import Stops
 from engines.triton.cancelling import Cancelling
-from engines.triton.generation import Generation
+from engines.triton.generation import TextGeneration
 from engines.triton.hearing import Hearing, Opened, Surveillance
 from engines.triton.inference import Answers
 from engines.triton.profiles.api import Step
@@ -72,7 +74,7 @@ class Table:
 
     def hearing(self, rpc: ScriptedRpc, call: Call, writer: Any, profile: Delta, stops: Sequence[str] = ()) -> Hearing:
         choice = Choice(writer, stops=Stops(stops) if stops else None)
-        generation = Generation(profile, Answers(profile.expected, {}), choice, call.kind, cap=5)  # type: ignore[arg-type]
+        generation = TextGeneration(profile, Answers(profile.expected, {}), choice, Asked(kind=call.kind, max_tokens=5))  # type: ignore[arg-type]
         watched = Surveillance(self.sweeper, Timers(first_token=10, inter_token=5), self.cancelling)
         return Hearing(Opened(rpc, call.id, 60.0), generation, watched)
 
@@ -87,7 +89,7 @@ class Table:
             return await StreamReply.open(call, envelope, Tally([hearing], how.get("prompt")))
         document = Document(0)
         hearing = self.hearing(rpc, call, document, profile, stops)
-        return await collect(envelope, Tally([hearing], how.get("prompt")), [document])
+        return await collect(Tally([hearing], how.get("prompt")), partial(envelope.document, [document]))
 
 
 class Basket:
