@@ -40,12 +40,12 @@ def forced_guide(tools: Sequence[dict[str, Any]], choice: str | dict[str, Any]) 
     for at, tool in enumerate(tools):
         name, parameters = function_of(tool, f"tools[{at}]")
         if wanted in (None, name):
-            _checked(parameters, f"tools[{at}].function.parameters")
+            _check(parameters, f"tools[{at}].function.parameters")
             form = {"name": {"type": "string", "enum": [name]}, "parameters": parameters}
             calls.append({"type": "object", "properties": form, "required": ["name", "parameters"]})
     if not calls:
         raise invalid("tool_choice", "no such function in 'tools'")
-    return Guide("json_schema", _text(calls[0] if len(calls) == 1 else {"anyOf": calls}), "tool_choice")
+    return Guide("json_schema", _text(calls[0] if len(calls) == 1 else {"anyOf": calls}, "tools"), "tool_choice")
 
 
 def _named(choice: dict[str, Any]) -> str:
@@ -77,11 +77,10 @@ def _response_format(given: dict[str, Any] | None) -> Guide | None:
     inner = given.get("json_schema")
     if not isinstance(inner, dict):
         raise invalid("response_format.json_schema", "it must be an object")
-    if inner.get("schema") is None:
+    schema = inner.get("schema")
+    if schema is None:
         return Guide("json", "", "response_format")
-    return Guide(
-        "json_schema", _text(_checked(inner["schema"], "response_format.json_schema.schema")), "response_format"
-    )
+    return Guide("json_schema", _checked_text(schema, "response_format.json_schema.schema"), "response_format")
 
 
 def _guided(members: Members) -> list[Guide | None]:
@@ -112,7 +111,7 @@ def _json(param: str, given: str | dict[str, Any] | None) -> Guide | None:
             schema = msgspec.json.decode(given)
         except (msgspec.DecodeError, RecursionError):
             raise invalid(param, "the string is not JSON") from None
-    return Guide("json_schema", _text(_checked(schema, param)), param)
+    return Guide("json_schema", _checked_text(schema, param), param)
 
 
 def _plain(param: str, form: Form, given: str | None) -> Guide | None:
@@ -129,7 +128,12 @@ _PATH_SHOWN = 200  # characters; property names in it are the caller's
 _SPECIAL = re.compile(r"[\\^$.|?*+()\[\]{}]")  # those of every dialect: re.escape also escapes what some do not know
 
 
-def _checked(schema: Any, path: str) -> dict[str, Any]:
+def _checked_text(schema: Any, path: str) -> str:
+    _check(schema, path)
+    return _text(schema, path)
+
+
+def _check(schema: Any, path: str) -> None:
     if not isinstance(schema, dict):
         raise invalid(path, "a schema must be an object")
     try:
@@ -137,8 +141,10 @@ def _checked(schema: Any, path: str) -> dict[str, Any]:
     except Malformed as error:
         where = error.where[:_PATH_SHOWN]
         raise Rejected(f"Invalid schema for '{where}': {error.why}.", param=where, code="invalid_value") from None
-    return schema
 
 
-def _text(schema: dict[str, Any]) -> str:
-    return msgspec.json.encode(schema).decode()
+def _text(schema: dict[str, Any], path: str) -> str:
+    try:
+        return msgspec.json.encode(schema).decode()
+    except RecursionError:  # by a default or a constant in it, which is no schema to be checked
+        raise invalid(path, "it is nested too deeply") from None

@@ -124,16 +124,18 @@ KNOWN: Mapping[Kind, frozenset[str]] = {
 def decode(call: Call) -> ChatMembers | CompletionMembers | EmbeddingMembers:
     """The members by their types. Raises Rejected naming the one that is wrong, unknown or can't be honoured."""
     known = KNOWN[call.kind]
-    for name, raw in call.fields.items():
-        if name not in known and name not in ADVISORY:
-            _check_stranger(name, bytes(raw))
-    body = call.body()
     try:
+        for name, raw in call.fields.items():
+            if name not in known and name not in ADVISORY:
+                _check_stranger(name, bytes(raw))
+        body = call.body()
         members: ChatMembers | CompletionMembers | EmbeddingMembers = _DECODERS[call.kind].decode(body)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        if b"\\u0000" in body:  # the only way to write it
+            _check_no_nul(call.fields)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise _mistake(str(error)) from None
-    if b"\\u0000" in body:  # the only way to write it
-        _check_no_nul(call.fields)
+    except RecursionError:
+        raise Rejected("The request body is nested too deeply.", code="invalid_json") from None
     return members
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from engines.api import Kind, Rejected
@@ -195,3 +196,25 @@ def test_a_forced_call_is_a_guide_over_the_tools_it_may_be_of() -> None:
     assert any_of is not None
     empty = '{"type":"object","properties":{}}'
     assert any_of.text == f'{{"anyOf":[{named.guide.text},{FORCED % ("g", empty)}]}}'
+
+
+@pytest.mark.parametrize("member", ["priority", "messages", "guided_json", "metadata", "tools", "chat_template_kwargs"])
+@pytest.mark.parametrize("depth", [200, 900, 950, 980, 2000, 50_000])
+def test_no_depth_is_too_deep_to_be_refused(member: str, depth: int) -> None:
+    deep = b"[" * depth + b'"\\u0000"' + b"]" * depth
+    within = {"messages": b'[{"role":"user","content":"","x":%b}]', "guided_json": b'{"default":%b}'}
+    asked_deeply = call("chat", **{member: 0})
+    asked_deeply.fields[member] = msgspec.Raw(within.get(member, b"%b") % deep)
+    with pytest.raises(Rejected):
+        read(asked_deeply)
+
+
+@pytest.mark.parametrize("depth", range(900, 1000, 7))
+def test_a_schema_that_can_be_read_can_be_written_or_is_refused(depth: int) -> None:
+    asked_deeply = call("chat", guided_json=0)
+    asked_deeply.fields["guided_json"] = msgspec.Raw(b'{"default":%b}' % (b"[" * depth + b"]" * depth))
+    try:
+        text = getattr(read(asked_deeply).guide, "text", "")
+    except Rejected as refused:
+        text = refused.message
+    assert text.count("[") == depth or "nested too deeply" in text
