@@ -46,8 +46,8 @@ class Reasoning:
     def flush(self) -> Told:
         """The end: half a marker was text. White space that was waited behind is nothing, unless there is no more."""
         held, self._held = self._held, ""
-        if self._read is Reasoning._begin and not self._opened:
-            return "", held
+        if self._read is Reasoning._begin:
+            return (held.strip(), "") if self._opened else ("", held)
         return held.rstrip(), ""
 
     def _begin(self, text: str) -> Told:

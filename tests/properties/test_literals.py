@@ -69,6 +69,7 @@ def test_python_literals_become_json(value: Any, where: Sequence[int]) -> None:
 
 @thorough
 @given(st.lists(st.sampled_from(PYTHON_SHARDS)).map("".join), places)
+@example(" ", range(3))
 def test_what_is_translated_is_json_and_means_what_python_reads(text: str, where: Sequence[int]) -> None:
     text = f"[{text}]"
     machine, translated, read = translate(cut(text, where))

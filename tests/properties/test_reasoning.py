@@ -24,6 +24,7 @@ def oracle(text: str, *, opened: bool) -> tuple[str, str]:
 
 @given(ANSWERS, places, st.booleans())
 @example("\n<think>\n a \n</think>\n\nb\n", list(range(30)), False)
+@example(" <", range(3), True)
 def test_whatever_the_chunks(text: str, where: Sequence[int], opened: bool) -> None:
     machine = Reasoning(opened=opened)
     told = [*(machine.feed(piece) for piece in cut(text, where)), machine.flush()]

@@ -104,6 +104,8 @@ class PythonScan:
         """Behind an opening bracket or a comma; a comma may be the last thing in a list."""
         at = _space(text, at).end()
         char = text[at : at + 1]
+        if not char:
+            return at
         if char == self._closings[-1]:
             return self._close(at, out)
         if self._closings[-1] == "]":
@@ -111,7 +113,7 @@ class PythonScan:
             return at
         if char in ('"', "'"):
             return self._start_string(char, at, out, in_key=True)
-        return self._break(at) if char else at
+        return self._break(at)
 
     def _close(self, at: int, out: list[str]) -> int:
         self._comma = False
