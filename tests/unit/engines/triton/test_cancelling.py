@@ -1,0 +1,165 @@
+"""How left calls end: at once, at a rate, or by themselves; and what outlives a request has an owner."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from engines.grpc.api import Code, RpcError
+from engines.sweeper import TICK, Sweeper
+from engines.triton.cancelling import Cancelling
+from engines.triton.detached import MAX_HELD, Detached
+from tests.support.scripted_rpc import ScriptedRpc
+
+
+class Clock:
+    """Time that passes only when told to, with the sweeper's ticks."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.sweeper = Sweeper()
+
+    def __call__(self) -> float:
+        return self.now
+
+    async def tick(self) -> None:
+        self.now += TICK
+        self.sweeper.sweep(self.now)
+        await settle()
+
+
+async def settle() -> None:
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+
+async def test_without_a_rate_a_call_is_its_own_and_cancelled_at_once() -> None:
+    clock = Clock()
+    cancelling = Cancelling(clock.sweeper, clock)
+    rpc = ScriptedRpc(silent=True)
+    assert cancelling.opened(rpc) is rpc
+    cancelling.let_go(rpc, "r")
+    assert rpc.cancelled == 1
+
+
+async def test_p24_two_hundred_in_a_second_are_spread() -> None:
+    """P24: never more than the rate in any second, to within a sweep; none is forgotten."""
+    clock = Clock()
+    cancelling = Cancelling(clock.sweeper, clock, rate=50)
+    rpcs = [ScriptedRpc(silent=True) for _ in range(200)]
+    opened = [cancelling.opened(rpc) for rpc in rpcs]
+    done = []
+    for at in range(60):
+        for rpc in opened[at * 20 : (at + 1) * 20]:
+            cancelling.let_go(rpc, "r")
+        await clock.tick()
+        done.append(sum(rpc.cancelled for rpc in rpcs))
+    each = [now - before for before, now in zip([0, *done], done, strict=False)]
+    assert done[-1] == 200
+    assert max(sum(each[at : at + 10]) for at in range(len(each))) <= 50 + 5
+    assert repr(clock.sweeper) == "<Sweeper 0 watched>"
+    assert "0 heard here" in repr(cancelling)
+
+
+async def test_a_call_that_ends_while_it_waits_is_not_cancelled() -> None:
+    clock = Clock()
+    cancelling = Cancelling(clock.sweeper, clock, rate=1)
+    rpcs = [ScriptedRpc(silent=True) for _ in range(3)]
+    opened = [cancelling.opened(rpc) for rpc in rpcs]
+    await settle()
+    for rpc in opened:
+        cancelling.let_go(rpc, "r")
+    rpcs[1].tell(end=True)
+    await settle()
+    for _ in range(12):
+        await clock.tick()
+    assert [rpc.cancelled for rpc in rpcs] == [1, 0, 1]  # the second's turn was given to the third
+
+
+async def test_drained_calls_are_read_to_their_end() -> None:
+    clock = Clock()
+    cancelling = Cancelling(clock.sweeper, clock, policy="drain-then-discard")
+    rpc = ScriptedRpc([b"1"], silent=True)
+    opened = cancelling.opened(rpc)
+    assert await opened.read() == b"1"
+    cancelling.let_go(opened, "r")
+    with pytest.raises(RpcError) as caught:
+        await opened.read()
+    assert caught.value.code is Code.CANCELLED
+    rpc.tell(*[b"x"] * 1000)
+    await settle()
+    assert rpc.cancelled == 0
+    assert "1 heard here" in repr(cancelling)
+    rpc.tell(end=True)
+    await settle()
+    assert rpc.cancelled == 0
+    assert "0 heard here" in repr(cancelling)
+
+
+async def test_closing_ends_what_is_still_owned() -> None:
+    clock = Clock()
+    cancelling = Cancelling(clock.sweeper, clock, policy="drain-then-discard")
+    rpc = ScriptedRpc(silent=True)
+    cancelling.let_go(cancelling.opened(rpc), "r")
+    await settle()
+    await cancelling.aclose()
+    assert rpc.cancelled == 1
+    assert "0 heard here" in repr(cancelling)
+
+
+async def test_the_model_inside_is_told_with_the_same_id() -> None:
+    clock = Clock()
+    told = []
+
+    def tell(request: str) -> ScriptedRpc:
+        told.append(request)
+        return ScriptedRpc([b"empty"], RpcError(Code.UNAVAILABLE, "gone"))
+
+    cancelling = Cancelling(clock.sweeper, clock, tell=tell)
+    cancelling.let_go(ScriptedRpc(silent=True), "call-7")
+    await settle()
+    assert told == ["call-7"]
+    assert "0 heard here" in repr(cancelling)
+
+
+@pytest.mark.parametrize("flowing", [False, True])
+async def test_a_detached_call_is_read_like_any_other(flowing: bool) -> None:
+    rpc = ScriptedRpc([b"%d" % at for at in range(100)], RpcError(Code.INTERNAL, "why"))
+    detached = Detached(rpc)
+    pump = asyncio.ensure_future(detached.pump())
+    got: list[bytes] = []
+
+    def take(message: bytes) -> bool:
+        got.append(message)
+        return len(got) % 7 > 0
+
+    if flowing:
+        while len(got) < 100:
+            await detached.flow(take)
+    else:
+        await settle()
+        assert len(rpc._messages) == 100 - MAX_HELD  # the server waits for the reader
+        while len(got) < 100:
+            got.append(await detached.read() or b"")
+    assert got == [b"%d" % at for at in range(100)]
+    for _ in range(2):
+        with pytest.raises(RpcError, match="why"):
+            await detached.read()
+    await pump
+
+
+async def test_a_reader_that_is_cancelled_takes_nothing_with_it() -> None:
+    rpc = ScriptedRpc(silent=True)
+    detached = Detached(rpc)
+    pump = asyncio.ensure_future(detached.pump())
+    for reading in (detached.read(), detached.flow(lambda _message: True)):
+        task = asyncio.ensure_future(reading)
+        await settle()
+        task.cancel()
+        await asyncio.wait([task])
+    rpc.tell(b"still here", end=True)
+    assert await detached.read() == b"still here"
+    assert await detached.read() is None
+    assert rpc.cancelled == 0
+    await pump
