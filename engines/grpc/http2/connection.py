@@ -92,7 +92,7 @@ class Connection(asyncio.Protocol):
             self._transport.close()
 
     def abort(self) -> None:
-        self._end(LOST)
+        self._end(self.reason)
         if self._transport is not None:
             self._transport.abort()
 
@@ -129,7 +129,7 @@ class Connection(asyncio.Protocol):
         self._owner.has_room()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._end(LOST)
+        self._end(self.reason)
         self._transport = None
         self.closed.set_result(None)
 
@@ -231,8 +231,7 @@ class Connection(asyncio.Protocol):
         before, self.state = self.state, "closed"
         if before == "closed":
             return
-        if before != "draining":
-            self.reason = reason
+        self.reason = reason
         self._announce()
         streams = list(self.streams.values())
         self.streams.clear()
