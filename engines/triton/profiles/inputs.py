@@ -110,6 +110,12 @@ class Inputs:
         return tensors
 
 
+def is_greedy(asked: Asked) -> bool:
+    """Whether TensorRT-LLM takes the likeliest token each time: it does, too, where nothing is said about it."""
+    said = (asked.temperature, asked.top_p, asked.top_k)
+    return said == (None, None, None) or asked.top_k == 1 or any(map(_is_near_zero, said[:2]))
+
+
 def settled(asked: Asked, *, has_top_k: bool) -> dict[str, Sequence[Value]]:
     """The parameters that are set, with values that servers take."""
     out = _spread(asked, has_top_k=has_top_k)

@@ -10,8 +10,9 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from engines.text.asked import Asked
+from engines.text.members import invalid
 from engines.triton.profiles.api import Adapter, ModelFacts, Step, TensorMap
-from engines.triton.profiles.inputs import require_output
+from engines.triton.profiles.inputs import is_greedy, require_output
 from engines.triton.profiles.text_model import Names, TextModel
 from engines.triton.tensors import Tensor, Value, read_text
 
@@ -55,6 +56,12 @@ class LlmApi(TextModel):
             )
         self._whole = self._inputs.constants({"streaming": False})
         self._inputs.check_complete()
+
+    def check(self, asked: Asked) -> None:
+        """See `Profile`."""
+        if asked.best_of is not None and is_greedy(asked):
+            raise invalid("best_of", "all would be the same, unless 'temperature', 'top_p' or 'top_k' leaves a choice")
+        super().check(asked)
 
     def tensors(self, asked: Asked, prompt: str) -> list[Tensor]:
         """See `Profile`. The best of several can't be streamed: which it is shows at the end."""

@@ -269,3 +269,20 @@ def test_a_model_of_another_kind_is_generic() -> None:
 def test_a_profile_says_what_it_is(model: str) -> None:
     assert repr(profile(model)).startswith("<")
     assert model in repr(profile(model))
+
+
+@pytest.mark.parametrize(
+    ("members", "fits"),
+    [({"temperature": 0.5}, True), ({"top_p": 0.5}, True), ({"top_k": 2}, True), ({"seed": 1}, False),
+     ({"top_k": 1, "temperature": 1}, False), ({"temperature": 0}, False), ({"top_p": 0, "temperature": 1}, False)],
+    ids=str,
+)  # fmt: skip
+def test_the_best_of_several_wants_several_to_choose_from(members: dict[str, Any], fits: bool) -> None:
+    request = read(call("completion", best_of=2, **members))
+    if fits:
+        profile("llmapi").check(request)
+        assert "sampling_param_best_of" in {tensor.name for tensor in profile("llmapi").tensors(request, "hi")}
+        return
+    with pytest.raises(Rejected) as refused:
+        profile("llmapi").check(request)
+    assert (refused.value.param, refused.value.code) == ("best_of", "invalid_value")
