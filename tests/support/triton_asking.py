@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import grpc.aio
+import pytest
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
 ContractName = Literal["llmapi", "ensemble"]
@@ -141,3 +142,36 @@ async def stub_of(target: str) -> AsyncIterator[Any]:
     options = [("grpc.use_local_subchannel_pool", 1), ("grpc.max_receive_message_length", -1)]
     async with grpc.aio.insecure_channel(target, options=options) as channel:
         yield service_pb2_grpc.GRPCInferenceServiceStub(channel)
+
+
+Ended = Callable[[str], Awaitable[tuple[str, int]]]
+"""Waits until the request with this id has ended in the model: `finished`, `cancelled` or `stopped`, and its tokens."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """A server, and a model on it that keeps a contract."""
+
+    address: str
+    contract: ContractName
+    model: str
+    ended: Ended
+
+    def request(self, prompt: str, *, request_id: str = "", empty_final: bool = True, **options: Any) -> Any:
+        inputs = ask(self.contract, prompt, **options)
+        return request(self.model, inputs, request_id=request_id, empty_final=empty_final)
+
+    @property
+    def text(self) -> Any:
+        return sent("BYTES", b"one two", batched=self.contract == "ensemble")
+
+
+def said(responses: list[Got], contract: ContractName) -> bytes:
+    """The text of a stream."""
+    texts = [one.text for one in responses if "text_output" in one.outputs]
+    return b"".join(texts) if contract == "ensemble" else (texts or [b""])[-1]
+
+
+def says(pattern: str, text: str) -> None:
+    with pytest.raises(AssertionError, match=pattern):
+        raise AssertionError(text)

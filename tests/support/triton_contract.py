@@ -6,9 +6,7 @@ Both answer a prompt with the fleet's words and obey `@@key=value@@` in it. `CON
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any
 
@@ -17,47 +15,13 @@ import pytest
 from tritonclient.grpc import service_pb2
 
 from loadtests.fleet.answers import words
-from tests.support.triton_asking import (
-    ContractName,
-    Got,
-    answers,
-    ask,
-    got,
-    request,
-    rest_of,
-    sent,
-    streaming,
-    stub_of,
+from tests.support.triton_asking import Target, answers, ask, request, said, says, sent, stub_of
+from tests.support.triton_lifetimes import (
+    a_full_queue_refuses_with_its_text,
+    leaving_stops_a_direct_model_but_no_ensemble,
+    stop_ends_the_request_with_the_same_id,
+    unloading_lets_running_streams_finish,
 )
-
-Ended = Callable[[str], Awaitable[tuple[str, int]]]
-"""Waits until the request with this id has ended in the model: `finished`, `cancelled` or `stopped`, and its tokens."""
-SLOW = "@@tokens=32,delay_ms=25@@"
-_DEADLINE = 20.0
-
-
-@dataclass(frozen=True)
-class Target:
-    """A server, and a model on it that keeps a contract."""
-
-    address: str
-    contract: ContractName
-    model: str
-    ended: Ended
-
-    def request(self, prompt: str, *, request_id: str = "", empty_final: bool = True, **options: Any) -> Any:
-        inputs = ask(self.contract, prompt, **options)
-        return request(self.model, inputs, request_id=request_id, empty_final=empty_final)
-
-    @property
-    def text(self) -> Any:
-        return sent("BYTES", b"one two", batched=self.contract == "ensemble")
-
-
-def said(responses: list[Got], contract: ContractName) -> bytes:
-    """The text of a stream."""
-    texts = [one.text for one in responses if "text_output" in one.outputs]
-    return b"".join(texts) if contract == "ensemble" else (texts or [b""])[-1]
 
 
 async def the_configuration_tells_the_profile(target: Target) -> None:
@@ -176,18 +140,13 @@ async def mistakes_are_told_in_band(target: Target) -> None:
         for text, inputs in wrong.items():
             responses = await answers(stub, request(target.model, inputs, request_id="wrong"))
             assert responses[0].error
-            _says(text, responses[0].error)
+            says(text, responses[0].error)
         for message, text in (
             (request("nobody", good), "unknown model: 'nobody' is not found"),
             (request(target.model, good, version="7"), f"unknown model: '{target.model}' version 7 is not"),
         ):
             responses = await answers(stub, message)
-            _says(text, responses[0].error)
-
-
-def _says(pattern: str, text: str) -> None:
-    with pytest.raises(AssertionError, match=pattern):
-        raise AssertionError(text)
+            says(text, responses[0].error)
 
 
 async def unary_methods_answer_with_codes(target: Target) -> None:
@@ -206,71 +165,10 @@ async def an_engine_that_dies_says_so_in_band(target: Target) -> None:
         for after in (0, 2):
             responses = await answers(stub, target.request(f"@@tokens=4,delay_ms=25,fault=error,after={after}@@"))
             assert [bool(one.error) for one in responses].index(True) == after
-            _says("the engine died", responses[after].error)
+            says("the engine died", responses[after].error)
             assert [one.final for one in responses[after:]] == (
                 [True] if target.contract == "ensemble" else [False, True]
             )
-
-
-async def leaving_stops_a_direct_model_but_no_ensemble(target: Target) -> None:
-    async with stub_of(target.address) as stub:
-        with streaming(stub, target.request(SLOW, request_id=f"left {target.contract}")) as call:
-            assert got(await call.read()).outputs
-            assert got(await call.read()).outputs
-        outcome, tokens = await asyncio.wait_for(target.ended(f"left {target.contract}"), _DEADLINE)
-    if target.contract == "llmapi":
-        assert (outcome, tokens < 32) == ("cancelled", True)
-    else:
-        assert (outcome, tokens) == ("finished", 32)
-
-
-async def stop_ends_the_request_with_the_same_id(target: Target) -> None:
-    batched = target.contract == "ensemble"
-    stop = {"stop": sent("BOOL", True, batched=batched)}
-    if batched:
-        one = sent("INT32", 1, batched=True)
-        model, inputs = "tensorrt_llm", {"input_ids": one, "input_lengths": one, "request_output_len": one, **stop}
-    else:
-        model, inputs = target.model, {"text_input": target.text, **stop}
-    async with stub_of(target.address) as stub, stub_of(target.address) as other:
-        with streaming(stub, target.request(SLOW, request_id=f"stopped {target.contract}")) as call:
-            first = got(await call.read())
-            replies = await answers(other, request(model, inputs, request_id=f"stopped {target.contract}"))
-            rest = await rest_of(call)
-        outcome, tokens = await asyncio.wait_for(target.ended(f"stopped {target.contract}"), _DEADLINE)
-    assert first.outputs
-    assert (outcome, tokens < 32) == ("stopped", True)
-    if batched:
-        assert [one.error for one in (*replies, *rest) if one.error] == []
-    else:
-        assert [one.error for one in replies if one.error] == ["Request cancelled by client"]
-        assert [one.error for one in rest if one.error] == ["Request cancelled by client"]
-
-
-async def unloading_lets_running_streams_finish(target: Target) -> None:
-    async with stub_of(target.address) as stub:
-        with streaming(stub, target.request(SLOW)) as call:
-            responses = [got(await call.read())]
-            await stub.RepositoryModelUnload(service_pb2.RepositoryModelUnloadRequest(model_name=target.model))
-            refused = await answers(stub, target.request("hi"))
-            responses += await rest_of(call)
-        assert said(responses, target.contract) == "".join(words(0, 32)).encode()
-        _says(f"'{target.model}' has no available versions", refused[0].error)
-        assert not (await stub.ModelReady(service_pb2.ModelReadyRequest(name=target.model))).ready
-        await stub.RepositoryModelLoad(service_pb2.RepositoryModelLoadRequest(model_name=target.model))
-        index = await stub.RepositoryIndex(service_pb2.RepositoryIndexRequest())
-        again = await answers(stub, target.request("@@tokens=1@@"))
-    assert {one.state for one in index.models if one.name == target.model} == {"READY"}
-    assert said(again, target.contract) == b"The"
-
-
-async def a_full_queue_refuses_with_its_text(target: Target) -> None:
-    async with stub_of(target.address) as stub:
-        with streaming(stub, target.request("@@tokens=8,delay_ms=50@@")) as call:
-            assert got(await call.read()).outputs
-            every = await asyncio.gather(*[answers(stub, target.request("hi", request_id="q")) for _ in range(7)])
-    errors = [responses[0].error for responses in every if responses[0].error]
-    assert errors == ["[request id: q] Exceeds maximum queue size"] * 5
 
 
 ContractTest = Callable[[Target], Awaitable[None]]

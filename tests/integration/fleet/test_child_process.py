@@ -7,6 +7,7 @@ import pytest
 
 from loadtests.fleet.answers import words
 from tests.support.fleet import SpawnedFleet, spawn_fleet
+from tests.support.triton_asking import answers, ask, request, said, stub_of
 
 
 @pytest.fixture(scope="module")
@@ -90,3 +91,19 @@ def test_a_mid_stream_error_event_reaches_the_sdk_as_an_error(client: openai.Ope
     stream = client.completions.create(model="@@fault=error_event,after=2@@", prompt="a", stream=True)
     with pytest.raises(openai.APIError, match="engine died"):
         list(stream)
+
+
+async def test_a_child_speaks_triton_and_the_control_port_tells_what_it_heard() -> None:
+    with spawn_fleet(replicas=2, settings="tokens=3", contract="ensemble") as fleet:
+        (first, second), message = fleet.replicas, request("ensemble", ask("ensemble", "one two", max_tokens=2))
+        async with stub_of(first.target) as stub:
+            assert said(await answers(stub, message), "ensemble") == b"The quick"
+            first.set(fault="error", error="no GPU")
+            assert [one.error for one in await answers(stub, message)] == ["no GPU"]
+        assert [(call.model, call.outcome, call.tokens) for call in first.calls()] == [
+            ("ensemble", "finished", 2),
+            ("ensemble", "fault", 0),
+        ]
+        assert first.calls()[0].body["tensors"]["max_tokens"] == 2
+        assert first.stats()["models"]["ensemble"] == "READY"
+        assert (first.stats()["peak_running"], first.stats()["open_streams"], second.stats()["started"]) == (1, 0, 0)

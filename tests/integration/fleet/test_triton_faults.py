@@ -239,16 +239,3 @@ async def test_a_replica_that_refuses_connections_comes_back(stub: Any, replica:
     with streaming(stub, asked("tokens=1")):
         pass
     assert (await stub.ServerLive(service_pb2.ServerLiveRequest(), wait_for_ready=True, timeout=10)).live
-
-
-async def test_many_streams_on_many_replicas() -> None:
-    async with Fleet(4, Settings(tokens=5, delay_ms=20), contract="llmapi") as fleet:
-
-        async def streams(target: str) -> int:
-            async with stub_of(target) as stub:
-                every = await asyncio.gather(*[answers(stub, asked("ttft_ms=20")) for _ in range(75)])
-                return sum(bool(one[-1].final) for one in every)
-
-        assert await asyncio.gather(*map(streams, fleet.targets)) == [75] * 4
-        assert [replica.stats()["finished"] for replica in fleet.replicas] == [75] * 4
-        assert [replica.stats()["open_streams"] for replica in fleet.replicas] == [0] * 4
