@@ -16,10 +16,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NoReturn, Self
 
+from engines.text import probing
 from engines.text.meter import LimitExceeded, Limits, Meter
 from engines.text.model_files import ModelFiles, read
 from engines.text.tokens import Tokenizer
-from engines.text.turns import Takes, TurnError, Turns, size
+from engines.text.turns import TurnError, Turns, size
 
 SOON = 8192
 """Characters of a conversation that is rendered on the loop; what is longer goes to a thread."""
@@ -28,15 +29,6 @@ WORDS = 300
 """Characters of a template's own words that a caller is told."""
 OWN_NAMES = frozenset({"messages", "tools", "bos_token", "eos_token", "raise_exception", "strftime_now"})
 """What a caller's options may not replace."""
-MARK = "snowshedprobe"
-PROBE_TOOL = {
-    "type": "function",
-    "function": {
-        "name": MARK,
-        "description": "Finds a thing.",
-        "parameters": {"type": "object", "properties": {"what": {"type": "string"}}, "required": ["what"]},
-    },
-}
 
 
 class NoTemplate(ValueError):
@@ -92,8 +84,8 @@ class ChatTemplate:
         self._fixed |= {name: text for name, text in (("bos_token", bos), ("eos_token", eos)) if text}
         self._threads = ThreadPoolExecutor(THREADS, "templates")
         developer = "developer" in named[self._default]
-        self._turns = Turns(control, self._takes(developer=developer))
-        self.renders_tools = MARK in self._probe("Hello", tools=[PROBE_TOOL])
+        self._turns = Turns(control, probing.takes(self._attempt, developer=developer))
+        self.renders_tools = probing.shows_tools(self._attempt)
         """Whether the prompt shows tools to the model."""
 
     @classmethod
@@ -171,31 +163,11 @@ class ChatTemplate:
         except Exception as error:  # what a template's code meets in messages it was not written for can be anything
             raise TemplateError("The model's chat template cannot render these messages.") from error
 
-    def _takes(self, *, developer: bool) -> Takes:
-        """Found by trying: a template has no other way to say it."""
-        text = {"type": "text", "text": MARK}
-        parts = self._probe([text])
-        pictured = self._probe([text, {"type": "image"}])
-        takes_parts = MARK in parts and not _spelt_out(parts)
-        return Takes(
-            texts=MARK in self._probe(MARK) or not takes_parts,
-            parts=takes_parts,
-            images=takes_parts and MARK in pictured and pictured != parts and not _spelt_out(pictured),
-            developer=developer,
-        )
-
-    def _probe(self, content: Any, tools: list[dict[str, Any]] | None = None) -> str:
-        """A prompt of one message, "" if the template refuses it."""
-        messages = [{"role": "user", "content": content}]
+    def _attempt(self, messages: list[dict[str, Any]], tools: list[dict[str, Any]] | None) -> str:
         try:
             return self._rendered({"messages": messages, "tools": tools, "add_generation_prompt": True})
         except TemplateError:
             return ""
-
-
-def _spelt_out(prompt: str) -> bool:
-    """Whether a template that expects a text wrote a list as Python or JSON spells it."""
-    return "'type'" in prompt or '"type"' in prompt
 
 
 def _refuse(message: object) -> NoReturn:

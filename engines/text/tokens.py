@@ -27,6 +27,8 @@ PIECE = 65_536
 
 _CUT = re.compile("(?<=[!-~\u3001-\u9fff]\n)(?=[A-Za-z\u0410-\u044f\u0621-\u064a\u4e00-\u9fa5\uac00-\ud7a3])")
 """Where common pre-tokenizers part a text, whatever surrounds it: behind the only line end, in front of a letter."""
+_ACROSS = re.compile("[\n\u010a][^\n\u010a]")
+"""A token over such a border; byte-level vocabularies spell the line end otherwise."""
 _SAMPLES = [f"{before}\n{after}" for before in "aZ5.>)`\u3002\u65e5" for after in "aZ\u0436\u0639\u65e5\ud55c"]
 
 
@@ -107,17 +109,23 @@ class Tokenizer:
 
 
 def _divisible(tokenizer: tokenizers.Tokenizer) -> bool:
-    """Whether a text cut as above gives the same ids: only then is a pre-tokenizer known to part it there too."""
-    if any("\n" in token.content for token in tokenizer.get_added_tokens_decoder().values()):
+    """Whether a text cut as above gives the same ids: nothing that is made in one step may lie across a cut."""
+    if any(_ACROSS.search(token.content) for token in tokenizer.get_added_tokens_decoder().values()):
         return False
-    return tokenizer.pre_tokenizer is not None and all(_parts(tokenizer, sample) for sample in _SAMPLES)
+    if not all(_same(tokenizer, sample) for sample in _SAMPLES):  # it may put something in front of each text
+        return False
+    # A long look, which is needed only where a whole text is one word, as in SentencePiece.
+    return all(_parted(tokenizer, sample) for sample in _SAMPLES) or not any(map(_ACROSS.search, tokenizer.get_vocab()))
 
 
-def _parts(tokenizer: tokenizers.Tokenizer, sample: str) -> bool:
-    assert tokenizer.pre_tokenizer is not None
+def _same(tokenizer: tokenizers.Tokenizer, sample: str) -> bool:
     cut = sample.index("\n") + 1
-    apart = any(start == cut for _, (start, _) in tokenizer.pre_tokenizer.pre_tokenize_str(sample))
-    whole, *halves = (
-        tokenizer.encode(text, add_special_tokens=False).ids for text in (sample, sample[:cut], sample[cut:])
-    )
-    return apart and whole == halves[0] + halves[1]
+    texts = (sample, sample[:cut], sample[cut:])
+    whole, left, right = (tokenizer.encode(text, add_special_tokens=False).ids for text in texts)
+    return whole == left + right
+
+
+def _parted(tokenizer: tokenizers.Tokenizer, sample: str) -> bool:
+    """Whether the pre-tokenizer, within whose words all merging stays, parts it at the cut."""
+    words = tokenizer.pre_tokenizer.pre_tokenize_str(sample) if tokenizer.pre_tokenizer else []
+    return any(start == sample.index("\n") + 1 for _, (start, _) in words)

@@ -28,6 +28,10 @@ class Takes:
     images: bool = False
     developer: bool = False
     """Whether it knows this role, which others call system."""
+    nothing: bool = False
+    """Whether it wants null for the content of a message that only calls tools, as OpenAI has it; others want ""."""
+    json_arguments: bool = False
+    """Whether it wants a tool call's arguments as JSON, as OpenAI has them; others want the object."""
 
 
 class Turns:
@@ -44,7 +48,7 @@ class Turns:
         return f"<Turns for {self.takes}>"
 
     def prepared(self, messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        """New messages: without nulls, with a content, with arguments as objects. Raises TurnError."""
+        """New messages, as the template takes them: without nulls, mostly. Raises TurnError."""
         return [self._message(message) for message in messages]
 
     def harmless(self, value: Any) -> Any:
@@ -60,10 +64,12 @@ class Turns:
 
     def _message(self, message: dict[str, Any]) -> dict[str, Any]:
         kept = {key: value for key, value in message.items() if value is not None and value != []}
-        kept["content"] = self._content(message.get("content"))
+        content = message.get("content")
+        bare = content is None and self.takes.nothing and "tool_calls" in kept
+        kept["content"] = None if bare else self._content(content)
         if kept.get("role") == "developer" and not self.takes.developer:
             kept["role"] = "system"
-        if "tool_calls" in kept:
+        if "tool_calls" in kept and not self.takes.json_arguments:
             kept["tool_calls"] = [_tool_call(call) for call in kept["tool_calls"]]
         ready: dict[str, Any] = self.harmless(kept)
         if isinstance(ready["content"], list):

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import random
+import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from jinja2 import Environment
 from tokenizers import Tokenizer as Served
 
+from engines.text import probing
 from engines.text.templates import ChatTemplate
 from engines.text.tokens import PIECE, Tokenizer
 from tests.support.chat_models import CHAT_MODELS, QWEN_LIKE, ChatModel
 from tests.support.texts import PIECES, a_conversation, a_text
-from tests.support.vocabularies import PRE_TOKENIZERS, byte_level, write_gguf
+from tests.support.vocabularies import PRE_TOKENIZERS, byte_level, sentence_piece, write_gguf
 
 CONVERSATIONS = 200
 
@@ -51,6 +56,21 @@ def test_p37_200_conversations_are_counted_as_the_server_counts_them(
         assert ids[0] == 0 or not model.adds_bos
 
 
+def test_the_sandbox_renders_what_plain_jinja_renders(model: ChatModel, folder: Path) -> None:
+    rng = random.Random(38)
+    template = ChatTemplate.load(folder)
+    loops = ["jinja2.ext.loopcontrols"]
+    plain = Environment(trim_blocks=True, lstrip_blocks=True, extensions=loops)  # noqa: S701  # prompts are no HTML
+    plain.filters["tojson"] = lambda value, indent=None: json.dumps(value, ensure_ascii=False, indent=indent)
+    expected = plain.from_string(re.sub(r"{% (end)?generation %}", "", model.template))
+    given = {"bos_token": "<s>", "eos_token": model.config["eos_token"], "add_generation_prompt": True}
+    for _ in range(CONVERSATIONS):
+        messages, tools = a_conversation(rng, calls=model.tools), rng.choice([None, [probing.TOOL]])
+        prepared = template._turns.prepared(messages)
+        wanted = expected.render(messages=prepared, tools=tools, **given)
+        assert template.render(messages, tools=tools) == wanted
+
+
 @given(text=st.lists(st.sampled_from(PIECES) | st.text(max_size=5)).map("".join))
 def test_p37_any_text_is_counted_as_the_server_counts_it(text: str, folder: Path, served: Served) -> None:
     tokenizer = Tokenizer.load(folder)
@@ -63,20 +83,31 @@ def test_p37_any_text_is_counted_as_the_server_counts_it(text: str, folder: Path
 @pytest.mark.parametrize("pre", PRE_TOKENIZERS)
 def test_counting_in_pieces_changes_no_count(pre: str, tmp_path: Path) -> None:
     tokenizer = Tokenizer.load(write_gguf(tmp_path / "model.gguf", byte_level(), pre=pre))
+    assert_pieces_change_no_count(tokenizer)
+
+
+def test_a_vocabulary_without_words_across_lines_is_counted_in_pieces_too(tmp_path: Path) -> None:
+    learnt = sentence_piece()
+    tokens = [text.replace("\n", f"line{number}") for number, text in enumerate(learnt.tokens)]
+    path = write_gguf(tmp_path / "model.gguf", replace(learnt, tokens=tokens), add_space_prefix=False)
+    assert_pieces_change_no_count(Tokenizer.load(path))
+
+
+def assert_pieces_change_no_count(tokenizer: Tokenizer) -> None:
     rng = random.Random(1)
     text = ""
-    while len(text) < 4 * PIECE:
+    while len(text) < 2 * PIECE:
         text += a_text(rng) + rng.choice(["\n", "\nWord", ".\nword", "\n\nW", " \nw"])
     pieces = list(tokenizer._pieces(text))
-    assert len(pieces) >= 4
+    assert len(pieces) >= 2
     assert "".join(pieces) == text
     whole = tokenizer._tokenizer.encode(text, add_special_tokens=False).ids
     assert tokenizer.count(text) == len(whole) + tokenizer._added
 
 
-def test_a_tokenizer_that_may_join_across_lines_is_given_whole_texts(tmp_path: Path) -> None:
-    (mistral_like,) = (model for model in CHAT_MODELS if not model.pre)
-    tokenizer = Tokenizer.load(mistral_like.write(tmp_path))
+@pytest.mark.parametrize("flags", [{}, {"add_space_prefix": False}], ids=["prefix", "words across lines"])
+def test_a_vocabulary_that_a_cut_would_change_is_given_whole_texts(flags: dict[str, bool], tmp_path: Path) -> None:
+    tokenizer = Tokenizer.load(write_gguf(tmp_path / "model.gguf", sentence_piece(), **flags))
     assert list(tokenizer._pieces("word\n" * PIECE)) == ["word\n" * PIECE]
 
 

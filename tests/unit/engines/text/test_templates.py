@@ -78,6 +78,40 @@ def test_arguments_are_an_object_to_the_template() -> None:
     assert '{"name": "look_up", "arguments": {"what": "café"}}' in rendered(MARKED, messages)
 
 
+NULLED = """\
+{%- for m in messages %}
+    {%- if m.role == 'assistant' and m.content is none %}
+        {%- for call in m.tool_calls %}{{ call.function.name + call.function.arguments }}{% endfor %}
+    {%- else %}
+        {{- m.role + ':' + m.content }}
+    {%- endif %}
+{%- endfor %}
+"""
+
+
+def test_a_template_may_want_the_call_as_openai_has_it() -> None:
+    messages: list[dict[str, Any]] = [*HELLO, {"role": "assistant", "content": None, "tool_calls": [CALL]}]
+    assert rendered(NULLED, messages) == "user:Hellolook_up" + '{"what": "caf\\u00e9"}'
+    assert rendered(NULLED, [{"role": "assistant", "content": None}]) == "assistant:", (
+        "null only where calls stand for it"
+    )
+    assert '"None"' not in rendered(HEADED, messages)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        "{{ call.function.arguments }}",
+        "{{ call.function.arguments | string }}",
+        "{% if call.function.arguments is string %}{{ call.function.arguments }}{% else %}{{ nobody.x }}{% endif %}",
+    ],
+)
+def test_a_template_that_would_spell_an_object_as_python_gets_json(arguments: str) -> None:
+    source = "{% for call in messages[1].tool_calls %}{{ call.function.name }}" + arguments + "{% endfor %}"
+    messages: list[dict[str, Any]] = [*HELLO, {"role": "assistant", "tool_calls": [CALL]}]
+    assert rendered(source, messages) == 'look_up{"what": "caf\\u00e9"}'
+
+
 @pytest.mark.parametrize("text", ["{broken", "[1]", "1", "[" * 5000])
 def test_arguments_that_are_no_object_stay_the_text_they_are(text: str) -> None:
     call = {"id": "c", "function": {"name": "f", "arguments": text}}
