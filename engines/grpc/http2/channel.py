@@ -71,6 +71,7 @@ class Http2Channel:
             stream.due = loop.time() + timeout
             self._deadlines.add(stream)
         self._waiting[stream] = None
+        self._grow()
         self.has_room()
         return stream
 
@@ -105,7 +106,7 @@ class Http2Channel:
             stream = next(iter(self._waiting))
             del self._waiting[stream]
             connection.start(stream)
-        if len(self._ready) < self._limit:
+        if self._waiting:
             self._grow()
 
     def ended(self, stream: Stream) -> None:
@@ -135,11 +136,12 @@ class Http2Channel:
 
     def _grow(self) -> None:
         """Make the connections that are missing, if that was not tried just now."""
-        if self._closed:
+        missing = self._limit - len(self._ready) - len(self._connecting)
+        if missing <= 0 or self._closed:
             return
         loop = asyncio.get_running_loop()
         if self._back_off.may_try(loop.time()):
-            for _ in range(self._limit - len(self._ready) - len(self._connecting)):
+            for _ in range(missing):
                 connecting = loop.create_task(self._connect())
                 self._connecting.add(connecting)
                 connecting.add_done_callback(self._connecting.discard)

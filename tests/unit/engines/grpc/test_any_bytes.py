@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from itertools import pairwise
 from typing import cast
 
 import pytest
@@ -53,7 +54,7 @@ class Bench:
 
     def feed(self, data: bytes, cuts: list[int]) -> None:
         borders = sorted({cut % (len(data) + 1) for cut in cuts} | {0, len(data)})
-        for start, end in zip(borders, borders[1:], strict=False):
+        for start, end in pairwise(borders):
             if not self.transport.closing:  # a closed transport receives no more
                 self.connection.data_received(data[start:end])
 

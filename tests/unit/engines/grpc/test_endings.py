@@ -72,7 +72,7 @@ async def test_cancelling_tells_the_server_in_the_same_breath(line: Line) -> Non
     written: list[bytes] = []
     transport = connection._transport
     assert transport is not None
-    connection.write = written.append  # type: ignore[method-assign]
+    connection.write = written.append  # type: ignore[method-assign, assignment]
     rpc.cancel()
     assert written == [reset(s, CANCEL)]
     assert not connection.streams

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from engines.grpc.api import Code
@@ -29,7 +31,7 @@ from tests.unit.engines.grpc.conftest import Line
 PROTOCOL_ERROR, FRAME_SIZE_ERROR, COMPRESSION_ERROR, ENHANCE_YOUR_CALM = 1, 6, 9, 11
 PRIORITY = word(0) + b"\x10"
 
-WRAPPINGS = {
+WRAPPINGS: dict[str, Callable[[int, bytes, int], bytes]] = {
     "plain": lambda s, block, flags: frame(HEADERS, flags | END_HEADERS, s, block),
     "padded": lambda s, block, flags: frame(HEADERS, flags | END_HEADERS | PADDED, s, b"\x07" + block + bytes(7)),
     "no padding": lambda s, block, flags: frame(HEADERS, flags | END_HEADERS | PADDED, s, b"\0" + block),
@@ -60,7 +62,7 @@ async def test_a_block_is_read_in_any_wrapping(line: Line, wrapping: str) -> Non
     assert await story(rpc) == Story([b"a"], Code.NOT_FOUND, "gone")
 
 
-BREAKING = {
+BREAKING: dict[str, tuple[Callable[[int], bytes], int]] = {
     "interrupted by a ping": (lambda s: frame(HEADERS, 0, s, BEGIN) + frame(PING, 0, 0, bytes(8)), PROTOCOL_ERROR),
     "interrupted by data": (lambda s: begin(s) + frame(HEADERS, 1, s, b"") + say(s, b"x"), PROTOCOL_ERROR),
     "continued elsewhere": (

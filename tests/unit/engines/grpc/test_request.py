@@ -9,11 +9,11 @@ from engines.grpc.http2.request import KEPT_METHODS, Requests, time_left
 
 
 def decoded(block: bytes) -> list[tuple[bytes, bytes]]:
-    return [(bytes(name), bytes(value)) for name, value in Decoder().decode(block, raw=True)]  # type: ignore[arg-type]
+    return [(bytes(name), bytes(value)) for name, value in Decoder().decode(block, raw=True)]
 
 
 @pytest.mark.parametrize("secure", [False, True])
-def test_everything_that_a_server_has_to_know(secure: bool) -> None:  # noqa: FBT001
+def test_everything_that_a_server_has_to_know(secure: bool) -> None:
     pairs = [("x-id", "1"), ("x-id", "2"), ("long", "v" * 20_000), ("127", "v" * 127), ("126", "v" * 126), ("e", "")]
     block = Requests("triton:8001", secure=secure).block("/a.B/c", pairs)
     assert decoded(block) == [

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from engines.grpc.api import Code
@@ -81,7 +83,7 @@ async def test_interim_answers_are_passed_over(line: Line) -> None:
 
 
 # What a server can do to one call that harms no other: the frames, the call's end, how we let go of the stream.
-ODD = {
+ODD: dict[str, tuple[Callable[[int], bytes], Code, int | None]] = {
     "interim and the end": (lambda s: headers(s, field(b":status", b"100"), END_STREAM), Code.UNKNOWN, None),
     "not gRPC": (lambda s: headers(s, b"\x88" + field(b"content-type", b"text/html")), Code.INTERNAL, CANCEL),
     "no status of HTTP": (lambda s: headers(s, GRPC), Code.INTERNAL, CANCEL),
