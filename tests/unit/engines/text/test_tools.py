@@ -113,6 +113,15 @@ def test_the_next_call_is_found_behind_a_broken_one() -> None:
     assert (said(found), calls_in(found)) == ("<tool_call>oh", [F])
 
 
+def test_white_space_within_the_tags_is_never_said() -> None:
+    assert said(parts("hermes", [f"<tool_call>\n{CALL}\n</tool_call> Done."])) == " Done."
+
+
+def test_half_a_surrogate_pair_stays_an_escape() -> None:
+    ((_, arguments),) = calls_in(parts("pythonic", [r"[f(a='\ud83d\ude42\ud800')]"]))
+    assert arguments == r'{"a": "\ud83d\ude42\ud800"}'
+
+
 def test_arguments_before_the_name_wait_for_it() -> None:
     told = fed(parser("hermes"), '<tool_call>{"arguments": {"a": 1}, "na', 'me": "f"', "}</tool_call>")
     assert told == [[], [CallBegun(0, "id", "f"), CallArguments(0, '{"a": 1}')], [], []]
