@@ -16,6 +16,15 @@ from msgspec import Meta
 from engines.api import Call, Kind, Rejected
 
 INT32 = 2**31 - 1
+MAX_MEMBER = 256 * 1024
+"""Bytes of any member but those of `_LONG`."""
+MAX_CHOICES = 1000
+ADVISORY = frozenset({
+    "model", "user", "metadata", "store", "service_tier", "safety_identifier", "prompt_cache_key",
+    "prompt_cache_retention",
+})  # fmt: skip
+"""Members that ask for nothing in the answer. They end here."""
+_LONG = frozenset({"messages", "prompt", "input"}) | ADVISORY
 
 Count = Annotated[int, Meta(ge=0, le=INT32)]
 Share = Annotated[float, Meta(ge=0, le=1)]
@@ -29,7 +38,7 @@ class StructuredOutputs(msgspec.Struct, kw_only=True, forbid_unknown_fields=True
 
     json: str | Object | None = None
     regex: Text | None = None
-    choice: Annotated[list[Text], Meta(min_length=1)] | None = None
+    choice: Annotated[list[Text], Meta(min_length=1, max_length=MAX_CHOICES)] | None = None
     grammar: Text | None = None
     json_object: bool | None = None
 
@@ -63,7 +72,7 @@ class Members(msgspec.Struct, kw_only=True, gc=False):
     response_format: Object | None = None
     guided_json: str | Object | None = None
     guided_regex: Text | None = None
-    guided_choice: Annotated[list[Text], Meta(min_length=1)] | None = None
+    guided_choice: Annotated[list[Text], Meta(min_length=1, max_length=MAX_CHOICES)] | None = None
     guided_grammar: Text | None = None
     structured_outputs: StructuredOutputs | None = None
 
@@ -97,12 +106,6 @@ class EmbeddingMembers(msgspec.Struct, kw_only=True, gc=False):
     dimensions: Annotated[int, Meta(ge=1, le=INT32)] | None = None
 
 
-ADVISORY = frozenset({
-    "model", "user", "metadata", "store", "service_tier", "safety_identifier", "prompt_cache_key",
-    "prompt_cache_retention",
-})  # fmt: skip
-"""Members that ask for nothing in the answer. They end here."""
-
 NEUTRAL: Mapping[str, Callable[[Any], bool]] = {
     "suffix": lambda value: value == "",
     "functions": lambda value: value == [],
@@ -129,6 +132,8 @@ def decode(call: Call) -> ChatMembers | CompletionMembers | EmbeddingMembers:
             if name not in known and name not in ADVISORY:
                 _check_stranger(name, bytes(raw))
         body = call.body()
+        if len(body) > MAX_MEMBER:
+            _check_sizes(call.fields)
         members: ChatMembers | CompletionMembers | EmbeddingMembers = _DECODERS[call.kind].decode(body)
         if b"\\u0000" in body:  # the only way to write it
             _check_no_nul(call.fields)
@@ -137,6 +142,13 @@ def decode(call: Call) -> ChatMembers | CompletionMembers | EmbeddingMembers:
     except RecursionError:
         raise Rejected("The request body is nested too deeply.", code="invalid_json") from None
     return members
+
+
+def _check_sizes(fields: Mapping[str, msgspec.Raw]) -> None:
+    """Refuse before it is decoded what no server should be given to build a grammar of, and no loop to walk through."""
+    for name, raw in fields.items():
+        if name not in _LONG and memoryview(raw).nbytes > MAX_MEMBER:
+            raise invalid(name[:_NAME_SHOWN], f"it must not have more than {MAX_MEMBER} bytes")
 
 
 def unsupported(param: str, what: str = "") -> Rejected:
@@ -179,10 +191,13 @@ def _mistake(text: str) -> Rejected:
         )
     if place := _PLACE.search(text):
         param = place["path"].split("[...]")[0].removeprefix(".")
-        return Rejected(f"Invalid '{param}': {text[: place.start()]}.", param=param or None, code="invalid_value")
+        return Rejected(
+            f"Invalid '{param}': {text[: place.start()][:_WORDS_SHOWN]}.", param=param or None, code="invalid_value"
+        )
     return Rejected(f"The request body is not valid JSON ({text}).", code="invalid_json")
 
 
+_WORDS_SHOWN = 200  # characters of what msgspec says, which may quote a name of a member
 _NAME_SHOWN = 64  # characters of a name that is said back to its caller
 _MISSING = re.compile(r"missing required field `(\w+)`$")
 _PLACE = re.compile(r" - at `(?:key` in `)?\$(?P<path>[^`]*)`$")

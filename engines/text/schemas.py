@@ -36,13 +36,14 @@ def check_schema(schema: dict[str, Any], path: str) -> None:
     parts = 0
     while waiting:
         where, part, depth = waiting.pop()
-        parts += 1
-        _demand(depth <= MAX_DEPTH and parts <= MAX_PARTS, path, "the schema is too deep or too large")
         if isinstance(part, bool):
             continue
         _demand(isinstance(part, dict), where, "a schema must be an object")
         _check_words(where, part, schema)
-        waiting.extend((f"{where}.{name}", inner, depth + 1) for name, inner in _inner(where, part))
+        for name, inner in _inner(where, part):
+            parts += 1
+            _demand(depth < MAX_DEPTH and parts < MAX_PARTS, path, "the schema is too deep or too large")
+            waiting.append((f"{where}.{name}", inner, depth + 1))
 
 
 def _demand(fits: bool, where: str, why: str) -> None:  # noqa: FBT001  # read as a sentence

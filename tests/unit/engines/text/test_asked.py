@@ -10,6 +10,7 @@ import pytest
 from engines.api import Kind, Rejected
 from engines.text.asked import MAX_WORDS, Asked, Image, read
 from engines.text.guides import Guide
+from engines.text.members import MAX_CHOICES, MAX_MEMBER
 from tests.support.golden_table import call
 
 FUNCTION = {"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}
@@ -98,6 +99,12 @@ REFUSED: list[tuple[Kind, dict[str, Any], str, str]] = [
     ("chat", {"guided_choice": []}, "guided_choice", "invalid_value"),
     ("chat", {"guided_regex": "a", "guided_json": {}}, "guided_regex", "invalid_value"),
     ("chat", {"structured_outputs": {"structural_tag": "x"}}, "structured_outputs", "invalid_value"),
+    ("chat", {"structured_outputs": {"x" * 10_000: 1}}, "structured_outputs", "invalid_value"),
+    ("chat", {"guided_json": {"properties": {"x" * 10_000: 1}}}, "guided_json.properties." + "x" * 177,
+     "invalid_value"),
+    ("chat", {"guided_json": {"enum": ["x" * MAX_MEMBER]}}, "guided_json", "invalid_value"),
+    ("chat", {"stop": ["x"] * MAX_MEMBER}, "stop", "invalid_value"),
+    ("chat", {"guided_choice": ["x"] * (MAX_CHOICES + 1)}, "guided_choice", "invalid_value"),
     ("chat", {"priority": False}, "priority", "unsupported_parameter"),
     ("chat", {"reasoning_effort": "low"}, "reasoning_effort", "unsupported_parameter"),
     ("chat", {"x" * 99: 1}, "x" * 64, "unsupported_parameter"),
@@ -122,6 +129,7 @@ def test_what_no_text_model_can_do_is_refused_by_name(
     with pytest.raises(Rejected) as refused:
         asked(kind, **members)
     assert (refused.value.param, refused.value.code) == (param, code)
+    assert len(refused.value.message) < 600
 
 
 def test_a_missing_member_is_named() -> None:
@@ -130,6 +138,11 @@ def test_a_missing_member_is_named() -> None:
     with pytest.raises(Rejected) as refused:
         read(bare)
     assert (refused.value.param, refused.value.code) == ("messages", "missing_required_parameter")
+
+
+def test_what_is_said_may_be_long() -> None:
+    long = "x" * 2 * MAX_MEMBER
+    assert asked(messages=user(long), metadata={"a": long}).messages == user(long)
 
 
 def test_a_backslash_before_u0000_is_no_nul() -> None:
