@@ -10,7 +10,7 @@ import msgspec
 
 from engines.api import Rejected
 from engines.text.members import Members, invalid, unsupported
-from engines.text.schemas import Malformed, check_schema
+from engines.text.schemas import MAX_PARTS, Malformed, check_schema
 
 Form = Literal["json", "json_schema", "regex", "ebnf_grammar"]
 
@@ -37,10 +37,11 @@ def forced_guide(tools: Sequence[dict[str, Any]], choice: str | dict[str, Any]) 
         raise invalid("tool_choice", "it must be 'none', 'auto', 'required' or an object that names a function")
     wanted = _named(choice) if isinstance(choice, dict) else None
     calls = []
+    room = MAX_PARTS
     for at, tool in enumerate(tools):
         name, parameters = function_of(tool, f"tools[{at}]")
         if wanted in (None, name):
-            _check(parameters, f"tools[{at}].function.parameters")
+            room -= _check(parameters, f"tools[{at}].function.parameters", room)
             form = {"name": {"type": "string", "enum": [name]}, "parameters": parameters}
             calls.append({"type": "object", "properties": form, "required": ["name", "parameters"]})
     if not calls:
@@ -133,11 +134,11 @@ def _checked_text(schema: Any, path: str) -> str:
     return _text(schema, path)
 
 
-def _check(schema: Any, path: str) -> None:
+def _check(schema: Any, path: str, room: int = MAX_PARTS) -> int:
     if not isinstance(schema, dict):
         raise invalid(path, "a schema must be an object")
     try:
-        check_schema(schema, path)
+        return check_schema(schema, path, room)
     except Malformed as error:
         where = error.where[:_PATH_SHOWN]
         raise Rejected(f"Invalid schema for '{where}': {error.why}.", param=where, code="invalid_value") from None

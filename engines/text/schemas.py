@@ -30,10 +30,10 @@ class Malformed(Exception):
         self.why = why
 
 
-def check_schema(schema: dict[str, Any], path: str) -> None:
-    """Raises Malformed for the first part that can't be a schema. Takes time in proportion to its size."""
+def check_schema(schema: dict[str, Any], path: str, room: int = MAX_PARTS) -> int:
+    """How many parts it has. Raises Malformed for one that can't be a schema, or if there are more than `room`."""
     waiting: list[Place] = [(path, schema, 0)]
-    parts = 0
+    parts = 1
     while waiting:
         where, part, depth = waiting.pop()
         if isinstance(part, bool):
@@ -42,8 +42,9 @@ def check_schema(schema: dict[str, Any], path: str) -> None:
         _check_words(where, part, schema)
         for name, inner in _inner(where, part):
             parts += 1
-            _demand(depth < MAX_DEPTH and parts < MAX_PARTS, path, "the schema is too deep or too large")
+            _demand(depth < MAX_DEPTH and parts <= room, path, "the schema is too deep or too large")
             waiting.append((f"{where}.{name}", inner, depth + 1))
+    return parts
 
 
 def _demand(fits: bool, where: str, why: str) -> None:  # noqa: FBT001  # read as a sentence

@@ -231,3 +231,11 @@ def test_a_schema_that_can_be_read_can_be_written_or_is_refused(depth: int) -> N
     except Rejected as refused:
         text = refused.message
     assert text.count("[") == depth or "nested too deeply" in text
+
+
+def test_the_tools_that_a_forced_call_chooses_from_are_bounded_together() -> None:
+    wide = [{"type": "function", "function": {"name": f"f{at}", "parameters": {"anyOf": [{}] * 3000}}} for at in (0, 1)]
+    assert asked(tools=wide, tool_choice={"type": "function", "function": {"name": "f1"}}).forced
+    with pytest.raises(Rejected) as refused:
+        asked(tools=wide, tool_choice="required")
+    assert refused.value.param == "tools[1].function.parameters"
