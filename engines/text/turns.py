@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import msgspec
 
 NODE = 16
 """Characters that a value counts for besides its text: many empty messages are work too."""
+SLICE = 65_536
+"""Characters that are searched at a stretch."""
 BETWEEN = "\n"
 """Between the parts of a message whose template takes only texts; the same as in other servers."""
 
@@ -39,10 +42,11 @@ class Turns:
 
     def __init__(self, control: Collection[str], takes: Takes) -> None:
         self.takes = takes
-        longest_first = sorted((token for token in control if len(token) > 1), key=len, reverse=True)
-        spelt = "|".join(map(re.escape, longest_first))
+        tokens = {token for token in control if len(token) > 1}
+        spelt = _spelt(tokens)
+        self._longest = max(map(len, tokens), default=0)
         self._finds = re.compile(spelt) if spelt else None
-        self._begins = re.compile(f"(?=(?:{spelt}))(.)", re.DOTALL)
+        self._begins = re.compile(f"(?={spelt})")
 
     def __repr__(self) -> str:
         return f"<Turns for {self.takes}>"
@@ -56,11 +60,22 @@ class Turns:
         if self._finds is None:
             return value
         if isinstance(value, str):
-            # A match is rare and found fast; only then is each place looked at, as tokens may overlap.
-            return self._begins.sub("\\1\u200b", value) if self._finds.search(value) else value
+            return self._broken_up(value) if any(self._matches(self._finds, value)) else value
         if isinstance(value, dict):
             return {self.harmless(key): self.harmless(inner) for key, inner in value.items()}
         return [self.harmless(inner) for inner in value] if isinstance(value, list) else value
+
+    def _broken_up(self, text: str) -> str:
+        """Each place is looked at, as tokens may overlap; it costs more than to find that there is none."""
+        cuts = [0, *(match.start() + 1 for match in self._matches(self._begins, text)), len(text)]
+        return "\u200b".join(text[start:end] for start, end in pairwise(cuts))
+
+    def _matches(self, pattern: re.Pattern[str], text: str) -> Iterator[re.Match[str]]:
+        """Those that begin in a slice, and so on: the interpreter is not held for the length of a long text."""
+        for start in range(0, len(text), SLICE):
+            for match in pattern.finditer(text, start, start + SLICE + self._longest):
+                if match.start() < start + SLICE:
+                    yield match
 
     def _message(self, message: dict[str, Any]) -> dict[str, Any]:
         kept = {key: value for key, value in message.items() if value is not None and value != []}
@@ -97,6 +112,17 @@ class Turns:
         if kind == "image_url" and self.takes.images:
             return {"type": "image"}
         raise TurnError("This model takes no images." if kind == "image_url" else f"This model takes no {kind} parts.")
+
+
+def _spelt(tokens: Collection[str]) -> str:
+    """A pattern that begins to match where one of them begins. Their common beginnings are tried once, not by each."""
+    if not tokens or "" in tokens:
+        return ""
+    tails: dict[str, set[str]] = {}
+    for token in tokens:
+        tails.setdefault(token[0], set()).add(token[1:])
+    branches = [re.escape(first) + _spelt(rest) for first, rest in sorted(tails.items())]
+    return branches[0] if len(branches) == 1 else f"(?:{'|'.join(branches)})"
 
 
 def _tool_call(call: dict[str, Any]) -> dict[str, Any]:
