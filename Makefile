@@ -2,7 +2,7 @@
 #   PYTHON=...  which Python makes the virtual environment    ARGS=...  passed on to what is run
 
 .DEFAULT_GOAL := help
-.PHONY: serve test check fmt bench prove lock help
+.PHONY: serve serve-triton test check fmt bench prove lock help
 
 PYTHON ?=
 ARGS ?=
@@ -14,6 +14,11 @@ serve: ## Set up, fetch the model once, and serve on http://127.0.0.1:8080 (ARGS
 	@scripts/setup serve
 	@$(run) gateway pull $(ARGS)
 	@exec $(run) gateway serve $(ARGS)
+
+serve-triton: ## The same in front of a real Triton server on this CPU (its ports: 8000 to 8002)
+	@scripts/setup serve
+	@scripts/triton
+	@exec scripts/serve-triton
 
 test: ## Set up and run all tests (ARGS="tests/unit -k retry")
 	@scripts/setup dev

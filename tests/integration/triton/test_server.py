@@ -96,6 +96,28 @@ def test_a_server_whose_owner_dies_dies_too() -> None:
         time.sleep(0.01)
 
 
+def test_a_command_runs_with_it_and_hears_our_signals() -> None:
+    ports = Ports.free()
+    numbers = [f"--{name}-port={port}" for name, port in vars(ports).items()]
+    waits = "signal.pthread_sigmask(0, {15}); print('here', flush=True); print('heard', signal.sigwait({15}).name)"
+    command = [sys.executable, "-c", f"import signal; {waits}"]
+    both = subprocess.Popen(
+        [sys.executable, "-m", "loadtests.triton", *numbers, "--models", "llmapi", "--", *command],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert both.stdout is not None
+    assert both.stdout.readline() == f"Triton serves llmapi over gRPC on 127.0.0.1:{ports.grpc}.\n"
+    assert both.stdout.readline() == "here\n"
+    both.terminate()
+    assert both.communicate(timeout=20)[0] == "heard SIGTERM\n"
+    assert both.returncode == 0
+    with socket.create_server(("127.0.0.1", ports.grpc)):
+        pass  # nobody is left there
+
+
 def test_a_server_that_cannot_start_says_why() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         ports = Ports(taken.getsockname()[1], *dataclasses.astuple(Ports.free())[1:])
