@@ -31,7 +31,9 @@ STREAM_WINDOW = 128 * 1024
 """Bytes of one call's messages that a server may send before its reader takes some."""
 CONNECTION_WINDOW = 2**27
 MAX_HEADERS = 64 * 1024
-"""Bytes of one header list, and of one header block: servers put tracebacks into their status messages."""
+"""Bytes of one header list: servers put tracebacks into their status messages."""
+MAX_BLOCK = 4 * MAX_HEADERS
+"""Bytes of one header block: a list that is only somewhat too long ends its call alone."""
 
 
 class ErrorCode(IntEnum):

@@ -15,7 +15,7 @@ from engines.grpc.http2.frames import (
     END_STREAM,
     HEAD,
     HEAD_SIZE,
-    MAX_HEADERS,
+    MAX_BLOCK,
     MAX_STREAM,
     ErrorCode,
     Violation,
@@ -122,7 +122,7 @@ class Inflow:
         if self._block is None:
             raise Violation(ErrorCode.PROTOCOL_ERROR, "nothing to continue")
         self._block += payload
-        if len(self._block) > MAX_HEADERS:
+        if len(self._block) > MAX_BLOCK:
             raise Violation(ErrorCode.ENHANCE_YOUR_CALM, "too long a header block")
         if flags & END_HEADERS:
             self._block_ends()

@@ -22,15 +22,19 @@ class Head(NamedTuple):
     ending: Ending | None
 
 
+TOO_LONG = Head(None, is_grpc=False, ending=Ending(Code.INTERNAL, "the server sent too long a list of headers"))
+
+
 class Heads:
     """Reads header blocks. As the table is empty for good, one serves all connections."""
 
     def __init__(self) -> None:
-        from hpack import Decoder, HPACKError  # only who speaks gRPC pays for it
+        from hpack import Decoder, HPACKError, OversizedHeaderListError  # only who speaks gRPC pays for it
 
         self._decoder = Decoder(max_header_list_size=MAX_HEADERS)
         self._decoder.header_table_size = self._decoder.max_allowed_table_size = 0
-        self._errors = HPACKError
+        self._too_long = OversizedHeaderListError
+        self._unreadable = HPACKError
         self._known: dict[bytes, Head] = {}
 
     def __repr__(self) -> str:
@@ -42,7 +46,9 @@ class Heads:
         if head is None:
             try:
                 head = _head(self._decoder.decode(block, raw=True))
-            except self._errors as error:
+            except self._too_long:
+                return TOO_LONG
+            except self._unreadable as error:
                 raise Violation(ErrorCode.COMPRESSION_ERROR, f"an unreadable header block: {error}") from None
             if len(block) <= KEPT_SIZE:
                 if len(self._known) >= KEPT_BLOCKS:

@@ -126,7 +126,7 @@ class Stream:
             self._let_go()
 
     def abandon(self, ending: Ending, code: ErrorCode) -> None:
-        """We end the call, and drop what is held. Nothing but a cancellation replaces the server's own ending."""
+        """We end the call, and drop what is held; also if the server ended it before, and the reader does not know."""
         if self._end is None:
             self._carrier.drop(self, code)
         self._end = ending

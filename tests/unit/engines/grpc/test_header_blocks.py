@@ -70,7 +70,7 @@ BREAKING: dict[str, tuple[Callable[[int], bytes], int]] = {
     ),
     "nothing to continue": (lambda s: frame(CONTINUATION, END_HEADERS, s, BEGIN), PROTOCOL_ERROR),
     "without end": (
-        lambda s: frame(HEADERS, 0, s, BEGIN) + frame(CONTINUATION, 0, s, bytes(16_000)) * 5, ENHANCE_YOUR_CALM
+        lambda s: frame(HEADERS, 0, s, BEGIN) + frame(CONTINUATION, 0, s, bytes(16_000)) * 17, ENHANCE_YOUR_CALM
     ),
     "more padding than payload": (lambda s: frame(HEADERS, END_HEADERS | PADDED, s, b"\x09abc"), PROTOCOL_ERROR),
     "no room for padding": (lambda s: frame(HEADERS, END_HEADERS | PADDED, s), FRAME_SIZE_ERROR),
@@ -79,9 +79,6 @@ BREAKING: dict[str, tuple[Callable[[int], bytes], int]] = {
     "a table that we do not have": (lambda s: frame(HEADERS, END_HEADERS, s, b"\x3f\x01" + BEGIN), COMPRESSION_ERROR),
     "an entry of that table": (lambda s: frame(HEADERS, END_HEADERS, s, BEGIN + b"\xbe"), COMPRESSION_ERROR),
     "entry 0": (lambda s: frame(HEADERS, END_HEADERS, s, b"\x80"), COMPRESSION_ERROR),
-    "a list that unpacks to too much": (
-        lambda s: frame(HEADERS, END_HEADERS, s, b"\x88" * 16_000) , COMPRESSION_ERROR
-    ),
     "on no stream": (lambda _: frame(HEADERS, END_HEADERS, 0, BEGIN), PROTOCOL_ERROR),
     "on a stream of the server's": (lambda _: frame(HEADERS, END_HEADERS, 2, BEGIN), PROTOCOL_ERROR),
     "on a stream to come": (lambda s: frame(HEADERS, END_HEADERS, s + 2, BEGIN), PROTOCOL_ERROR),
@@ -131,3 +128,18 @@ async def test_huffman_coded_fields_are_read(line: Line) -> None:
     closing = encoder.encode([(b"grpc-status", b"13"), (b"grpc-message", b"out of memory")], huffman=True)
     peer.send(frame(HEADERS, END_HEADERS, s, block), frame(HEADERS, END_HEADERS | END_STREAM, s, closing))
     assert await story(rpc) == Story([], Code.INTERNAL, "out of memory")
+
+
+@pytest.mark.parametrize("flags", [0, END_STREAM])
+async def test_a_list_that_unpacks_to_too_much_ends_its_call_alone(line: Line, flags: int) -> None:
+    rpc, peer, s = await line.call()
+    peer.send(frame(HEADERS, END_HEADERS | flags, s, b"\x88" * 16_000))
+    assert (await story(rpc)).code is Code.INTERNAL
+    following = line.open()
+    s = await peer.request()
+    long = trailers(13) + b"\0\x0cgrpc-message\x7f\x81\xf3\x03" + b"x" * 64_000  # a length of 127 + 63,873
+    peer.send(begin(s), frame(HEADERS, END_STREAM, s, long[:16_000]))
+    for at in range(16_000, len(long), 16_000):
+        peer.send(frame(CONTINUATION, END_HEADERS * (at + 16_000 >= len(long)), s, long[at : at + 16_000]))
+    told = await story(following)
+    assert (told.code, len(told.details)) == (Code.INTERNAL, 64_000)
