@@ -25,7 +25,7 @@ THREADS = 2
 PIECE = 65_536
 """Characters: the library needs 140 bytes for each while it works, so a long text is counted in pieces."""
 
-_CUT = re.compile("(?<=[!-~\u3001-\u9fff]\n)(?=[A-Za-z\u0410-\u044f\u0621-\u064a\u4e00-\u9fa5\uac00-\ud7a3])")
+_BORDER = re.compile("[!-~\u3001-\u9fff]\n[A-Za-z\u0410-\u044f\u0621-\u064a\u4e00-\u9fa5\uac00-\ud7a3]")
 """Where common pre-tokenizers part a text, whatever surrounds it: behind the only line end, in front of a letter."""
 _ACROSS = re.compile("[\n\u010a][^\n\u010a]")
 """A token over such a border; byte-level vocabularies spell the line end otherwise."""
@@ -101,10 +101,11 @@ class Tokenizer:
         return await work
 
     def _pieces(self, text: str) -> Iterator[str]:
-        start = 0
-        while self._divisible and (cut := _CUT.search(text, start + PIECE)):
-            yield text[start : cut.start()]
-            start = cut.start()
+        start = at = 0
+        while self._divisible and (at := text.find("\n", max(at + 1, start + PIECE))) >= 0:
+            if _BORDER.match(text, at - 1):
+                yield text[start : at + 1]
+                start = at + 1
         yield text[start:]
 
 
