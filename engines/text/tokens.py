@@ -30,6 +30,8 @@ _BORDER = re.compile("[!-~\u3001-\u9fff]\n[A-Za-z\u0410-\u044f\u0621-\u064a\u4e0
 _ACROSS = re.compile("[\n\u010a][^\n\u010a]")
 """A token over such a border; byte-level vocabularies spell the line end otherwise."""
 _SAMPLES = [f"{before}\n{after}" for before in "aZ5.>)`\u3002\u65e5" for after in "aZ\u0436\u0639\u65e5\ud55c"]
+_SHORTENS = {"None": 1, "Sequence(normalizers=[])": 1, "NFC()": 2}
+"""How many characters of a text a normalizer may make into a byte or character that tokens are made of."""
 
 
 class Tokenizer:
@@ -53,6 +55,7 @@ class Tokenizer:
         adds_eos = bool(self.eos) and (ends if files.adds_eos is None else files.adds_eos)
         self._added = len(added.ids) - begins - ends + self.adds_bos + adds_eos
         self._divisible = _divisible(self._tokenizer)
+        self._longest = _longest(self._tokenizer)
         self._threads = ThreadPoolExecutor(THREADS, "tokens")
 
     @classmethod
@@ -85,8 +88,10 @@ class Tokenizer:
 
         It may stop once there are more than `enough`: then the answer is some number above that.
         """
-        total = self._added
-        for piece in self._pieces(self.sendable(text)):
+        total, sent = self._added, self.sendable(text)
+        if enough is not None and self._longest and len(sent) > enough * self._longest:
+            return 1 + len(sent) // self._longest
+        for piece in self._pieces(sent):
             # Unlike `encode`, which lets no other thread run meanwhile.
             total += len(self._tokenizer.encode_batch_fast([piece], add_special_tokens=False)[0])
             if enough is not None and total > enough:
@@ -130,3 +135,17 @@ def _parted(tokenizer: tokenizers.Tokenizer, sample: str) -> bool:
     """Whether the pre-tokenizer, within whose words all merging stays, parts it at the cut."""
     words = tokenizer.pre_tokenizer.pre_tokenize_str(sample) if tokenizer.pre_tokenizer else []
     return any(start == sample.index("\n") + 1 for _, (start, _) in words)
+
+
+def _longest(tokenizer: tokenizers.Tokenizer) -> int:
+    """The most characters that one id can stand for; 0 where that cannot be said."""
+    from tokenizers import models
+
+    normalizer = repr(tokenizer.normalizer)
+    swallows = any(token.lstrip or token.rstrip for token in tokenizer.get_added_tokens_decoder().values())
+    if not isinstance(tokenizer.model, models.BPE) or swallows or normalizer not in _SHORTENS:
+        return 0
+    strange = "\u0378" * 50  # a character that is none: some vocabularies drop it, or make one id of all
+    if len(tokenizer.encode(strange, add_special_tokens=False).ids) < len(strange):
+        return 0
+    return max(map(len, tokenizer.get_vocab())) * _SHORTENS[normalizer]

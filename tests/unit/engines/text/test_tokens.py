@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from engines.text.tokens import PIECE, THREADS, Tokenizer
 from tests.support.chat_models import LLAMA_LIKE, MISTRAL_LIKE, QWEN_LIKE
+from tests.support.texts import PIECES
 from tests.support.vocabularies import byte_level, sentence_piece, write_gguf
 
 LINE = "The quick brown fox, 1234 of them.\n"
@@ -58,6 +62,20 @@ def test_counting_stops_where_it_is_enough(llama_like: Tokenizer) -> None:
     whole = llama_like.count(text)
     assert llama_like.count(text, enough=whole) == whole
     assert 100 < llama_like.count(text, enough=100) < whole / 5
+
+
+def test_what_must_be_too_much_is_not_counted_at_all(tmp_path: Path) -> None:
+    """Line ends alone are one word, and the dearest that there is: 8 MB of them took 20 s."""
+    tokenizer = Tokenizer.load(QWEN_LIKE.write(tmp_path))
+    for text in ("\n" * 8_000_000, "e\u0301" * 4_000_000):
+        started = time.monotonic()
+        assert tokenizer.count(text, enough=8000) > 8000
+        assert time.monotonic() - started < 1
+
+
+@given(text=st.lists(st.sampled_from(PIECES)).map("".join), enough=st.integers(0, 30))
+def test_more_than_enough_is_never_said_of_less(text: str, enough: int, llama_like: Tokenizer) -> None:
+    assert (llama_like.count(text, enough=enough) > enough) == (llama_like.count(text) > enough)
 
 
 def test_a_piece_is_hardly_longer_than_it_has_to_be(llama_like: Tokenizer) -> None:
