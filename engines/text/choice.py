@@ -47,9 +47,9 @@ class Choice:
         """Whether a stop string was met."""
         return self._stops is not None and self._stops.hit is not None
 
-    def end(self, reason: str) -> bytes:
-        """What was held back, and why it ends."""
-        out = self._think(self._stops.flush()) if self._stops is not None else b""
+    def end(self, reason: str, taken_back: str = "") -> bytes:
+        """What was held back, and why it ends. `taken_back` is an end of the text that its server does not mean."""
+        out = self._think(self._stops.flush().removesuffix(taken_back)) if self._stops is not None else b""
         if self._reasoning is not None:
             out += self._tell(*self._reasoning.flush())
         if self._tools is not None:

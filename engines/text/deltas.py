@@ -32,6 +32,8 @@ class Deltas:
         self._held = raw[used:]
         return text
 
+    taken_back = ""
+
     def flush(self) -> str:
         """The end: half a character that is still held, as U+FFFD."""
         held, self._held = self._held, b""
@@ -74,6 +76,11 @@ class Cumulative:
         if text:
             self._said = raw if before + used == len(raw) else raw[: before + used]
         return text
+
+    @property
+    def taken_back(self) -> str:
+        """What was said and is no part of the text any more: some servers cut off a stop string once it is whole."""
+        return self._said[len(self._last) :].decode(errors="replace") if self._said.startswith(self._last) else ""
 
     def _check_shorter(self, raw: bytes) -> None:
         """Raise ValueError unless `raw` is the beginning of what was said, but for the characters it has lost."""

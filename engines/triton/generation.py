@@ -81,11 +81,12 @@ class TextGeneration:
 
     def _end(self) -> bytes:
         """The server has said everything."""
+        taken_back = self._deltas.taken_back
         rest = self._deltas.flush()
         out = self._say(rest) if rest else b""
         if self._choice.stopped:
             return out + self._finish("stop")
-        return out + self._finish(self._because())
+        return out + self._finish(self._because(), taken_back)
 
     def _because(self) -> str:
         """Why it ended: in the server's words, where they are believed, or because it has as many tokens as allowed."""
@@ -94,8 +95,8 @@ class TextGeneration:
         full = self._reason is None and self.completion >= self._cap
         return "length" if full or self._reason == "length" else "stop"
 
-    def _finish(self, reason: str) -> bytes:
+    def _finish(self, reason: str, taken_back: str = "") -> bytes:
         self.done = True
         if self.completion == self._cap:
             self.counted = False
-        return self._choice.end(reason)
+        return self._choice.end(reason, taken_back)

@@ -28,7 +28,8 @@ from engines.api import (
     Usage,
 )
 from engines.sweeper import Sweeper
-from engines.triton.engine import TritonEngine, TritonOptions
+from engines.triton.engine import TritonEngine
+from engines.triton.options import TritonOptions
 from loadtests.fleet.fleet import Fleet
 from loadtests.fleet.replica import Replica
 from loadtests.fleet.settings import Settings

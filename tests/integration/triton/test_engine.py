@@ -1,0 +1,188 @@
+"""The engine at a real Triton, with every kind of model: text, faults, embeddings, cancellation, real tokens."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import time
+from array import array
+from base64 import b64decode
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from engines.api import Call, Failed, Interrupted, Kind, Rejected, Surroundings, TimedOut, Timers, Usage
+from engines.embedded.weights import default_cache, pull
+from engines.sweeper import Sweeper
+from engines.triton.engine import TritonEngine
+from engines.triton.options import TritonOptions
+from loadtests.triton import TritonServer
+from tests.support.tiny_tokenizer import write_tiny_tokenizer
+from tests.support.triton import journal_until
+
+GENERIC = {
+    "text_input": "PROMPT",
+    "text_output": "COMPLETION",
+    "parameters": {"max_tokens": "LENGTH", "temperature": "HEAT"},
+}
+SERVED: dict[str, dict[str, Any]] = {
+    "llmapi": {},
+    "llmapi_unary": {},
+    "ensemble": {},
+    "tensorrt_llm_bls": {},
+    "bls_accumulating": {},
+    "generic": {"tensors": GENERIC},
+    "generic_unary": {"tensors": GENERIC},
+}
+STREAMING = [name for name in SERVED if not name.endswith("unary")]
+SYSTEM = {"role": "system", "content": "You are a helpful assistant."}
+SHORT = Timers(first_token=3, inter_token=3)
+
+
+def call(kind: Kind = "completion", *, stream: bool = True, **members: Any) -> Call:
+    subjects: dict[str, dict[str, Any]] = {
+        "chat": {"messages": [SYSTEM, {"role": "user", "content": "What is the capital of France?"}]},
+        "completion": {"prompt": "Say it."},
+        "embedding": {"input": ["one", "two"]},
+    }
+    fields = {"model": "m", **({} if kind == "embedding" else {"max_tokens": 8}), **subjects[kind], **members}
+    encoded = {name: msgspec.Raw(msgspec.json.encode(value)) for name, value in fields.items()}
+    identity = f"call-{time.monotonic_ns()}"
+    return Call(identity, kind, encoded, "m", stream=stream, show_usage=True, deadline=time.monotonic() + 60)
+
+
+async def ask(engine: TritonEngine, asked: Call) -> tuple[list[Any], Usage]:
+    with await engine.call(asked) as reply:
+        told = b"".join([part async for part in reply])
+        assert reply.usage is not None
+    if not asked.stream:
+        return [msgspec.json.decode(told)], reply.usage
+    assert told.endswith(b"data: [DONE]\n\n")
+    return [msgspec.json.decode(event[6:]) for event in told.split(b"\n\n")[:-2]], reply.usage
+
+
+def text_of(events: list[Any]) -> str:
+    return "".join(choice.get("text", "") for event in events for choice in event["choices"])
+
+
+@contextlib.asynccontextmanager
+async def engine_for(server: TritonServer, model: str, tokenizer: Path, **options: Any) -> AsyncIterator[TritonEngine]:
+    server.need(model)
+    sweeper = Sweeper()
+    sweeping = asyncio.create_task(sweeper.run(lambda _now: None))
+    made = TritonOptions(url=server.grpc, model=model, tokenizer=tokenizer, **options)
+    engine = TritonEngine(made, Surroundings(sweeper, SHORT))
+    try:
+        await engine.start()
+        yield engine
+    finally:
+        await engine.aclose()
+        sweeping.cancel()
+
+
+@pytest.mark.parametrize("model", SERVED)
+async def test_text_finish_reason_and_usage(triton: TritonServer, model: str, tmp_path: Path) -> None:
+    async with engine_for(triton, model, write_tiny_tokenizer(tmp_path), **SERVED[model]) as engine:
+        assert (await engine.probe()).ready
+        texts = set()
+        for stream in (False, True):
+            events, usage = await ask(engine, call(stream=stream))
+            texts.add(text_of(events))
+            assert usage.prompt > 0
+            if model in STREAMING:
+                assert usage == Usage(usage.prompt, 8, exact=True)
+                assert [one["finish_reason"] for event in events for one in event["choices"]][-1] == "length"
+        assert texts == {"The quick brown fox jumps over the lazy"}
+
+
+@pytest.mark.parametrize("model", STREAMING)
+async def test_p40_characters_and_p41_stops(triton: TritonServer, model: str, tmp_path: Path) -> None:
+    """P40, P41: whole characters only; a stop string is not said, wherever it was cut."""
+    async with engine_for(triton, model, write_tiny_tokenizer(tmp_path), **SERVED[model]) as engine:
+        cut = await ask(engine, call(prompt="@@fault=cut_character@@", max_tokens=60))
+        assert text_of(cut[0]) == "Größe, naïve café, 漢字 und 🏔!"
+        events, _ = await ask(engine, call(max_tokens=30, stop=["x jumps o"]))
+        assert text_of(events) == "The quick brown fo"
+        assert events[-2]["choices"][0]["finish_reason"] == "stop"
+
+
+FAULTS = {
+    "error": Failed,
+    "invalid_utf8": Failed,
+    "missing_output": Failed,
+    "wrong_dtype": Failed,
+    "stall": TimedOut,
+}
+
+
+@pytest.mark.parametrize("model", ["llmapi", "ensemble", "tensorrt_llm_bls"])
+@pytest.mark.parametrize("fault", FAULTS)
+async def test_p19_a_server_that_lies_is_never_a_hang(
+    triton: TritonServer, model: str, fault: str, tmp_path: Path
+) -> None:
+    """P19: in-stream errors and nonsense, before and after content."""
+    async with engine_for(triton, model, write_tiny_tokenizer(tmp_path)) as engine:
+        with pytest.raises(FAULTS[fault]):
+            await ask(engine, call(prompt=f"@@fault={fault},after=0@@"))
+        with pytest.raises(Interrupted) as caught:
+            await ask(engine, call(prompt=f"@@fault={fault},after=3@@"))
+        assert "/" not in caught.value.message
+
+
+@pytest.mark.parametrize("base64", [False, True])
+async def test_embeddings(triton: TritonServer, tmp_path: Path, base64: bool) -> None:
+    names = {"text_input": "text", "embedding": "embedding"}
+    async with engine_for(triton, "embedder", write_tiny_tokenizer(tmp_path), tensors=names) as engine:
+        members = {"encoding_format": "base64"} if base64 else {}
+        [document], usage = await ask(engine, call("embedding", stream=False, **members))
+        vectors = [one["embedding"] for one in document["data"]]
+        if base64:
+            vectors = [array("f", b64decode(one)).tolist() for one in vectors]
+        assert [one["index"] for one in document["data"]] == [0, 1]
+        assert len(vectors[0]) == len(vectors[1]) > 1
+        assert vectors[0] != vectors[1]
+        assert document["usage"] == {"prompt_tokens": 2, "total_tokens": 2}
+        assert usage == Usage(2, 0, exact=True)
+        with pytest.raises(Rejected) as caught:
+            await engine.call(call("chat"))
+        assert caught.value.param == "model"
+
+
+@pytest.mark.parametrize(
+    ("model", "options"),
+    [("llmapi", {}), ("ensemble", {"cancel": {"stop_model": "tensorrt_llm"}})],
+    ids=["llmapi", "ensemble"],
+)
+async def test_leaving_reaches_the_model(
+    triton: TritonServer, model: str, options: dict[str, Any], tmp_path: Path
+) -> None:
+    async with engine_for(triton, model, write_tiny_tokenizer(tmp_path), **options) as engine:
+        asked = call(prompt="@@tokens=2000,delay_ms=10@@", max_tokens=2000)
+        with await engine.call(asked) as reply:
+            stream = aiter(reply)
+            for _ in range(5):
+                await anext(stream)
+        entries = await journal_until(
+            triton, lambda entries: any(one.outcome and one.tokens for one in entries), request_id=f"{asked.id}-0"
+        )
+        end = next(one for one in entries if one.outcome and one.tokens)
+        assert end.outcome in ("cancelled", "stopped")
+        assert end.tokens < 300
+
+
+async def test_real_tokens(triton: TritonServer) -> None:
+    weights = pull(default_cache(os.environ, Path.home()), print)
+    async with engine_for(triton, "smollm2", weights) as engine:
+        asked = call("chat", max_tokens=30, temperature=0)
+        events, usage = await ask(engine, asked)
+        said = "".join(one["delta"].get("content", "") for event in events for one in event["choices"])
+        assert "Paris" in said
+        assert events[-2]["choices"][0]["finish_reason"] == "stop"
+        assert usage.prompt > 10
+        [document], again = await ask(engine, call("chat", stream=False, max_tokens=30, temperature=0))
+        assert document["choices"][0]["message"]["content"] == said
+        assert again == usage
