@@ -41,11 +41,8 @@ class Tokenizer:
     """
 
     def __init__(self, files: ModelFiles) -> None:
-        """Raises ValueError if the tokenizer cannot be built."""
-        try:
-            self._tokenizer = files.build()
-        except Exception as error:  # the library raises nothing narrower, and what the file says may be of any type
-            raise ValueError(f"The tokenizer cannot be built: {error}") from error
+        """Raises whatever building the tokenizer and trying it out raises."""
+        self._tokenizer = files.build()
         added = self._tokenizer.encode("")  # what comes with every text
         self.bos = files.bos or (added.tokens[0] if added.tokens else "")
         self.eos = files.eos
@@ -67,8 +64,8 @@ class Tokenizer:
         files = read(path)
         try:
             return cls(files)
-        except ValueError as error:
-            raise ValueError(f"{path}: {error}") from error
+        except Exception as error:  # the library raises nothing narrower, and what a file says may be of any type
+            raise ValueError(f"{path}: The tokenizer cannot be used: {error}") from error
 
     def __repr__(self) -> str:
         size = self._tokenizer.get_vocab_size()

@@ -102,6 +102,7 @@ def test_a_template_of_its_own_takes_the_tokens_of_a_tokenizer(folder: Path, tmp
         ("tokenizer.json", b"{"),
         ("tokenizer.json", b"[]"),
         ("tokenizer.json", b'{"model": {"type": "Unheard"}}'),
+        ("tokenizer.json", b'{"model": {"type": "WordLevel", "vocab": {"a": 0}, "unk_token": "<unk>"}}'),
         ("tokenizer_config.json", b'{"bos_token": 1}'),
         ("tokenizer_config.json", b"\xff"),
         ("chat_template.jinja", b"\xff"),
