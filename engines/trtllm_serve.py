@@ -76,13 +76,22 @@ class _Blocks(msgspec.Struct, rename="camel"):
     used_num_blocks: float = 0
 
 
-class _Iteration(msgspec.Struct, rename="camel"):
+class Iteration(msgspec.Struct, rename="camel"):
+    """One turn of TensorRT-LLM's own loop, as it tells it; members come and go with versions and backends."""
+
     num_active_requests: int | None = None
     num_queued_requests: int | None = None
     kv_cache_stats: _Blocks | None = None
 
+    def load(self) -> Load:
+        blocks = self.kv_cache_stats
+        kv_used = None
+        if blocks is not None and blocks.max_num_blocks > 0:
+            kv_used = min(1.0, blocks.used_num_blocks / blocks.max_num_blocks)
+        return Load(self.num_active_requests, self.num_queued_requests, kv_used)
 
-_decode = msgspec.json.Decoder(list[_Iteration]).decode
+
+_decode = msgspec.json.Decoder(list[Iteration]).decode
 
 
 def from_iterations(page: bytes) -> Load | None:
@@ -91,12 +100,7 @@ def from_iterations(page: bytes) -> Load | None:
     Raises ValueError.
     """
     iterations = _decode(page)  # msgspec's errors are ValueErrors
-    if not iterations:
-        return None
-    last = iterations[-1]
-    blocks = last.kv_cache_stats
-    kv_used = min(1.0, blocks.used_num_blocks / blocks.max_num_blocks) if blocks and blocks.max_num_blocks > 0 else None
-    return Load(last.num_active_requests, last.num_queued_requests, kv_used)
+    return iterations[-1].load() if iterations else None
 
 
 def from_gauges(page: bytes) -> Load | None:

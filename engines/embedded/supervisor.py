@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import signal
 from asyncio.subprocess import PIPE, STDOUT, Process
 from collections.abc import Awaitable, Callable, Sequence
@@ -17,10 +18,17 @@ from engines.api import Unreachable
 
 _logger = logging.getLogger("snowshed")
 
-LOAD_SECONDS = 300.0
-"""How long a child may take until it listens: a model of many gigabytes comes from a slow disk."""
-TERM_SECONDS = 2.0
-"""How long a child may take to end when it is asked to."""
+
+@dataclass(slots=True, frozen=True)
+class Manners:
+    """What kind of child it is: `name` is what people read; the seconds bound how long it may take.
+
+    `load` until it listens: a model of many gigabytes comes from a slow disk. `end` when it is asked to.
+    """
+
+    name: str = "embedded model"
+    load: float = 300.0
+    end: float = 2.0
 
 
 class Served(Protocol):
@@ -59,7 +67,7 @@ class _Introduction(msgspec.Struct):
 
 
 class Supervisor(Generic[S]):
-    """Runs `command`, gives it `key` on its standard input, and what `connect(address)` makes of it to callers.
+    """Runs `command`, gives it the line `opening` on its standard input, and to callers what `connect(address)` makes.
 
     The child is told to end by the end of its standard input, so it never outlives this process, however that ends.
     """
@@ -67,16 +75,20 @@ class Supervisor(Generic[S]):
     def __init__(
         self,
         command: Sequence[str],
-        key: str,
+        opening: str,
         connect: Callable[[str], Awaitable[S]],
         backoff: Backoff,
         clock: Callable[[], float],
+        manners: Manners = Manners(),
     ) -> None:
         self._command = command
-        self._key = key
+        self._opening = opening
         self._connect = connect
         self._backoff = backoff
         self._clock = clock
+        self._manners = manners
+        self._process: Process | None = None
+        self._verdict = ""
         self._task: asyncio.Task[None] | None = None
         self._served: S | None = None
         self._settled: asyncio.Future[None] | None = None
@@ -92,13 +104,13 @@ class Supervisor(Generic[S]):
     def served(self) -> S:
         """The living child. Raises Unreachable, at once, while there is none."""
         if self._served is None:
-            raise Unreachable("The embedded model is not running; it is being started again.")
+            raise Unreachable(f"The {self._manners.name} is not running; it is being started again.")
         return self._served
 
     async def start(self) -> None:
         """Returns when the child listens. Raises Unreachable with its reason if the first one dies before that."""
         self._settled = asyncio.get_running_loop().create_future()
-        self._task = asyncio.create_task(self._run(), name="embedded model")
+        self._task = asyncio.create_task(self._run(), name=self._manners.name)
         try:
             await self._settled
         except BaseException:
@@ -112,6 +124,12 @@ class Supervisor(Generic[S]):
             await asyncio.wait([self._task])
         self.state = "stopped"
 
+    def condemn(self, reason: str) -> None:
+        """End the child at once, as one that is of no use any more, and start it again."""
+        if self._process is not None and self._served is not None:
+            self._verdict = reason
+            _kill(self._process)
+
     async def _run(self) -> None:
         while True:
             began = self._clock()
@@ -120,11 +138,11 @@ class Supervisor(Generic[S]):
             except Exception as error:  # noqa: BLE001 - whatever went wrong, the next start may go well
                 reason = str(error) or type(error).__name__
             if self._settled is not None and not self._settled.done():
-                self._settled.set_exception(Unreachable(f"The embedded model did not start: {reason}"))
+                self._settled.set_exception(Unreachable(f"The {self._manners.name} did not start: {reason}"))
                 return
             pause = self._backoff.after(self._clock() - began)
             self.state = f"down, starting again in {pause:.1f} s: {reason}"
-            _logger.warning("embedded model %s", self.state)
+            _logger.warning("%s %s", self._manners.name, self.state)
             await asyncio.sleep(pause)
             self.restarts += 1
 
@@ -137,20 +155,22 @@ class Supervisor(Generic[S]):
         )  # fmt: skip
         try:
             self.pid = process.pid
+            self._process, self._verdict = process, ""
             assert process.stdin is not None  # a PIPE
-            process.stdin.write(f"{self._key}\n".encode())
-            async with asyncio.timeout(LOAD_SECONDS):
+            process.stdin.write(f"{self._opening}\n".encode())
+            async with asyncio.timeout(self._manners.load):
                 self._served = await self._connect(await _address(process))
             self._be_ready()
-            return await _end_of(process)
+            how = await _end_of(process)
+            return self._verdict or how
         finally:
-            self.pid = None
+            self.pid = self._process = None
             served, self._served = self._served, None
             try:
                 if served is not None:
                     await served.aclose()
             finally:
-                await _stop(process)
+                await _stop(process, self._manners.end)
 
     def _be_ready(self) -> None:
         self.state = "ready"
@@ -169,8 +189,9 @@ async def _address(process: Process) -> str:
             continue
         if said.address is not None:
             return said.address
-        words = said.error or words
-        break
+        if said.error is not None:
+            words = said.error
+            break
     await process.wait()
     raise Unreachable(words or _how(process))
 
@@ -189,15 +210,20 @@ def _how(process: Process) -> str:
     return f"it was ended by {signal.Signals(-code).name}" if code < 0 else f"it ended with status {code}"
 
 
-async def _stop(process: Process) -> None:
+async def _stop(process: Process, seconds: float) -> None:
     try:
         with contextlib.suppress(ProcessLookupError):
             process.terminate()
-        async with asyncio.timeout(TERM_SECONDS):
+        async with asyncio.timeout(seconds):
             await process.wait()
     except TimeoutError:
         pass
     finally:
-        with contextlib.suppress(ProcessLookupError):
-            process.kill()
+        _kill(process)
     await process.wait()
+
+
+def _kill(process: Process) -> None:
+    """With the processes that it has begun: they are in a group of their own."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)

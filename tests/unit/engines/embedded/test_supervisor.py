@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from engines.api import Unreachable
-from engines.embedded.supervisor import Backoff, Supervisor
+from engines.embedded.supervisor import Backoff, Manners, Supervisor
 from tests.support.embedded import running_process, until
 
 GOOD = 'import sys; sys.stdin.readline(); print(\'{"address": "here"}\', flush=True); sys.stdin.read()'
@@ -40,9 +40,13 @@ class Connector:
         return self.made[-1]
 
 
-def supervised(script: str, connect: Connector | None = None, first: float = 0.01) -> Supervisor[Connected]:
+def supervised(
+    script: str, connect: Connector | None = None, first: float = 0.01, manners: Manners | None = None
+) -> Supervisor[Connected]:
     backoff = Backoff(lambda: 0.5, first=first)
-    return Supervisor([sys.executable, "-c", script], "key", connect or Connector(), backoff, time.monotonic)
+    return Supervisor(
+        [sys.executable, "-c", script], "key", connect or Connector(), backoff, time.monotonic, manners or Manners()
+    )
 
 
 def pid_of(child: Supervisor[Connected]) -> int:
@@ -123,13 +127,35 @@ async def test_a_command_that_does_not_exist_fails_the_start() -> None:
         await child.start()
 
 
-async def test_a_child_that_ignores_the_polite_signal_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("engines.embedded.supervisor.TERM_SECONDS", 0.2)
-    child = supervised(STUBBORN)
+async def test_a_child_that_ignores_the_polite_signal_is_killed() -> None:
+    child = supervised(STUBBORN, manners=Manners(end=0.2))
     await child.start()
     pid = pid_of(child)
     await child.aclose()
     assert not running_process(pid)
+
+
+async def test_a_condemned_child_is_ended_with_its_own_processes_and_started_again(tmp_path: Path) -> None:
+    note = tmp_path / "pid"
+    spawn = "import subprocess, sys; one = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'])"
+    child = supervised(f"{spawn}; open({str(note)!r}, 'w').write(str(one.pid)); {GOOD}", first=1.0)
+    child.condemn("before there is one")
+    await child.start()
+    grandchild = int(note.read_text())
+    try:
+        child.condemn("it does not answer")
+        await until(lambda: "it does not answer" in child.state)
+        assert not running_process(grandchild)
+        await until(lambda: child.state == "ready")
+    finally:
+        await child.aclose()
+
+
+async def test_what_a_child_prints_may_look_like_an_introduction() -> None:
+    child = supervised(f"print('{{}}'); {GOOD}")
+    await child.start()
+    assert child.served.address == "here"
+    await child.aclose()
 
 
 @pytest.mark.parametrize("moment", range(12))
