@@ -15,6 +15,7 @@ from pydantic import BaseModel
 from engines.api import Call, EngineError, Failed, Health, Reply, Surroundings, Unreachable
 from engines.grpc.aio import AioChannel
 from engines.grpc.api import Channel, Code, Rpc, RpcError
+from engines.grpc.http2.channel import Http2Channel
 from engines.text import asked as asking
 from engines.text.answer import Chunks, Document, Envelope, Writer
 from engines.text.asked import Asked
@@ -46,7 +47,7 @@ class TritonEngine:
 
         self._options = options
         self._surroundings = surroundings
-        self._channel: Channel = AioChannel(
+        self._channel: Channel = (AioChannel if options.transport == "grpc" else Http2Channel)(
             options.target,
             tls=options.security(),
             connections=options.connections,

@@ -100,7 +100,7 @@ class TritonOptions(_Options):
     model: str = Field(min_length=1, description="Triton's name of the model.")
     version: str = Field("", pattern="^[0-9]*$", description="Its version; none leaves the choice to Triton.")
     tls: TlsOptions | None = Field(None, description="For grpcs:// where more than the usual authorities is needed.")
-    transport: Literal["grpc"] = "grpc"
+    transport: Literal["grpc", "http2"] = Field("grpc", description="grpc.aio, or a smaller client made for this.")
     connections: int = Field(1, ge=1, le=64)
     max_message: int = Field(16 << 20, ge=1 << 16, le=1 << 30, description="Bytes of one answer of the server.")
     profile: Annotated[str, AfterValidator(_one_of("auto", *PROFILES))] = "auto"

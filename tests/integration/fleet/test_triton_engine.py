@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -78,9 +79,10 @@ class Stage:
 
 
 @contextlib.asynccontextmanager
-async def staged(
-    contract: ContractName,
+async def _staged(
     folder: Path,
+    transport: str,
+    contract: ContractName,
     *,
     timers: Timers | None = None,
     settings: Settings | None = None,
@@ -90,7 +92,11 @@ async def staged(
     sweeping = asyncio.create_task(sweeper.run(lambda _now: None))
     async with Fleet(settings=settings, contract=contract) as fleet:
         made = TritonOptions(
-            url=fleet.targets[0], model=MODELS[contract], tokenizer=write_tiny_tokenizer(folder), **options
+            url=fleet.targets[0],
+            model=MODELS[contract],
+            tokenizer=write_tiny_tokenizer(folder),
+            transport=transport,
+            **options,
         )
         engine = TritonEngine(made, Surroundings(sweeper, timers or Timers()))
         await engine.start()
@@ -102,6 +108,12 @@ async def staged(
 
 
 Staged = Callable[..., contextlib.AbstractAsyncContextManager[Stage]]
+
+
+@pytest.fixture(params=["grpc", "http2"])
+def staged(request: pytest.FixtureRequest, tmp_path: Path) -> Staged:
+    """Every test runs over both transports."""
+    return partial(_staged, tmp_path, request.param)
 
 
 @pytest.fixture(params=CONTRACTS)
@@ -116,8 +128,8 @@ async def ended(stage: Stage, outcome: str, count: int = 1) -> None:
 
 @pytest.mark.parametrize("stream", [True, False], ids=["stream", "document"])
 @pytest.mark.parametrize("kind", ["chat", "completion"])
-async def test_text_usage_and_reason(contract: ContractName, tmp_path: Path, kind: Kind, stream: bool) -> None:
-    async with staged(contract, tmp_path) as stage:
+async def test_text_usage_and_reason(contract: ContractName, staged: Staged, kind: Kind, stream: bool) -> None:
+    async with staged(contract) as stage:
         events, usage = await stage.ask(kind, stream=stream)
         assert usage == Usage(usage.prompt, 8, exact=True)
         assert usage.prompt > 0
@@ -130,8 +142,8 @@ async def test_text_usage_and_reason(contract: ContractName, tmp_path: Path, kin
 
 
 @pytest.mark.parametrize("stream", [True, False], ids=["stream", "document"])
-async def test_several_choices_of_several_prompts(contract: ContractName, tmp_path: Path, stream: bool) -> None:
-    async with staged(contract, tmp_path) as stage:
+async def test_several_choices_of_several_prompts(contract: ContractName, staged: Staged, stream: bool) -> None:
+    async with staged(contract) as stage:
         events, usage = await stage.ask(prompt=["One.", "Two more."], n=2, seed=5, max_tokens=4, stream=stream)
         choices = [choice for event in events for choice in event["choices"]]
         texts = {at: "".join(one["text"] for one in choices if one["index"] == at) for at in range(4)}
@@ -148,15 +160,16 @@ async def test_several_choices_of_several_prompts(contract: ContractName, tmp_pa
         assert seeds[:4] == [5, 6, 5, 6]
 
 
-async def test_leaving_several_leaves_them_all(tmp_path: Path) -> None:
-    async with staged("llmapi", tmp_path, settings=Settings(tokens=1000, delay_ms=5)) as stage:
+async def test_leaving_several_leaves_them_all(staged: Staged) -> None:
+    async with staged("llmapi", settings=Settings(tokens=1000, delay_ms=5)) as stage:
         with await stage.engine.call(stage.call(n=3, max_tokens=1000)) as reply:
             await anext(aiter(reply))
+            await stage.replica.wait_for(lambda calls: len(calls) == 3)
         await ended(stage, "cancelled", 3)
 
 
-async def test_one_that_breaks_breaks_all(tmp_path: Path) -> None:
-    async with staged("llmapi", tmp_path, settings=Settings(tokens=1000, delay_ms=5)) as stage:
+async def test_one_that_breaks_breaks_all(staged: Staged) -> None:
+    async with staged("llmapi", settings=Settings(tokens=1000, delay_ms=5)) as stage:
         prompts = ["One.", "Two. @@fault=error,after=4@@"]
         with pytest.raises(Interrupted):
             await stage.ask(prompt=prompts, max_tokens=1000)
@@ -183,9 +196,9 @@ SHORT = Timers(connect=5.0, first_token=0.4, inter_token=0.4)
 
 @pytest.mark.parametrize("fault", BEFORE)
 @pytest.mark.parametrize("stream", [True, False], ids=["stream", "document"])
-async def test_p19_a_fault_before_any_content(contract: ContractName, tmp_path: Path, fault: str, stream: bool) -> None:
+async def test_p19_a_fault_before_any_content(contract: ContractName, staged: Staged, fault: str, stream: bool) -> None:
     directive, expected = BEFORE[fault]
-    async with staged(contract, tmp_path, timers=SHORT) as stage:
+    async with staged(contract, timers=SHORT) as stage:
         with pytest.raises(expected) as caught:
             await stage.ask(prompt=f"Say it. @@{directive}@@", stream=stream)
         assert "hunter2" not in caught.value.message
@@ -197,22 +210,22 @@ AFTER = ("reset_after", "error", "traceback", "eof_clean", "wrong_dtype", "missi
 
 
 @pytest.mark.parametrize("fault", AFTER)
-async def test_p19_a_fault_after_some_content(contract: ContractName, tmp_path: Path, fault: str) -> None:
-    async with staged(contract, tmp_path, timers=SHORT, settings=Settings(delay_ms=1)) as stage:
+async def test_p19_a_fault_after_some_content(contract: ContractName, staged: Staged, fault: str) -> None:
+    async with staged(contract, timers=SHORT, settings=Settings(delay_ms=1)) as stage:
         with pytest.raises(Interrupted) as caught:
             await stage.ask(prompt=f"Say it. @@fault={fault},after=3@@")
         assert caught.value.timed_out == (fault == "stall")
         assert "hunter2" not in caught.value.message
 
 
-async def test_a_message_over_the_limit_is_no_content(tmp_path: Path) -> None:
-    async with staged("ensemble", tmp_path, max_message=1 << 20) as stage:
+async def test_a_message_over_the_limit_is_no_content(staged: Staged) -> None:
+    async with staged("ensemble", max_message=1 << 20) as stage:
         with pytest.raises((Failed, Interrupted)):
             await stage.ask(prompt="Say it. @@fault=huge,after=0@@")
 
 
-async def test_queue_full_and_queue_timeout_are_overload(contract: ContractName, tmp_path: Path) -> None:
-    async with staged(contract, tmp_path, settings=Settings(slots=1, max_queue=1, tokens=100, delay_ms=5)) as stage:
+async def test_queue_full_and_queue_timeout_are_overload(contract: ContractName, staged: Staged) -> None:
+    async with staged(contract, settings=Settings(slots=1, max_queue=1, tokens=100, delay_ms=5)) as stage:
         with await stage.engine.call(stage.call(max_tokens=1000)):
             waiting = asyncio.ensure_future(stage.ask())
             await stage.replica.wait_for(lambda calls: len(calls) == 2)
@@ -225,8 +238,8 @@ async def test_queue_full_and_queue_timeout_are_overload(contract: ContractName,
             await stage.ask()
 
 
-async def test_an_unloading_model_is_asked_elsewhere(contract: ContractName, tmp_path: Path) -> None:
-    async with staged(contract, tmp_path) as stage:
+async def test_an_unloading_model_is_asked_elsewhere(contract: ContractName, staged: Staged) -> None:
+    async with staged(contract) as stage:
         assert stage.replica.triton is not None
         stage.replica.triton.unload(MODELS[contract])
         with pytest.raises(Unreachable):
@@ -239,8 +252,8 @@ async def test_an_unloading_model_is_asked_elsewhere(contract: ContractName, tmp
         assert (await stage.ask())[1].completion == 8
 
 
-async def test_the_server_may_come_later(tmp_path: Path) -> None:
-    async with staged("llmapi", tmp_path) as stage:
+async def test_the_server_may_come_later(staged: Staged) -> None:
+    async with staged("llmapi") as stage:
         stage.engine._model = None
         stage.replica.listen("refused", drop=True)
         with pytest.raises(Unreachable):
@@ -252,30 +265,30 @@ async def test_the_server_may_come_later(tmp_path: Path) -> None:
         assert (await stage.ask())[1].completion == 8
 
 
-async def test_a_left_call_is_cancelled_there_at_once(tmp_path: Path) -> None:
-    async with staged("llmapi", tmp_path, settings=Settings(tokens=1000, delay_ms=5)) as stage:
+async def test_a_left_call_is_cancelled_there_at_once(staged: Staged) -> None:
+    async with staged("llmapi", settings=Settings(tokens=1000, delay_ms=5)) as stage:
         reply = await stage.leave()
         await ended(stage, "cancelled")
         assert reply.usage is not None
         assert abs(stage.replica.calls[0].tokens - reply.usage.completion) <= 4
 
 
-async def test_in_an_ensemble_the_model_inside_is_told(tmp_path: Path) -> None:
+async def test_in_an_ensemble_the_model_inside_is_told(staged: Staged) -> None:
     """A gRPC cancellation does not reach it; `stop` under the same id does."""
     settings = Settings(tokens=1000, delay_ms=5)
-    async with staged("ensemble", tmp_path, settings=settings, cancel={"stop_model": "tensorrt_llm"}) as stage:
+    async with staged("ensemble", settings=settings, cancel={"stop_model": "tensorrt_llm"}) as stage:
         await stage.leave()
         await ended(stage, "cancelled")
         assert stage.replica.calls[0].tokens < 500
-    async with staged("ensemble", tmp_path, settings=settings) as stage:
+    async with staged("ensemble", settings=settings) as stage:
         await stage.leave()
         await stage.replica.wait_for(lambda calls: calls[0].tokens == 1000, 30)
 
 
-async def test_p24_drained_calls_go_on_and_their_end_is_seen(contract: ContractName, tmp_path: Path) -> None:
+async def test_p24_drained_calls_go_on_and_their_end_is_seen(contract: ContractName, staged: Staged) -> None:
     """P24: where cancellations are not to be sent, the whole answer is generated, and nobody waits for it."""
     settings = Settings(tokens=100, delay_ms=2)
-    async with staged(contract, tmp_path, settings=settings, cancel={"policy": "drain-then-discard"}) as stage:
+    async with staged(contract, settings=settings, cancel={"policy": "drain-then-discard"}) as stage:
         await stage.leave()
         task = asyncio.ensure_future(stage.ask(max_tokens=1000))
         await stage.replica.wait_for(lambda calls: len(calls) == 2 and calls[1].tokens > 3)
@@ -288,10 +301,10 @@ async def test_p24_drained_calls_go_on_and_their_end_is_seen(contract: ContractN
                 await asyncio.sleep(0)
 
 
-async def test_p24_cancellations_keep_to_the_rate(tmp_path: Path) -> None:
+async def test_p24_cancellations_keep_to_the_rate(staged: Staged) -> None:
     """P24: a burst is spread; those that wait are held back by nobody reading, and end all the same."""
     settings = Settings(tokens=100_000, delay_ms=20)
-    async with staged("llmapi", tmp_path, settings=settings, cancel={"rate": 20}) as stage:
+    async with staged("llmapi", settings=settings, cancel={"rate": 20}) as stage:
         await asyncio.gather(*(stage.leave(1) for _ in range(40)))
         await stage.replica.wait_for(lambda calls: all(one.outcome == "cancelled" for one in calls), 30)
         times = sorted(one.end or 0.0 for one in stage.replica.calls)
@@ -300,8 +313,8 @@ async def test_p24_cancellations_keep_to_the_rate(tmp_path: Path) -> None:
             assert sum(first <= one < first + 1 for one in times) <= 20 + 4  # a sweep's worth more
 
 
-async def test_what_the_model_can_not_do_never_reaches_it(contract: ContractName, tmp_path: Path) -> None:
-    async with staged(contract, tmp_path) as stage:
+async def test_what_the_model_can_not_do_never_reaches_it(contract: ContractName, staged: Staged) -> None:
+    async with staged(contract) as stage:
         before = stage.replica.calls.counts["started"]
         refused: dict[str, dict[str, Any]] = {
             "logit_bias": {"logit_bias": {"1": 2.0}},
@@ -323,8 +336,8 @@ async def test_what_the_model_can_not_do_never_reaches_it(contract: ContractName
 
 
 @pytest.mark.parametrize("stream", [True, False], ids=["stream", "document"])
-async def test_p41_stop_strings_are_matched_here(contract: ContractName, tmp_path: Path, stream: bool) -> None:
-    async with staged(contract, tmp_path, settings=Settings(tokens=1000, delay_ms=2)) as stage:
+async def test_p41_stop_strings_are_matched_here(contract: ContractName, staged: Staged, stream: bool) -> None:
+    async with staged(contract, settings=Settings(tokens=1000, delay_ms=2)) as stage:
         whole, _ = await stage.ask(stream=False, max_tokens=6)
         text = whole[0]["choices"][0]["text"]
         stop = text[8:14]
