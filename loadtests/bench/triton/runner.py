@@ -37,8 +37,7 @@ ops: {{port: {ops}}}
 models:
   - name: mock
     engine: triton
-    upstream: {model}
-    replicas: [{{url: "127.0.0.1:{upstream}", transport: {transport}, chat_template: {template}}}]
+    replicas: [{{url: "127.0.0.1:{upstream}", model: {model}, transport: {transport}, chat_template: {template}}}]
 """
 
 
