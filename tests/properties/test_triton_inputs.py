@@ -70,6 +70,11 @@ BASES: dict[Kind, dict[str, Any]] = {
 }
 
 
+WITHOUT_TOP_K = replace(
+    facts("ensemble"), inputs={name: it for name, it in facts("ensemble").inputs.items() if name != "top_k"}
+)
+
+
 @st.composite
 def bodies(draw: st.DrawFn) -> tuple[Kind, dict[str, Any]]:
     """A sound body with a few members that are sound, odd or of another type."""
@@ -104,6 +109,8 @@ def outcome(model: ModelFacts, call: Call) -> list[Tensor] | Rejected:
 @BODIES
 @given(bodies(), models())
 @example(("chat", BASES["chat"] | {"top_p": 1e-320}), facts("ensemble"))
+@example(("chat", BASES["chat"] | {"top_p": 0}), WITHOUT_TOP_K)
+@example(("chat", BASES["chat"] | {"top_p": 1e-5}), facts("llmapi"))
 @example(("chat", BASES["chat"] | {"repetition_penalty": 0.0099}), facts("bls"))
 @example(("chat", BASES["chat"] | {"seed": -(2**63)}), facts("generic"))
 def test_p14_a_body_is_refused_by_name_or_becomes_what_the_model_takes(
@@ -153,7 +160,7 @@ RANGES: dict[str, Callable[[Any], bool]] = {
     "min_tokens": lambda value: value >= 1,
     "top_k": lambda value: 1 <= value < 2**31,
     "best_of": lambda value: 2 <= value <= 128,
-    "top_p": lambda value: 1e-5 <= value <= 1.0001,
+    "top_p": lambda value: 0.9e-5 <= value <= 1,
     "temperature": lambda value: value == 0 or 0.9e-5 <= value <= 2,
     "temp": lambda value: value == 0 or 0.9e-5 <= value <= 2,
     "repetition_penalty": lambda value: 0.0099 <= value <= 10,

@@ -137,12 +137,13 @@ def _spread(asked: Asked, *, has_top_k: bool) -> dict[str, Sequence[Value]]:
     """How many tokens there are to choose from.
 
     The likeliest only, asked for by a temperature or `top_p` of 0, is `top_k` 1 and nothing else: TensorRT-LLM refuses
-    a `top_p` of 0, and some of its versions divide by the temperature.
+    a `top_p` of 0, and some of its versions divide by the temperature. Without that input it is what was asked for,
+    though never a `top_p` of 0.
     """
     out: dict[str, Sequence[Value]] = {}
     greedy = next((name for name in ("temperature", "top_p") if _is_near_zero(getattr(asked, name))), None)
     if greedy is not None:
-        return {"top_k": (1,)} if has_top_k else {greedy: (0.0,)}
+        return {"top_k": (1,)} if has_top_k else {greedy: (0.0 if greedy == "temperature" else GREEDY,)}
     for parameter in ("temperature", "top_p", "top_k"):
         _put(out, parameter, getattr(asked, parameter))
     return out

@@ -73,6 +73,11 @@ def test_a_greedy_choice_without_top_k_is_a_temperature_of_nothing() -> None:
     assert "sampling_param_top_p" not in sent
 
 
+def test_no_top_p_is_sent_that_is_nothing() -> None:
+    sent = asked(changed("ensemble", "top_k"), top_p=0)
+    assert sent["top_p"].content == struct.pack("<f", 1e-5)
+
+
 def test_an_older_type_of_an_input_is_written_as_it_is_declared() -> None:
     sent = asked(changed("ensemble", seed=Declared("INT64"), max_tokens=Declared("UINT32")), seed=5)
     assert (sent["seed"].datatype, sent["seed"].content) == ("INT64", struct.pack("<q", 5))
