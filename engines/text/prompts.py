@@ -11,6 +11,9 @@ from engines.text.asked import Asked
 from engines.text.templates import ChatTemplate, TemplateError
 from engines.text.tokens import Tokenizer
 
+MEASURED = 1 << 14
+"""Characters that are counted on the loop, in up to some milliseconds."""
+
 
 class Prompts:
     """Either may be missing: then chats are refused, or nothing is counted."""
@@ -46,6 +49,12 @@ class Prompts:
     async def count(self, prompt: str, enough: int | None) -> int | None:
         """Its tokens, or some number above `enough` if they are more; None where there is no tokenizer."""
         return None if self._tokenizer is None else await self._tokenizer.count_soon(prompt, enough=enough)
+
+    def measure(self, text: str) -> int | None:
+        """Tokens of a text that a model wrote, as near as they can be told; None for one that is too long to wait."""
+        if self._tokenizer is None or len(text) > MEASURED:
+            return None
+        return self._tokenizer.count(text) - self._tokenizer.count("")  # less those that come with every prompt
 
     def _sendable(self, prompt: str) -> str:
         return prompt if self._tokenizer is None else self._tokenizer.sendable(prompt)

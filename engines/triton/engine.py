@@ -97,7 +97,9 @@ class TritonEngine:
         documents = [Document(text.index) for text in wanted]
         writers: Sequence[Writer] = [Chunks(envelope, text.index) for text in wanted] if call.stream else documents
         generations = [
-            TextGeneration(profile, self._answers(profile), self._reading.choice(text, writer), text.asked)
+            TextGeneration(
+                profile, self._answers(profile), self._reading.choice(text, writer), text.asked, self._prompts.measure
+            )
             for text, writer in zip(wanted, writers, strict=True)
         ]
         tally = Tally(self._open(call, profile, wanted, generations), tokens, asked.n)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from engines.api import Failed, Kind
 from engines.text.asked import Asked
 from engines.text.choice import Choice
@@ -10,21 +12,37 @@ from engines.triton.errors import reported
 from engines.triton.inference import Answers
 from engines.triton.profiles.api import Profile, Step
 
+Measure = Callable[[str], int | None]
+"""Tells how many tokens a text is; None where that is not known, or takes too long."""
+
 
 class TextGeneration:
     """See `hearing.Generation`.
 
     `completion` are the tokens so far: as reported or, where the server reports none, one for each answer with text
     (a server may put several into one). `counted` tells which, unless those are as many as were asked for, which is
-    then no accident.
+    then no accident. A text that comes in one piece is measured by `measure`.
     """
 
     __slots__ = (
-        "_answers", "_cap", "_choice", "_deltas", "_read", "_reason", "_say", "_step", "completion", "counted",
-        "done", "kind", "prompt",
+        "_answers",
+        "_cap",
+        "_choice",
+        "_deltas",
+        "_measure",
+        "_read",
+        "_reason",
+        "_say",
+        "_step",
+        "_whole",
+        "completion",
+        "counted",
+        "done",
+        "kind",
+        "prompt",
     )  # fmt: skip
 
-    def __init__(self, profile: Profile, answers: Answers, choice: Choice, asked: Asked) -> None:
+    def __init__(self, profile: Profile, answers: Answers, choice: Choice, asked: Asked, measure: Measure) -> None:
         self._answers = answers
         self._read = answers.read
         self._step = profile.step
@@ -33,6 +51,8 @@ class TextGeneration:
         self._say = choice.say
         self.kind: Kind = asked.kind
         self._cap = asked.max_tokens
+        self._measure = measure
+        self._whole = ""  # while there has been one piece of text only
         self._reason: str | None = None
         self.done = False
         self.prompt: int | None = None
@@ -65,6 +85,7 @@ class TextGeneration:
         if step.completion_tokens is not None:
             self.completion += step.completion_tokens
         elif step.text:
+            self._whole = "" if self.counted else text
             self.counted = True
             if self.completion < self._cap:
                 self.completion += 1
@@ -81,6 +102,8 @@ class TextGeneration:
 
     def _end(self) -> bytes:
         """The server has said everything."""
+        if self._whole and (tokens := self._measure(self._whole)):
+            self.completion = min(tokens, self._cap)
         taken_back = self._deltas.taken_back
         rest = self._deltas.flush()
         out = self._say(rest) if rest else b""

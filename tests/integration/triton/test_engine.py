@@ -93,9 +93,8 @@ async def test_text_finish_reason_and_usage(triton: TritonServer, model: str, tm
             events, usage = await ask(engine, call(stream=stream))
             texts.add(text_of(events))
             assert usage.prompt > 0
-            if model in STREAMING:
-                assert usage == Usage(usage.prompt, 8, exact=True)
-                assert [one["finish_reason"] for event in events for one in event["choices"]][-1] == "length"
+            assert usage == Usage(usage.prompt, 8, exact=True)
+            assert [one["finish_reason"] for event in events for one in event["choices"]][-1] == "length"
         assert texts == {"The quick brown fox jumps over the lazy"}
 
 

@@ -59,6 +59,10 @@ def answer(text: bytes | str | None, *, final: bool = False, error: str = "", da
 FINAL = answer(None, final=True)
 
 
+def words(text: str) -> int:
+    return len(text.split())
+
+
 class Table:
     """A sweeper and a cancelling of one test, with a clock that only the test moves."""
 
@@ -74,7 +78,8 @@ class Table:
 
     def hearing(self, rpc: ScriptedRpc, call: Call, writer: Any, profile: Delta, stops: Sequence[str] = ()) -> Hearing:
         choice = Choice(writer, stops=Stops(stops) if stops else None)
-        generation = TextGeneration(profile, Answers(profile.expected, {}), choice, Asked(kind=call.kind, max_tokens=5))  # type: ignore[arg-type]
+        asked = Asked(kind=call.kind, max_tokens=5)
+        generation = TextGeneration(profile, Answers(profile.expected, {}), choice, asked, words)  # type: ignore[arg-type]
         watched = Surveillance(self.sweeper, Timers(first_token=10, inter_token=5), self.cancelling)
         return Hearing(Opened(rpc, call.id, 60.0), generation, watched)
 
@@ -191,10 +196,13 @@ async def test_p41_length_is_inferred(way: str, tokens: int, counts: bool, finis
     assert reply.usage == Usage(7 if counts else 3, tokens, exact=True)
 
 
-async def test_what_was_only_counted_is_not_called_exact(way: str) -> None:
-    reply = await Table().open(ScriptedRpc([answer("x"), FINAL]), Delta(counts=False), prompt=3)
+@pytest.mark.parametrize(("texts", "count"), [(["x", "y"], 2), (["x y z"], 3), (["a b c d e f"], 5)])
+async def test_what_was_only_counted_is_not_called_exact(way: str, texts: list[str], count: int) -> None:
+    """One for each answer; a text that came in one piece is measured, but can't be longer than was asked for."""
+    rpc = ScriptedRpc([*map(answer, texts), FINAL])
+    reply = await Table().open(rpc, Delta(counts=False), prompt=3)
     await said(reply, way)
-    assert reply.usage == Usage(3, 1, exact=False)
+    assert reply.usage == Usage(3, count, exact=count == 5)
 
 
 async def test_p41_a_stop_string_over_chunk_borders_is_never_said_and_ends_the_call(way: str) -> None:
