@@ -1,0 +1,154 @@
+"""TensorRT-LLM's own API as an engine: a model in a supervised child process on this machine's GPUs.
+
+In a process of its own, because it makes tokens of prompts on the loop that it is called on, and may take its process
+with it when it fails.
+"""
+
+from __future__ import annotations
+
+import random
+import sys
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from time import monotonic, time
+from typing import ClassVar
+
+import msgspec
+from pydantic import BaseModel
+
+from engines.api import Call, Health, Load, Reply, Surroundings, Unreachable
+from engines.embedded.supervisor import Backoff, Manners, Supervisor
+from engines.tensorrt_llm import child
+from engines.tensorrt_llm.generation import ChildText
+from engines.tensorrt_llm.options import TensorrtLlmOptions
+from engines.tensorrt_llm.replica import ChildReplica
+from engines.tensorrt_llm.sampling import Sampling
+from engines.text import asked as asking
+from engines.text.answer import Chunks, Document, Envelope, Writer
+from engines.text.asked import Asked
+from engines.text.prompts import Prompts
+from engines.triton.cancelling import Cancelling
+from engines.triton.errors import SUBJECTS
+from engines.triton.hearing import Hearing, Opened, Surveillance
+from engines.triton.reply import StreamReply, Tally, collect
+from engines.triton.several import SeveralReply
+from engines.triton.texts import Reading, Text, texts
+
+MANNERS = Manners("TensorRT-LLM model", load=3600.0, end=10.0)
+"""Weights are fetched and engines built within the first; the second has to be enough for the GPUs to be let go."""
+OURS = Path(child.__file__).parents[2]
+
+
+class TensorrtLlmEngine:
+    """One child with one model. `folders` are further ones in which the child looks for packages, first of all."""
+
+    Options: ClassVar[type[BaseModel]] = TensorrtLlmOptions
+
+    def __init__(self, options: TensorrtLlmOptions, surroundings: Surroundings, folders: Sequence[Path] = ()) -> None:
+        self._options = options
+        self._surroundings = surroundings
+        self._folders = [*folders, OURS]
+        cancelling = Cancelling(surroundings.sweeper, monotonic, policy=options.cancel_policy, rate=options.cancel_rate)
+        self._surveillance = Surveillance(surroundings.sweeper, surroundings.timers, cancelling)
+        self._limits = options.limits()
+        self._reading = Reading(options.tools, options.reasoning)
+        self._sampling = Sampling(options.lora(), guided=options.guided_decoding is not None)
+        self._prompts = Prompts(None, None)
+        self._child: Supervisor[ChildReplica] | None = None
+
+    def __repr__(self) -> str:
+        return f"<TensorrtLlmEngine {self._options.model} {self._child!r}>"
+
+    async def start(self) -> None:
+        """Load the model and wait until it listens. Raises Unreachable, with the reason for people, if it can't."""
+        path = self._options.tokenizer_path()
+        try:
+            self._prompts = await Prompts.load(path, self._options.chat_template)
+        except (ValueError, OSError) as error:
+            raise Unreachable(f"The tokenizer or chat template can't be used: {error}") from None
+        self._child = supervisor = Supervisor(
+            [sys.executable, "-P", child.__file__],
+            self._opening(),
+            lambda address: ChildReplica.connect(address, self._surroundings.sweeper, supervisor.condemn),
+            Backoff(random.random),
+            monotonic,
+            MANNERS,
+        )
+        await supervisor.start()
+
+    async def call(self, call: Call) -> Reply:
+        """Everything that can be found wrong is found before the child hears of it. Raises EngineError."""
+        asked = asking.read(call)
+        self._reading.check(asked)
+        self._sampling.check(asked)
+        child = self._served()
+        prompts = await self._prompts.of(asked)
+        tokens = await self._measure(asked, prompts)
+        wanted = texts(asked, prompts)
+        envelope = Envelope(call, int(time()))
+        documents = [Document(text.index) for text in wanted]
+        writers: Sequence[Writer] = [Chunks(envelope, text.index) for text in wanted] if call.stream else documents
+        choices = [self._reading.choice(text, writer) for text, writer in zip(wanted, writers, strict=True)]
+        generations = [ChildText(choice, call.kind) for choice in choices]
+        tally = Tally(self._open(call, child, wanted, generations), tokens, asked.n)
+        if not call.stream:
+            return await collect(tally, partial(envelope.document, documents))
+        stream = StreamReply if len(wanted) == 1 else SeveralReply
+        return await stream.open(call, envelope, tally)
+
+    @property
+    def load(self) -> Load | None:
+        """As the child last said; None while there is none."""
+        try:
+            return self._served().load
+        except Unreachable:
+            return None
+
+    async def probe(self) -> Health:
+        try:
+            return await self._served().health()
+        except Unreachable:
+            return Health(ready=False, reason=self._child.state if self._child else "not started")
+
+    async def aclose(self) -> None:
+        await self._surveillance.cancelling.aclose()
+        if self._child is not None:
+            await self._child.aclose()
+
+    def _served(self) -> ChildReplica:
+        if self._child is None:
+            raise Unreachable("The TensorRT-LLM model has not been started.")
+        return self._child.served
+
+    def _opening(self) -> str:
+        """What the child is told first."""
+        settings = self._options.settings()
+        settings.arguments |= self._options.arguments
+        return msgspec.json.encode({"folders": [str(one) for one in self._folders], "model": settings}).decode()
+
+    async def _measure(self, asked: Asked, prompts: Sequence[str]) -> int | None:
+        """Tokens of all prompts together, None if they can't be counted. Raises Rejected for one that does not fit.
+
+        An answer that would not fit after the longest of them is asked for shorter.
+        """
+        total = 0
+        for prompt in prompts:
+            tokens = await self._prompts.count(prompt, self._limits.longest_prompt)
+            if tokens is None:
+                return None
+            asked.max_tokens = self._limits.check(tokens, asked.max_tokens, SUBJECTS[asked.kind])
+            total += tokens
+        return total
+
+    def _open(
+        self, call: Call, child: ChildReplica, wanted: Sequence[Text], generations: Sequence[ChildText]
+    ) -> list[Hearing]:
+        """A request to the child for each text, all at once."""
+        seconds = max(0.001, call.deadline - monotonic())
+        hearings = []
+        for text, generation in zip(wanted, generations, strict=True):
+            message = self._sampling.wanted(text.asked, text.prompt, random.getrandbits(64))
+            rpc = self._surveillance.cancelling.opened(child.connection.open(message, seconds))
+            hearings.append(Hearing(Opened(rpc, call.id, seconds), generation, self._surveillance))
+        return hearings

@@ -1,0 +1,78 @@
+"""A TensorRT-LLM engine over the fake package, with what the fake was heard to do; or over the real one.
+
+The real one is taken where it is installed and SNOWSHED_TENSORRT_LLM_MODEL names a folder with a small chat model.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+from collections import Counter
+from collections.abc import AsyncIterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from engines.api import Surroundings, Timers
+from engines.sweeper import Sweeper
+from engines.tensorrt_llm.engine import TensorrtLlmEngine
+from engines.tensorrt_llm.options import TensorrtLlmOptions
+from tests.support.tiny_tokenizer import write_tiny_tokenizer
+
+FAKE = Path(__file__).parent / "fake_tensorrt_llm"
+
+
+def real_model() -> Path | None:
+    """The folder of a model for the real package, where there are both."""
+    named = os.environ.get("SNOWSHED_TENSORRT_LLM_MODEL")
+    return Path(named) if named and find_spec("tensorrt_llm") is not None else None
+
+
+def fake_model(folder: Path, **settings: Any) -> Path:
+    """A folder that the fake takes for a model; see its `LLM`."""
+    write_tiny_tokenizer(folder)
+    (folder / "fake.json").write_bytes(msgspec.json.encode(settings))
+    return folder
+
+
+def fake_engine(model: Path, surroundings: Surroundings, **options: Any) -> TensorrtLlmEngine:
+    return TensorrtLlmEngine(TensorrtLlmOptions(model=str(model), **options), surroundings, [FAKE])
+
+
+class Journal:
+    """What the fake has written down."""
+
+    def __init__(self, model: Path) -> None:
+        self._path = model / "journal"
+
+    def __repr__(self) -> str:
+        return f"<Journal {dict(Counter(note['what'] for note in self.notes()))}>"
+
+    def notes(self, what: str = "") -> list[dict[str, Any]]:
+        lines = self._path.read_bytes().splitlines() if self._path.exists() else []
+        notes = [msgspec.json.decode(line) for line in lines]
+        return [note for note in notes if what in ("", note["what"])]
+
+    async def until(self, what: str, count: int = 1) -> list[dict[str, Any]]:
+        """The notes of a kind, once there are so many."""
+        async with asyncio.timeout(20):
+            while len(notes := self.notes(what)) < count:  # noqa: ASYNC110  # another process writes them
+                await asyncio.sleep(0.005)
+        return notes
+
+
+@contextlib.asynccontextmanager
+async def running(model: Path, timers: Timers | None = None, **options: Any) -> AsyncIterator[TensorrtLlmEngine]:
+    """An engine over the fake, started."""
+    sweeper = Sweeper()
+    sweeping = asyncio.create_task(sweeper.run(lambda _now: None))
+    engine = fake_engine(model, Surroundings(sweeper, timers or Timers()), **options)
+    try:
+        await engine.start()
+        yield engine
+    finally:
+        await engine.aclose()
+        sweeping.cancel()
