@@ -12,7 +12,7 @@ from engines.grpc.api import Code, RpcError
 from engines.triton.repository import Repository
 from loadtests.fleet.fleet import Fleet
 from loadtests.triton import TritonServer
-from tests.support.triton import RawTriton, texts
+from tests.support.triton import RawTriton, batched, texts
 
 
 @asynccontextmanager
@@ -59,7 +59,7 @@ async def test_facts_are_those_of_the_models_config(repository: Repository) -> N
 async def test_statistics_count_what_was_done(repository: Repository, client: RawTriton) -> None:
     await repository.load("embedder")
     before = await repository.statistics("embedder")
-    await client.unary("embedder", {"text": texts("counted")})
+    await client.unary("embedder", batched({"text": texts("counted")}))
     after = await repository.statistics("embedder")
     assert [entry.name for entry in after] == ["embedder"]
     assert after[0].succeeded == before[0].succeeded + 1
