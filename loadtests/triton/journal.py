@@ -1,4 +1,7 @@
-"""What each model was asked and how that ended: lines of JSON that the models append and tests read."""
+"""What each model was asked and how that ended: lines of JSON that the models append and tests read.
+
+An ensemble is no model of its own: what came to it stands in the entries of its parts, under the same request id.
+"""
 
 from __future__ import annotations
 

@@ -7,7 +7,9 @@ import traceback
 from collections.abc import Iterator
 from typing import Any
 
+from loadtests.triton.journal import Outcome
 from loadtests.triton.models.asked import Asked
+from loadtests.triton.models.notes import Notes
 from loadtests.triton.models.stub import backend
 
 _RENAMED = {"stream": "streaming", "top_k": "runtime_top_k", "top_p": "runtime_top_p", "length_penalty": "len_penalty"}
@@ -27,6 +29,7 @@ class TritonPythonModel:
     """One request at a time and instance; never looks whether it was cancelled."""
 
     def initialize(self, args: dict[str, str]) -> None:
+        self._notes = Notes(args["model_name"])
         parameters = json.loads(args["model_config"])["parameters"]
         self._accumulate = parameters["accumulate_tokens"]["string_value"] == "true"
 
@@ -34,12 +37,19 @@ class TritonPythonModel:
         pb = backend()
         for request in requests:
             sender = request.get_response_sender()
+            asked = Asked(request)
+            note = self._notes.begin(asked)
+            tokens = 0
+            outcome: Outcome = "finished"
             try:
-                for response in self._responses(Asked(request)):
+                for response in self._responses(asked):
                     sender.send(response)
+                    tokens += 1
             except Exception:  # noqa: BLE001 - the real one sends whatever it is, with all its lines
+                outcome = "failed"
                 sender.send(pb.InferenceResponse(error=pb.TritonError(traceback.format_exc())))
             sender.send(flags=pb.TRITONSERVER_RESPONSE_COMPLETE_FINAL)
+            note.end(outcome, tokens)
 
     def _responses(self, asked: Asked) -> Iterator[Any]:
         import numpy as np

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import os
 import signal
-import time
 from abc import abstractmethod
-from pathlib import Path
 from typing import Any
 
 from loadtests.triton import journal
 from loadtests.triton.models.asked import Asked
+from loadtests.triton.models.notes import Notes
 from loadtests.triton.models.pace import FOREVER, Cancelled, Pace, Steps
 from loadtests.triton.models.script import Script
 from loadtests.triton.models.stub import backend
-
-JOURNAL = "TRITON_JOURNAL"
-"""The environment variable that names the journal's file."""
 
 
 class Refused(Exception):
@@ -74,8 +69,7 @@ class Decoupled:
         self.name = args["model_name"]
         self.config: dict[str, Any] = json.loads(args["model_config"])
         self.decoupled: bool = self.config["model_transaction_policy"]["decoupled"]
-        self.path = Path(os.environ[JOURNAL])
-        self.numbers = itertools.count(time.monotonic_ns())  # instances of a model count apart
+        self.notes = Notes(self.name)
         self.running: dict[str, Answer] = {}
         poll = int(self.parameter("cancellation_check_period_ms", "20")) / 1000
         self.pace = Pace(poll)
@@ -103,8 +97,7 @@ class Decoupled:
 
     def steps(self, answer: Answer) -> Steps:
         """Answer, keeping the journal."""
-        number = next(self.numbers)
-        self.note(answer, number, **answer.asked.for_journal())
+        note = self.notes.begin(answer.asked)
         if not answer.asked.one("stop"):
             self.running[answer.asked.id] = answer  # as in TensorRT-LLM: an id that is used twice is the later one's
         outcome: journal.Outcome = "failed"
@@ -114,17 +107,12 @@ class Decoupled:
         except Cancelled:
             outcome = "stopped" if answer.stopped else "cancelled"
             self.cancelled(answer)
-        except (Refused, ValueError) as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, the client needs an end
             answer.fail(str(error))
         finally:
             if self.running.get(answer.asked.id) is answer:
                 del self.running[answer.asked.id]
-            self.note(answer, number, outcome=outcome, tokens=answer.tokens)
-
-    def note(self, answer: Answer, number: int, **more: Any) -> None:
-        """A line for the journal."""
-        entry = journal.Entry(model=self.name, number=number, at=time.monotonic(), id=answer.asked.id, **more)
-        journal.write(self.path, entry)
+            note.end(outcome, answer.tokens)
 
     def stop(self, request_id: str) -> None:
         """Let the running request with this id end at its next step."""

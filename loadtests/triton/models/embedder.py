@@ -7,6 +7,7 @@ import time
 from typing import Any
 
 from loadtests.triton.models.asked import Asked
+from loadtests.triton.models.notes import Notes
 from loadtests.triton.models.script import script_in
 from loadtests.triton.models.stub import backend
 
@@ -16,8 +17,17 @@ DIMENSIONS = 16
 class TritonPythonModel:
     """`text` in, `embedding` out; Triton puts several requests into one batch."""
 
+    def initialize(self, args: dict[str, str]) -> None:
+        self._notes = Notes(args["model_name"])
+
     def execute(self, requests: list[Any]) -> list[Any]:
-        return [_answer(Asked(request)) for request in requests]
+        return [self._noted(Asked(request)) for request in requests]
+
+    def _noted(self, asked: Asked) -> Any:
+        note = self._notes.begin(asked)
+        response = _answer(asked)
+        note.end("failed" if response.has_error() else "finished")
+        return response
 
 
 def _answer(asked: Asked) -> Any:

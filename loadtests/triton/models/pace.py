@@ -6,7 +6,9 @@ import heapq
 import itertools
 import threading
 import time
+import traceback
 from collections.abc import Callable, Generator
+from inspect import GEN_CREATED, getgeneratorstate
 
 Steps = Generator[float, None, None]
 """Yields seconds to wait. `Cancelled` is thrown into it when nobody wants its answer any more."""
@@ -19,7 +21,7 @@ class Cancelled(Exception):
 
 
 class Pace:
-    """Runs answers side by side, and looks every `poll` seconds (and before each step) whether one was cancelled."""
+    """Runs answers side by side; looks every `poll` seconds, and before each step but the first, for cancelled ones."""
 
     def __init__(self, poll: float) -> None:
         self._poll = poll
@@ -45,12 +47,15 @@ class Pace:
         while True:
             _look, _order, due, steps, cancelled = self._next()
             try:
-                if cancelled():
+                if getgeneratorstate(steps) != GEN_CREATED and cancelled():
                     steps.throw(Cancelled())  # it may say a last word, and then ends
                 elif time.monotonic() >= due:
                     # On an absolute schedule, so that a late step does not delay the ones after it.
                     due += next(steps)
             except (StopIteration, Cancelled):
+                continue
+            except Exception:  # noqa: BLE001 - one answer's accident is none of the others'
+                traceback.print_exc()
                 continue
             self._put(steps, cancelled, due)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from loadtests.triton.models.asked import Asked
+from loadtests.triton.models.notes import Notes
 from loadtests.triton.models.stub import backend
 from loadtests.triton.models.vocabulary import ids_of, word_list
 
@@ -12,8 +13,17 @@ from loadtests.triton.models.vocabulary import ids_of, word_list
 class TritonPythonModel:
     """Answers each request of a batch by itself."""
 
+    def initialize(self, args: dict[str, str]) -> None:
+        self._notes = Notes(args["model_name"])
+
     def execute(self, requests: list[Any]) -> list[Any]:
-        return [_answer(Asked(request)) for request in requests]
+        return [self._noted(Asked(request)) for request in requests]
+
+    def _noted(self, asked: Asked) -> Any:
+        note = self._notes.begin(asked)
+        response = _answer(asked)
+        note.end("failed" if response.has_error() else "finished")
+        return response
 
 
 def _answer(asked: Asked) -> Any:

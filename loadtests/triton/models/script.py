@@ -49,13 +49,15 @@ _MARK = re.compile(rb"@@([a-z_]+=[^@\"\s]*)@@")
 
 class Script(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`tokens`: length of an answer, unless its request asks for less. `ttft_ms` before the first, `delay_ms` between
-    two. `seed`: the first word of the text. `size`: bytes of the fault `huge`.
+    two. `seed`: the first word of the text. `says`: another text, in hexadecimal; four bytes of it are a token.
+    `size`: bytes of the fault `huge`.
     """
 
     tokens: Count = 32
     ttft_ms: Milliseconds = 0
     delay_ms: Milliseconds = 0
     seed: Count = 0
+    says: str = ""
     fault: Fault = ""
     after: Count = 0
     size: Count = 1 << 20
@@ -63,8 +65,9 @@ class Script(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     def pieces(self, cap: int, bad: list[bytes]) -> list[bytes]:
         """The answer, token by token, without those that hold one of the `bad` words."""
         if self.fault == "cut_character":
-            text = CUT.encode()
-            said = [text[at : at + 1] for at in range(len(text))]
+            said = _cut(CUT.encode(), 1)
+        elif self.says:
+            said = _cut(bytes.fromhex(self.says), 4)
         else:
             words = [_WORDS[(self.seed + at) % len(_WORDS)] for at in range(self.tokens)]
             said = [f"{' ' if at else ''}{word}".encode() for at, word in enumerate(words)]
@@ -77,6 +80,10 @@ class Script(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     def pause(self, at: int) -> float:
         """Seconds before token number `at`."""
         return (self.delay_ms if at else self.ttft_ms) / 1000
+
+
+def _cut(text: bytes, size: int) -> list[bytes]:
+    return [text[at : at + size] for at in range(0, len(text), size)]
 
 
 def script_in(prompt: bytes) -> Script:

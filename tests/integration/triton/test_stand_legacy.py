@@ -88,11 +88,27 @@ async def test_cancelling_an_ensemble_needs_stop(triton: TritonServer, client: R
     one = ints(1)
     tensors = batched({"input_ids": one, "input_lengths": one, "request_output_len": one, "stop": flags(True)})
     assert await client.all("tensorrt_llm", tensors, request_id="ensemble-stop") == [Response(final=True)]
-    entries = await journal_until(triton, lambda entries: len(entries) == 4, request_id="ensemble-stop")
+    entries = await journal_until(
+        triton, lambda entries: len(entries) == 4, model="tensorrt_llm", request_id="ensemble-stop"
+    )
     assert sorted((one.outcome or "", one.tokens > 20) for one in entries[2:]) == [
         ("finished", False),
         ("stopped", True),
     ]
+
+
+async def test_each_part_of_an_ensemble_notes_what_it_was_asked(triton: TritonServer, client: RawTriton) -> None:
+    triton.need("ensemble", "tensorrt_llm_bls")
+    await client.all("ensemble", legacy("hi", 3, stop_words=texts("fox", "dog")), request_id="noted")
+    first, _, third, last = triton.journal(request_id="noted")
+    assert (first.model, third.model) == ("preprocessing", "tensorrt_llm")
+    assert first.inputs == {"QUERY": ["hi"], "REQUEST_OUTPUT_LEN": [3], "STOP_WORDS_DICT": ["fox", "dog"]}
+    assert first.shapes["STOP_WORDS_DICT"] == [1, 2]
+    assert (third.inputs["input_ids"], last.outcome, last.tokens) == (list(b"hi"), "finished", 3)
+    await client.all("tensorrt_llm_bls", legacy("@@fault=error,after=1@@"), request_id="noted by bls")
+    asked, ended = triton.journal(model="tensorrt_llm_bls", request_id="noted by bls")
+    assert asked.inputs["stream"] == [True]
+    assert (ended.outcome, ended.tokens) == ("failed", 1)
 
 
 async def test_bls_is_never_cancelled(triton: TritonServer, client: RawTriton) -> None:
