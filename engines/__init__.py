@@ -8,9 +8,11 @@ from engines.api import EngineFactory
 from engines.embedded.engine import EmbeddedEngine
 from engines.openai import OpenAIEngine
 from engines.scripted import ScriptedEngine
+from engines.triton.engine import TritonEngine
 
 ENGINES: Mapping[str, EngineFactory] = {
     "embedded": EmbeddedEngine,
     "openai": OpenAIEngine,
     "scripted": ScriptedEngine,
+    "triton": TritonEngine,
 }

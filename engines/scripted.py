@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
-from typing import Any, ClassVar, Literal, Self
+from typing import ClassVar, Literal, Self
 
 import msgspec
 from pydantic import BaseModel, ConfigDict, Field
@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from engines.api import Call, Failed, Health, Interrupted, Overloaded, Rejected, Reply, Surroundings, Unreachable, Usage
 from engines.embedded.rules import NEUTRAL
 from engines.replies import UnaryReply
+from engines.text.answer import DONE, Chunks, Document, Envelope
 
 CREATED = 1_750_000_000
 
@@ -83,10 +84,10 @@ def _check(call: Call) -> None:
 
 
 def _document(call: Call, tokens: list[str], finish: str, usage: Usage) -> UnaryReply:
-    text = "".join(tokens)
-    said = {"text": text} if call.kind == "completion" else {"message": {"role": "assistant", "content": text}}
-    choice = {"index": 0, **said, "logprobs": None, "finish_reason": finish}
-    return UnaryReply({}, msgspec.json.encode(_envelope(call, [choice], usage=_counts(usage))), usage)
+    choice = Document(0)
+    choice.text("".join(tokens))
+    choice.finish(finish)
+    return UnaryReply({}, Envelope(call, CREATED).document([choice], usage), usage)
 
 
 class ScriptedStream:
@@ -113,50 +114,22 @@ class ScriptedStream:
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         options, call = self._options, self._call
+        envelope = Envelope(call, CREATED)
+        chunks = Chunks(envelope, 0)
         for at, token in enumerate(self._tokens):
             if at:
                 await asyncio.sleep(options.pause)
             if options.failure == "interrupted" and at == options.after:
                 raise Interrupted("The script says that the model server broke off.")
             self._said += 1
-            yield _event(_envelope(call, [_delta(call, token, first=at == 0)]))
-        yield _event(_envelope(call, [_delta(call, "", finish=self._finish)]))
+            yield chunks.text(token)
+        yield chunks.finish(self._finish)
         if call.show_usage:
-            yield _event(_envelope(call, [], usage=_counts(self._whole)))
-        yield b"data: [DONE]\n\n"
+            yield envelope.usage(self._whole)
+        yield DONE
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exc: object) -> None:
         """Nothing is held."""
-
-
-def _envelope(call: Call, choices: list[Any], **more: object) -> dict[str, object]:
-    chat = "chat.completion.chunk" if call.stream else "chat.completion"
-    return {
-        "id": f"{'cmpl' if call.kind == 'completion' else 'chatcmpl'}-{call.id}",
-        "object": chat if call.kind == "chat" else "text_completion",
-        "created": CREATED,
-        "model": call.model,
-        "choices": choices,
-        **more,
-    }
-
-
-def _delta(call: Call, token: str, *, first: bool = False, finish: str | None = None) -> dict[str, object]:
-    if call.kind == "completion":
-        said: dict[str, object] = {"text": token}
-    else:
-        role = {"role": "assistant"} if first else {}
-        said = {"delta": {**role, "content": token} if finish is None else {}}
-    return {"index": 0, **said, "logprobs": None, "finish_reason": finish}
-
-
-def _counts(usage: Usage) -> dict[str, int]:
-    total = usage.prompt + usage.completion
-    return {"prompt_tokens": usage.prompt, "completion_tokens": usage.completion, "total_tokens": total}
-
-
-def _event(value: object) -> bytes:
-    return b"data: " + msgspec.json.encode(value) + b"\n\n"

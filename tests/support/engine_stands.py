@@ -17,9 +17,13 @@ from engines.embedded.engine import EmbeddedEngine, EmbeddedOptions
 from engines.openai import OpenAIEngine, OpenAIOptions
 from engines.scripted import ScriptedEngine, ScriptedOptions
 from engines.sweeper import Sweeper
+from engines.triton.engine import TritonEngine
+from engines.triton.options import TritonOptions
 from loadtests.fleet.fleet import Fleet
+from loadtests.fleet.settings import Settings
 from tests.support.embedded import NEVER_ENDS
 from tests.support.micro_gguf import write_micro_gguf
+from tests.support.tiny_tokenizer import write_tiny_tokenizer
 
 PUBLIC = 'public/"name"\\1'
 """The name that clients know: with a slash, and characters that JSON escapes."""
@@ -145,6 +149,29 @@ class _Embedded:
             await asyncio.sleep(0.005)
 
 
+class _Triton:
+    kinds: tuple[Kind, ...] = ("chat", "completion")
+    plain: ClassVar[dict[str, Any]] = {}
+    endless: ClassVar[dict[str, Any]] = {"max_tokens": 5000}
+    wrong: ClassVar[dict[str, Any]] = {"logit_bias": {"7": 1.0}}
+
+    def __init__(self, fleet: Fleet, folder: Path, surroundings: Surroundings) -> None:
+        self._replica = fleet.replicas[0]
+        self.address = fleet.targets[0]
+        tokenizer = write_tiny_tokenizer(folder / "tokenizer")
+        options = TritonOptions(url=self.address, model="tensorrt_llm", tokenizer=tokenizer)
+        self.engine = TritonEngine(options, surroundings)
+
+    async def busy(self) -> int:
+        return sum(one.outcome is None for one in self._replica.calls)
+
+    async def served(self) -> int:
+        return self._replica.calls.counts["started"]
+
+    async def take_away(self) -> None:
+        self._replica.listen("refused", drop=True)
+
+
 @contextlib.asynccontextmanager
 async def _openai(surroundings: Surroundings, _folder: Path) -> AsyncIterator[Stand]:
     async with Fleet() as fleet:
@@ -161,10 +188,17 @@ async def _embedded(surroundings: Surroundings, folder: Path) -> AsyncIterator[S
     yield _Embedded(write_micro_gguf(folder / "micro.gguf"), surroundings)
 
 
+@contextlib.asynccontextmanager
+async def _triton(surroundings: Surroundings, folder: Path) -> AsyncIterator[Stand]:
+    async with Fleet(settings=Settings(tokens=5000, delay_ms=2), contract="llmapi") as fleet:
+        yield _Triton(fleet, folder, surroundings)
+
+
 STANDS: Mapping[str, Callable[[Surroundings, Path], contextlib.AbstractAsyncContextManager[Stand]]] = {
     "embedded": _embedded,
     "openai": _openai,
     "scripted": _scripted,
+    "triton": _triton,
 }
 """One for each entry of `ENGINES`: the contract fails for an engine that has none."""
 
