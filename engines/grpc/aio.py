@@ -37,7 +37,7 @@ class AioChannel:
         self._closed = False
 
     def __repr__(self) -> str:
-        state = "closed" if self._closed else f"{len(self._calls)} calls"
+        state = "closed" if self._closed else f"{sum(not rpc.over() for rpc in self._calls)} calls"
         return f"<AioChannel {self._target} [{len(self._channels)}/{self._connections} connections, {state}]>"
 
     def open(self, method: str, message: bytes, *, timeout: float | None = None, metadata: Metadata = ()) -> AioRpc:
@@ -101,7 +101,8 @@ class AioRpc:
             self._end = (code, details)
             self._call.cancel()
 
-    def _over(self) -> bool:
+    def over(self) -> bool:
+        """Whether nothing more is to be read; the object may live on until its garbage is collected."""
         return self._end is not None
 
     def _settle(self, code: Code, details: str) -> None:
@@ -110,21 +111,21 @@ class AioRpc:
 
     async def _next(self) -> bytes | None:
         """The next message; None at the end, which is then known."""
-        if self._over():
+        if self.over():
             return None
         try:
             message = await self._call.read()
         except asyncio.CancelledError:
             # It is how grpc.aio tells a reader that the call was cancelled, too: only the task itself knows.
             task = asyncio.current_task()
-            if not self._over() or (task is not None and task.cancelling()):
+            if not self.over() or (task is not None and task.cancelling()):
                 self.cancel()
                 raise
             return None
         except Exception as error:  # noqa: BLE001 - sorted in one place, which raises again what is not grpc's
             self._settle(*_told_by(error))
             return None
-        if not self._over() and isinstance(message, bytes):
+        if not self.over() and isinstance(message, bytes):
             return message
         self._settle(Code.OK, "")
         return None

@@ -1,0 +1,158 @@
+"""A gateway in front of Triton servers: models by public names, the official SDK, records of who asked what."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, get_args
+
+import httpx2
+import msgspec
+import openai
+
+from engines.embedded.weights import default_cache, pull
+from engines.triton.options import TritonOptions
+from loadtests.triton import Entry, TritonServer
+from tests.support.gateway import RunningGateway, configuration, running_gateway
+from tests.support.tiny_tokenizer import write_tiny_tokenizer
+
+PATIENCE = 30.0
+"""Seconds until what must happen is taken not to."""
+TRANSPORTS: tuple[str, ...] = get_args(TritonOptions.model_fields["transport"].annotation)
+GENERIC = {
+    "text_input": "PROMPT",
+    "text_output": "COMPLETION",
+    "parameters": {"max_tokens": "LENGTH", "temperature": "HEAT"},
+}
+SERVED: Mapping[str, tuple[str, dict[str, Any]]] = {
+    "llmapi": ("llmapi", {"tools": "hermes"}),
+    "ensemble": ("ensemble", {"tools": "hermes", "cancel": {"stop_model": "tensorrt_llm"}}),
+    "bls": ("tensorrt_llm_bls", {"tools": "hermes"}),
+    "accumulating": ("bls_accumulating", {"tools": "hermes"}),
+    "generic": ("generic", {"tools": "hermes", "tensors": GENERIC}),
+    "smollm2": ("smollm2", {}),
+    "embedder": ("embedder", {"tensors": {"text_input": "text", "embedding": "embedding"}}),
+}
+"""By public name: the model on the real Triton, and how the gateway is told to ask it."""
+GENERATES = {"ensemble": "tensorrt_llm", "bls": "tensorrt_llm", "accumulating": "tensorrt_llm"}
+"""The model that makes the tokens of one of `SERVED`, where that is not itself."""
+_GENERATING = {GENERATES.get(name, model) for name, (model, _) in SERVED.items()}
+
+
+def weights() -> Path:
+    """The real model's file: its tokenizer and template, too."""
+    return pull(default_cache(os.environ, Path.home()), print)
+
+
+def behind(name: str, tokenizer: Path, *replicas: Mapping[str, Any]) -> dict[str, Any]:
+    """A model of the configuration, over replicas with these options."""
+    return {"name": name, "engine": "triton", "replicas": [{"tokenizer": str(tokenizer), **one} for one in replicas]}
+
+
+def real_models(server: TritonServer, tokenizer: Path, **options: Any) -> list[dict[str, Any]]:
+    """All of `SERVED`, which the server loads; `options` for each."""
+    server.need(*(model for model, _ in SERVED.values()))
+    return [
+        behind(
+            name, weights() if name == "smollm2" else tokenizer, {"url": server.grpc, "model": model} | own | options
+        )
+        for name, (model, own) in SERVED.items()
+    ]
+
+
+@dataclass(slots=True)
+class TritonStand:
+    """A gateway to ask, and the records of what it was asked."""
+
+    gateway: RunningGateway
+    http: httpx2.Client
+    log: Path
+    _numbers: Iterator[int] = field(default_factory=itertools.count)
+
+    def sdk(self) -> openai.OpenAI:
+        """The official client, without retries of its own."""
+        return openai.OpenAI(base_url=f"{self.gateway.url}/v1", api_key="none", max_retries=0, http_client=self.http)
+
+    def label(self) -> str:
+        """A new one to send along as x-client-request-id."""
+        return f"label-{next(self._numbers)}"
+
+    def records(self) -> dict[str, dict[str, Any]]:
+        """Every request's record so far, by label."""
+        lines = [json.loads(line) for line in self.log.read_text().splitlines() if line.endswith("}")]
+        return {line["client_request_id"]: line for line in lines}
+
+    def record(self, label: str) -> dict[str, Any]:
+        """The record with this label, as soon as it is there."""
+        self.gateway.wait_until(lambda: label in self.records())
+        return self.records()[label]
+
+    def calls(self) -> int:
+        """Calls to model servers that the engines hold, whoever waits for them."""
+        engines = map(repr, self.gateway.objects.engines)
+        found = [re.findall(r"(\d+) (?:calls|heard here|wait to be cancelled|waiting)", one) for one in engines]
+        assert all(found), found
+        return sum(int(number) for each in found for number in each)
+
+    def wait_idle(self, timeout: float = 20.0) -> None:
+        """Until nothing is held: no request, no replica's place, no call to a server."""
+        self.gateway.wait_idle(timeout)
+        self.gateway.wait_until(lambda: self.calls() == 0, timeout)
+
+
+@contextmanager
+def triton_stand(
+    folder: Path, models: Callable[[Path], list[dict[str, Any]]], **sections: Any
+) -> Iterator[TritonStand]:
+    """For the length of a block. `models` makes the configuration's, given a tokenizer that lies in `folder`."""
+    log = folder / "records.jsonl"
+    fd = os.open(log, os.O_CREAT | os.O_WRONLY | os.O_APPEND)
+    try:
+        tree = configuration(models=models(write_tiny_tokenizer(folder / "tokenizer")), **sections)
+        with running_gateway(tree, log_fd=fd) as gateway, gateway.client() as http:
+            yield TritonStand(gateway, http, log)
+    finally:
+        os.close(fd)
+
+
+class Journal:
+    """What a real server's models were asked since this was made, or since `forget`."""
+
+    def __init__(self, server: TritonServer) -> None:
+        self._file = server.journal_file
+        self._known = 0
+        self.forget()
+
+    def __repr__(self) -> str:
+        return f"<Journal {self._file}, from byte {self._known}>"
+
+    def forget(self) -> None:
+        """Whole lines, each written at once: a run's file is too long to be read again for each test."""
+        self._known = self._file.stat().st_size if self._file.exists() else 0
+
+    def entries(self) -> list[Entry]:
+        with self._file.open("rb") as file:
+            file.seek(self._known)
+            return [msgspec.json.decode(line, type=Entry) for line in file.read().split(b"\n")[:-1]]
+
+    def asked(self) -> list[Entry]:
+        """The beginnings: one for each text that a model was to make."""
+        return [
+            one
+            for one in self.entries()
+            if one.outcome is None and one.model in _GENERATING and "stop" not in one.inputs
+        ]
+
+    async def until(self, enough: Callable[[list[Entry]], bool]) -> list[Entry]:
+        """The entries as soon as `enough(entries)` holds."""
+        async with asyncio.timeout(PATIENCE):
+            while not enough(entries := self.entries()):  # noqa: ASYNC110 - another process writes it
+                await asyncio.sleep(0.01)
+        return entries
