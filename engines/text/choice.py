@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from engines.text.answer import Writer
 from engines.text.reasoning import Reasoning
 from engines.text.stops import Stops
 from engines.text.tools.api import CallArguments, CallBegun, Part, ToolParser
+
+Say = Callable[[str, Sequence[float] | None], bytes]
 
 
 class Choice:
@@ -17,7 +19,7 @@ class Choice:
     text shows of them are all since the piece before, as text may be held back.
     """
 
-    __slots__ = ("_called", "_echo", "_logprobs", "_reasoning", "_stops", "_tools", "_writer", "say")
+    __slots__ = ("_called", "_echo", "_logprobs", "_reasoning", "_stops", "_tools", "_writer")
 
     def __init__(
         self,
@@ -36,11 +38,15 @@ class Choice:
         self._echo = echo
         self._logprobs: list[float] | None = [] if logprobs else None
         self._called = False  # whether a tool call has begun
-        plain = not (stops or reasoning or tools or echo or logprobs)
-        self.say = writer.text if plain else self._say  # plain text pays for nothing
 
     def __repr__(self) -> str:
         return f"<Choice {'stopped' if self.stopped else 'open'}, {self._writer!r}>"
+
+    @property
+    def say(self) -> Say:
+        """Plain text pays for nothing: it goes straight to the writer. To be asked for once."""
+        plain = not (self._stops or self._reasoning or self._tools or self._echo or self._logprobs is not None)
+        return self._writer.text if plain else self._say
 
     @property
     def stopped(self) -> bool:

@@ -12,7 +12,7 @@ from typing import ClassVar
 import msgspec
 from pydantic import BaseModel
 
-from engines.api import Call, EngineError, Failed, Health, Reply, Surroundings, Unreachable
+from engines.api import SUBJECTS, Call, EngineError, Failed, Health, Reply, Surroundings, Unreachable
 from engines.grpc.aio import AioChannel
 from engines.grpc.api import Channel, Code, Rpc, RpcError
 from engines.grpc.http2.channel import Http2Channel
@@ -22,7 +22,7 @@ from engines.text.asked import Asked
 from engines.text.prompts import Prompts
 from engines.triton.cancelling import Cancelling
 from engines.triton.embedding import Embedding, embeddings
-from engines.triton.errors import SUBJECTS, refused
+from engines.triton.errors import refused
 from engines.triton.generation import TextGeneration
 from engines.triton.hearing import Generation, Hearing, Opened, Surveillance
 from engines.triton.inference import STREAM, Answers, Memo, encode_request

@@ -9,11 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 
-from engines.api import EngineError, Failed, Kind, Overloaded, Rejected, TimedOut, Unreachable
+from engines.api import SUBJECTS, EngineError, Failed, Kind, Overloaded, Rejected, TimedOut, Unreachable
 from engines.grpc.api import Code, RpcError
-
-SUBJECTS: dict[Kind, str] = {"chat": "messages", "completion": "prompt", "embedding": "input"}
-"""Where the prompt stands in a request of each kind."""
 
 Verdict = Callable[[Kind], EngineError]
 
@@ -55,6 +52,10 @@ def _elsewhere(_kind: Kind) -> EngineError:
 
 def _away(_kind: Kind) -> EngineError:
     return Unreachable("The model server could not be reached.")
+
+
+def _died(_kind: Kind) -> EngineError:
+    return Unreachable("The model server broke down.", died=True)
 
 
 def _failed(_kind: Kind) -> EngineError:
@@ -130,7 +131,9 @@ TABLE: Sequence[tuple[re.Pattern[str], Verdict]] = (
     _about("stop_?words?|sampling_param_stop", "stop"),
     _about("bad_?words?", "bad_words"),
     _about("seed", "seed"),
-    _line("connection (refused|reset)|failed to connect|stub process .{0,80}(not healthy|dead|exit)", _away),
+    _line("stub process .{0,80}(not healthy|dead|exit)", _died),
+    _line("connection to the server broke|connection reset|socket closed|broken pipe|unexpected eof", _died),
+    _line("connection refused|failed to connect", _away),
 )  # fmt: skip
 """Words, found anywhere in a message, and what they mean."""
 

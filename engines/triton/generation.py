@@ -106,7 +106,7 @@ class TextGeneration:
             self.completion = min(tokens, self._cap)
         taken_back = self._deltas.taken_back
         rest = self._deltas.flush()
-        out = self._say(rest) if rest else b""
+        out = self._say(rest, None) if rest else b""
         if self._choice.stopped:
             return out + self._finish("stop")
         return out + self._finish(self._because(), taken_back)

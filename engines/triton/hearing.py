@@ -130,16 +130,18 @@ class Hearing:
         if not self._closed:
             self._closed = True
             self._sweeper.discard(self)
+            self._take, self.finale = _all, bytes  # no ring of references is left for the collector
             if not self._over:
                 self._surveillance.cancelling.let_go(self._rpc, self._opened.request)
 
     def _push(self, message: bytes) -> bool:
+        take = self._take  # it may be let go within the next line
         try:
             out = self._say(message)
         except EngineError as error:
             self._error = error
             return False
-        if out and not self._take(out):
+        if out and not take(out):
             self._full = True
             return False
         self.due = self._sweeper.now + self._patience

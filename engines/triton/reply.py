@@ -104,7 +104,7 @@ class StreamReply:
 
 def interrupted(error: EngineError) -> Interrupted:
     """The same after content has been said."""
-    return Interrupted(error.message, timed_out=isinstance(error, TimedOut))
+    return Interrupted(error.message, timed_out=isinstance(error, TimedOut), died=error.died)
 
 
 class _Nowhere:

@@ -38,7 +38,7 @@ def test_it_does_not_matter_how_the_text_is_cut(cuts: list[int]) -> None:
     choice = made(document)
     borders = sorted({0, *cuts, len(TEXT)})
     for begin, end in itertools.pairwise(borders):
-        choice.say(TEXT[begin:end])
+        choice.say(TEXT[begin:end], None)
     assert choice.stopped
     choice.end("stop")
     assert told(document) == {
@@ -58,7 +58,7 @@ def test_it_does_not_matter_how_the_text_is_cut(cuts: list[int]) -> None:
 def test_what_was_held_back_is_told_at_the_end(reason: str) -> None:
     document = Document(0)
     choice = Choice(document, stops=Stops(["STOP"]), tools=TOOL_PARSERS["hermes"](ids))
-    choice.say("a <tool_call>{ ST")
+    choice.say("a <tool_call>{ ST", None)
     choice.end(reason)
     assert told(document) == {
         "index": 0,
@@ -78,7 +78,7 @@ def test_a_prompt_is_repeated_once_and_before_all() -> None:
         document = Document(0)
         choice = Choice(document, stops=Stops(["prompt"]), echo="The prompt: ")
         for text in said:
-            choice.say(text)
+            choice.say(text, None)
         assert not choice.stopped
         choice.end("stop")
         assert msgspec.json.decode(document.encode(chat=False))["text"] == "The prompt: " + "".join(said)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
@@ -337,6 +339,21 @@ async def test_leaving_cancels_at_once_and_twice_does_no_harm(left: tuple[Table,
     assert rpc.cancelled == 1
     assert reply.usage == Usage(7, 1)
     assert repr(table.sweeper) == "<Sweeper 0 watched>"
+
+
+@pytest.mark.parametrize("stops", [[], ["STOP"]])
+async def test_nothing_is_left_for_the_garbage_collector(way: str, stops: list[str]) -> None:
+    """A process that serves collects seldom: what a reply held must go with it."""
+    gc.collect()
+    gc.disable()
+    try:
+        reply = await Table().open(ScriptedRpc([answer("one"), answer(" two"), FINAL]), stops=stops)
+        seen = weakref.ref(reply)
+        await said(reply, way)
+        del reply
+        assert seen() is None
+    finally:
+        gc.enable()
 
 
 async def test_a_call_that_is_cancelled_while_it_opens_is_let_go() -> None:
