@@ -37,6 +37,7 @@ class ChildConnection(asyncio.Protocol):
         self._calls: dict[int, ChildCall] = {}
         self._last = 0
         self._asked: deque[asyncio.Future[State]] = deque()
+        self._lost = asyncio.Event()
 
     def __repr__(self) -> str:
         return f"<ChildConnection {'closed' if self._transport is None else 'open'}, {len(self._calls)} calls>"
@@ -75,9 +76,10 @@ class ChildConnection(asyncio.Protocol):
             raise TimedOut("first_token", seconds) from None
 
     async def aclose(self) -> None:
+        """Calls end with UNAVAILABLE."""
         if self._transport is not None:
             self._transport.abort()
-            self.connection_lost(None)
+        await self._lost.wait()
 
     def tell(self, kind: Kind, call: int) -> None:
         """MORE or ABORT of a call."""
@@ -93,6 +95,7 @@ class ChildConnection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None
+        self._lost.set()
         for call in list(self._calls.values()):
             call.end(_GONE)
         while self._asked:

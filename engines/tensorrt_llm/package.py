@@ -29,17 +29,21 @@ class Settings(msgspec.Struct):
 class Output(Protocol):
     """One text so far: a `CompletionOutput`."""
 
-    text: str
-    token_ids: Sequence[int]
-    logprobs: Sequence[Any] | None
-    finish_reason: str | None
+    @property
+    def text(self) -> str: ...
+    @property
+    def token_ids(self) -> Sequence[int]: ...
+    @property
+    def logprobs(self) -> Sequence[Any] | None: ...
+    @property
+    def finish_reason(self) -> str | None: ...
 
 
 class Request(Protocol):
     """A text on its way: a `RequestOutput`, which gives itself, changed, at each step."""
 
-    outputs: Sequence[Output]
-
+    @property
+    def outputs(self) -> Sequence[Output]: ...
     def __aiter__(self) -> AsyncIterator[Request]: ...
     def abort(self) -> None: ...
 

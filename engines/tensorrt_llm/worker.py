@@ -29,7 +29,7 @@ async def _serve(model: Model, listening: Callable[[str], None]) -> None:
     loop = asyncio.get_running_loop()
     over = asyncio.Event()
     loop.add_signal_handler(signal.SIGTERM, over.set)
-    folder = Path(tempfile.mkdtemp())  # only this user may enter
+    folder = Path(tempfile.mkdtemp(prefix="snowshed-"))  # only this user may enter
     stats = Stats(model, loop.time)
     try:
         await loop.create_unix_server(lambda: Worker(model, stats, over), folder / "socket")

@@ -17,12 +17,15 @@ from engines.embedded.engine import EmbeddedEngine, EmbeddedOptions
 from engines.openai import OpenAIEngine, OpenAIOptions
 from engines.scripted import ScriptedEngine, ScriptedOptions
 from engines.sweeper import Sweeper
+from engines.tensorrt_llm.engine import TensorrtLlmEngine
+from engines.tensorrt_llm.options import TensorrtLlmOptions
 from engines.triton.engine import TritonEngine
 from engines.triton.options import TritonOptions
 from loadtests.fleet.fleet import Fleet
 from loadtests.fleet.settings import Settings
 from tests.support.embedded import NEVER_ENDS
 from tests.support.micro_gguf import write_micro_gguf
+from tests.support.tensorrt_llm import fake_engine, fake_model, real_model
 from tests.support.tiny_tokenizer import write_tiny_tokenizer
 
 PUBLIC = 'public/"name"\\1'
@@ -172,6 +175,31 @@ class _Triton:
         self._replica.listen("refused", drop=True)
 
 
+class _TensorrtLlm:
+    kinds: tuple[Kind, ...] = ("chat", "completion")
+    plain: ClassVar[dict[str, Any]] = {}
+    endless: ClassVar[dict[str, Any]] = {"max_tokens": 5000}
+    wrong: ClassVar[dict[str, Any]] = {"logit_bias": {"7": 1.0}}
+
+    def __init__(self, engine: TensorrtLlmEngine) -> None:
+        self.engine = engine
+        self.address = "snowshed-"  # how the folder with its socket begins
+
+    async def busy(self) -> int:
+        return (await self.engine._served().connection.state(10)).running or 0
+
+    async def served(self) -> int:
+        return 0
+
+    async def take_away(self) -> None:
+        child = self.engine._child
+        assert child is not None
+        assert child.pid is not None
+        os.kill(child.pid, signal.SIGKILL)
+        while "down" not in repr(child):  # noqa: ASYNC110 - it happens in another process
+            await asyncio.sleep(0.005)
+
+
 @contextlib.asynccontextmanager
 async def _openai(surroundings: Surroundings, _folder: Path) -> AsyncIterator[Stand]:
     async with Fleet() as fleet:
@@ -194,10 +222,19 @@ async def _triton(surroundings: Surroundings, folder: Path) -> AsyncIterator[Sta
         yield _Triton(fleet, folder, surroundings)
 
 
+@contextlib.asynccontextmanager
+async def _tensorrt_llm(surroundings: Surroundings, folder: Path) -> AsyncIterator[Stand]:
+    if (model := real_model()) is not None:
+        yield _TensorrtLlm(TensorrtLlmEngine(TensorrtLlmOptions(model=str(model)), surroundings))
+    else:
+        yield _TensorrtLlm(fake_engine(fake_model(folder / "model"), surroundings))
+
+
 STANDS: Mapping[str, Callable[[Surroundings, Path], contextlib.AbstractAsyncContextManager[Stand]]] = {
     "embedded": _embedded,
     "openai": _openai,
     "scripted": _scripted,
+    "tensorrt_llm": _tensorrt_llm,
     "triton": _triton,
 }
 """One for each entry of `ENGINES`: the contract fails for an engine that has none."""

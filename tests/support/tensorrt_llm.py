@@ -16,7 +16,7 @@ from typing import Any
 
 import msgspec
 
-from engines.api import Surroundings, Timers
+from engines.api import Call, Kind, Reply, Surroundings, Timers
 from engines.sweeper import Sweeper
 from engines.tensorrt_llm.engine import TensorrtLlmEngine
 from engines.tensorrt_llm.options import TensorrtLlmOptions
@@ -76,3 +76,32 @@ async def running(model: Path, timers: Timers | None = None, **options: Any) -> 
     finally:
         await engine.aclose()
         sweeping.cancel()
+
+
+def call(orders: str = "", *, kind: Kind = "chat", stream: bool = False, seconds: float = 60, **members: Any) -> Call:
+    """A call of 12 tokens, unless told otherwise; `orders` are those of the fake's script."""
+    text = f"Say something. {orders}"
+    subject = {"messages": [{"role": "user", "content": text}]} if kind == "chat" else {"prompt": text}
+    asked = {"model": "m", "max_tokens": 12} | subject | members
+    fields = {name: msgspec.Raw(msgspec.json.encode(value)) for name, value in asked.items()}
+    deadline = asyncio.get_running_loop().time() + seconds
+    return Call("call-1", kind, fields, "public", stream=stream, show_usage=True, deadline=deadline)
+
+
+async def answer(engine: TensorrtLlmEngine, asked: Call) -> dict[str, Any]:
+    """The whole document."""
+    with await engine.call(asked) as reply:
+        document: dict[str, Any] = msgspec.json.decode(b"".join([part async for part in reply]))
+        return document
+
+
+async def chunks(reply: Reply) -> list[dict[str, Any]]:
+    """What is left of a stream, parsed."""
+    events = b"".join([part async for part in reply]).split(b"\n\n")
+    assert events[-2:] == [b"data: [DONE]", b""]
+    return [msgspec.json.decode(event.removeprefix(b"data: ")) for event in events[:-2]]
+
+
+def text_of(events: list[dict[str, Any]]) -> str:
+    deltas = [choice["delta"] for event in events for choice in event["choices"]]
+    return "".join(delta.get("content") or "" for delta in deltas)

@@ -13,7 +13,7 @@ from typing import Any
 
 from .result import RequestOutput
 from .sampling import SamplingParams
-from .script import pieces
+from .script import parts, pieces
 from .steps import Running, Steps
 from .tokens import Tokenizer
 
@@ -85,7 +85,7 @@ class LLM:
         if self._over:
             raise RuntimeError("LLM is shutting down")
         params = sampling_params or SamplingParams()
-        params.setup()
+        params.setup(lambda text: [self.tokenizer.id_of(piece) for piece in parts(text)])
         tokens = self.tokenizer.encode(inputs) if isinstance(inputs, str) else inputs
         self._check(len(tokens), params)
         number = next(self._ids)

@@ -129,9 +129,8 @@ class RequestOutput:
             self._cut(output)
 
     def _cut(self, output: CompletionOutput) -> None:
-        """What made it stop is no part of the answer; it is found by tokens, so more than the stop string may go."""
-        for stop in self._params.stops:
-            while stop in output.text and not self._params.include_stop_str_in_output:
-                output.stop_reason = stop
-                output.token_ids = output.token_ids[:-1]
-                output.text = self._decode(output.token_ids)
+        """What made it stop is no part of the answer."""
+        length = self._params.stopped(output.token_ids)
+        if length and not self._params.include_stop_str_in_output:
+            output.token_ids = output.token_ids[:-length]
+            output.text = self._decode(output.token_ids)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -46,6 +47,7 @@ class SamplingParams:
     logprobs: int | None = None
     guided_decoding: GuidedDecodingParams | None = None
     add_special_tokens: bool = True
+    stop_ids: list[list[int]] = field(default_factory=list, init=False, repr=False)
     set_up: bool = field(default=False, init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -64,13 +66,14 @@ class SamplingParams:
         """Whatever the temperature."""
         return self.top_k in (None, 1) and self.top_p in (None, 0.0)
 
-    @property
-    def stops(self) -> list[str]:
-        return [self.stop] if isinstance(self.stop, str) else self.stop or []
+    def stopped(self, made: list[int]) -> int:
+        """How many tokens at the end are a stop string: it is found by its own tokens, and by no others."""
+        return max((len(stop) for stop in self.stop_ids if made[-len(stop) :] == stop), default=0)
 
-    def setup(self) -> None:
+    def setup(self, tokens: Callable[[str], list[int]]) -> None:
         """What using it does to it. The real one would go on with the first model's tokens; this one tells."""
         if self.set_up:
             raise AssertionError("These SamplingParams have been used before.")
         self.set_up = True
         self.end_id, self.pad_id = 2, 2
+        self.stop_ids = [tokens(stop) for stop in ([self.stop] if isinstance(self.stop, str) else self.stop or [])]

@@ -46,20 +46,22 @@ def pieces(prompt: str, params: SamplingParams) -> Iterator[bytes]:
     if params.guided_decoding is not None and said is None:
         said = _guided(params.guided_decoding.json)
     if said is not None:
-        for piece in PIECE.findall(said):
-            yield from _parts(piece.encode())
+        yield from parts(said)
         return
     start = 0 if params.greedy else (params.seed or 0) % len(WORDS)
     for at in count(start):
-        yield from _parts(WORDS[at % len(WORDS)].encode())
+        yield from parts(WORDS[at % len(WORDS)])
 
 
-def _parts(piece: bytes) -> Iterator[bytes]:
-    if piece.isascii():
-        yield piece
-    else:
-        yield piece[:-1]
-        yield piece[-1:]
+def parts(text: str) -> Iterator[bytes]:
+    """The pieces of a text that are a token each."""
+    for piece in PIECE.findall(text):
+        encoded = piece.encode()
+        if encoded.isascii():
+            yield encoded
+        else:
+            yield encoded[:-1]
+            yield encoded[-1:]
 
 
 def _guided(schema: str | dict[str, Any] | None) -> str:

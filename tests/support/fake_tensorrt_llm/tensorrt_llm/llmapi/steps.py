@@ -101,8 +101,7 @@ class Steps:
         token = next(running.tokens, None)
         if token is not None:
             running.made.append(token)
-        said = running.result._decode(running.made)
-        if token is None or any(stop in said for stop in running.params.stops):
+        if token is None or running.params.stopped(running.made):
             self._finish(running, "stop")
         elif len(running.made) >= running.params.max_tokens:
             self._finish(running, "length")
