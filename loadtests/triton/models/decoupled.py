@@ -15,6 +15,9 @@ from loadtests.triton.models.pace import FOREVER, Cancelled, Pace, Steps
 from loadtests.triton.models.script import Script
 from loadtests.triton.models.stub import backend
 
+_SETTLING = 0.5
+"""Seconds between a token and an error: an ensemble's error overtakes the tokens that are still in postprocessing."""
+
 
 class Refused(Exception):
     """An error, in the words in which the client gets it."""
@@ -125,6 +128,7 @@ def breaks(script: Script, at: int) -> Steps:
     if at != script.after:
         return
     if script.fault == "error":
+        yield _SETTLING if at else 0
         raise Refused("the engine died")
     if script.fault == "die":
         os.kill(os.getpid(), signal.SIGKILL)

@@ -64,7 +64,7 @@ async def test_errors_come_first_or_after_a_token(triton: TritonServer, client: 
     triton.need(model)
     output = "COMPLETION" if model == "generic" else "text_output"
     for after in (0, 2):
-        responses = await client.all(model, question(model, f"@@fault=error,after={after},delay_ms=30@@"))
+        responses = await client.all(model, question(model, f"@@fault=error,after={after}@@"))
         assert len(said(responses, output)) == after
         assert [one for one in responses if one.error]
         assert responses[-1].final
