@@ -12,9 +12,9 @@ from typing import ClassVar
 import msgspec
 from pydantic import BaseModel
 
-from engines.api import SUBJECTS, Call, EngineError, Failed, Health, Reply, Surroundings, Unreachable
+from engines.api import SUBJECTS, Call, EngineError, Health, Reply, Surroundings, Unreachable
 from engines.grpc.aio import AioChannel
-from engines.grpc.api import Channel, Code, Rpc, RpcError
+from engines.grpc.api import Channel, Rpc, RpcError
 from engines.grpc.http2.channel import Http2Channel
 from engines.text import asked as asking
 from engines.text.answer import Chunks, Document, Envelope, Writer
@@ -22,13 +22,12 @@ from engines.text.asked import Asked
 from engines.text.prompts import Prompts
 from engines.triton.cancelling import Cancelling
 from engines.triton.embedding import Embedding, embeddings
-from engines.triton.errors import refused
 from engines.triton.generation import TextGeneration
 from engines.triton.hearing import Generation, Hearing, Opened, Surveillance
 from engines.triton.inference import STREAM, Answers, Memo, encode_request
 from engines.triton.limits import Limits
+from engines.triton.model import Model, unanswered
 from engines.triton.options import TritonOptions
-from engines.triton.profiles import PROFILES, detect
 from engines.triton.profiles.api import Profile
 from engines.triton.reply import StreamReply, Tally, collect
 from engines.triton.repository import Repository
@@ -37,14 +36,21 @@ from engines.triton.tensors import Tensor
 from engines.triton.texts import Reading, Text, texts
 
 
+def _import() -> None:
+    """Now, and not within a request. Raises ValueError, for the operator."""
+    try:
+        from tritonclient.grpc import service_pb2  # noqa: F401
+    except ImportError as error:
+        raise ValueError(f"the engine triton needs the extra of that name, snowshed[triton]: {error}") from None
+
+
 class TritonEngine:
     """One model on one server. Its profile is found when the server first answers, at the start or later."""
 
     Options: ClassVar[type[BaseModel]] = TritonOptions
 
     def __init__(self, options: TritonOptions, surroundings: Surroundings) -> None:
-        from tritonclient.grpc import service_pb2  # noqa: F401  # now rather than within a request
-
+        _import()
         self._options = options
         self._surroundings = surroundings
         self._channel: Channel = (AioChannel if options.transport == "grpc" else Http2Channel)(
@@ -62,7 +68,7 @@ class TritonEngine:
         )
         self._surveillance = Surveillance(surroundings.sweeper, surroundings.timers, cancelling)
         self._prompts = Prompts(None, None)
-        self._model: tuple[Profile, Limits] | None = None
+        self._model: Model | None = None
         self._memo: Memo = {}
         self._reading = Reading(options.tools, options.reasoning)
         self._serial = itertools.count()  # a call that is tried again must not share its id with what it left behind
@@ -116,7 +122,7 @@ class TritonEngine:
                 return Health(ready=False, reason="The model is not ready.")
             await self._known()
         except RpcError as error:
-            return Health(ready=False, reason=_unanswered(error).message)
+            return Health(ready=False, reason=unanswered(error).message)
         except EngineError as error:
             return Health(ready=False, reason=error.message)
         return Health(ready=True)
@@ -125,20 +131,10 @@ class TritonEngine:
         await self._surveillance.cancelling.aclose()
         await self._channel.aclose()
 
-    async def _known(self) -> tuple[Profile, Limits]:
+    async def _known(self) -> Model:
         """How to talk to the model, and how much it takes: read again after it was away."""
         if self._model is None:
-            options = self._options
-            try:
-                facts = await self._repository.facts(options.model, options.version)
-            except RpcError as error:
-                raise _unanswered(error) from None
-            name = detect(facts) if options.profile == "auto" else options.profile
-            try:
-                profile = PROFILES[name](facts, options.adapter.made() if options.adapter else None, options.tensors)
-                self._model = profile, Limits.of([facts], options.limits.made())
-            except ValueError as error:
-                raise Failed(f"The model on the server does not fit the profile {name}: {error}") from None
+            self._model = await Model.read(self._repository, self._options)
         return self._model
 
     async def _measure(self, asked: Asked, prompts: Sequence[str], limits: Limits) -> int | None:
@@ -182,10 +178,3 @@ class TritonEngine:
         ]
         message = encode_request(model, "", request, tensors)
         return self._channel.open(STREAM, message, timeout=self._surroundings.timers.connect)
-
-
-def _unanswered(error: RpcError) -> EngineError:
-    """One of our own small questions failed."""
-    if error.code is Code.DEADLINE_EXCEEDED:
-        return Unreachable("The model server did not answer in time.")
-    return refused(error, "chat", 0)
