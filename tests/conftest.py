@@ -15,7 +15,8 @@ from tests.support.triton import running_triton
 
 # A merge must not hang on luck or on a busy neighbour; searching with many seeds is `make prove`'s work.
 settings.register_profile("steady", derandomize=True, deadline=None, database=None)
-settings.load_profile("steady")
+settings.register_profile("prove", derandomize=False, deadline=None, database=None, max_examples=5000)
+settings.load_profile("steady")  # unless the command says --hypothesis-profile=prove
 
 
 @pytest.fixture(scope="session")

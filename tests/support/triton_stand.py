@@ -43,7 +43,7 @@ SERVED: Mapping[str, tuple[str, dict[str, Any]]] = {
 """By public name: the model on the real Triton, and how the gateway is told to ask it."""
 GENERATES = {"ensemble": "tensorrt_llm", "bls": "tensorrt_llm", "accumulating": "tensorrt_llm"}
 """The model that makes the tokens of one of `SERVED`, where that is not itself."""
-_GENERATING = {GENERATES.get(name, model) for name, (model, _) in SERVED.items()}
+_PASSING_ON = {"preprocessing", "postprocessing", *(SERVED[name][0] for name in GENERATES)}
 
 
 def weights() -> Path:
@@ -138,6 +138,8 @@ class Journal:
         self._known = self._file.stat().st_size if self._file.exists() else 0
 
     def entries(self) -> list[Entry]:
+        if not self._file.exists():
+            return []
         with self._file.open("rb") as file:
             file.seek(self._known)
             return [msgspec.json.decode(line, type=Entry) for line in file.read().split(b"\n")[:-1]]
@@ -147,7 +149,7 @@ class Journal:
         return [
             one
             for one in self.entries()
-            if one.outcome is None and one.model in _GENERATING and "stop" not in one.inputs
+            if one.outcome is None and one.model not in _PASSING_ON and "stop" not in one.inputs
         ]
 
     async def until(self, enough: Callable[[list[Entry]], bool]) -> list[Entry]:
