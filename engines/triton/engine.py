@@ -12,13 +12,14 @@ from typing import ClassVar
 import msgspec
 from pydantic import BaseModel
 
-from engines.api import SUBJECTS, Call, EngineError, Health, Reply, Surroundings, Unreachable
+from engines.api import SUBJECTS, Call, EngineError, Health, Load, Reply, Surroundings, Unreachable
 from engines.grpc.aio import AioChannel
 from engines.grpc.api import Channel, Rpc, RpcError
 from engines.grpc.http2.channel import Http2Channel
 from engines.text import asked as asking
 from engines.text.answer import Chunks, Document, Envelope, Writer
 from engines.text.asked import Asked
+from engines.text.images import Images
 from engines.text.prompts import Prompts
 from engines.triton.cancelling import Cancelling
 from engines.triton.embedding import Embedding, embeddings
@@ -26,6 +27,7 @@ from engines.triton.generation import TextGeneration
 from engines.triton.hearing import Generation, Hearing, Opened, Surveillance
 from engines.triton.inference import STREAM, Answers, Memo, encode_request
 from engines.triton.limits import Limits
+from engines.triton.load import TritonLoad
 from engines.triton.model import Model, unanswered
 from engines.triton.options import TritonOptions
 from engines.triton.profiles.api import Profile
@@ -68,7 +70,9 @@ class TritonEngine:
         )
         self._surveillance = Surveillance(surroundings.sweeper, surroundings.timers, cancelling)
         self._prompts = Prompts(None, None)
+        self._images = Images(options.images, surroundings) if options.images else None
         self._model: Model | None = None
+        self._load: TritonLoad | None = None
         self._memo: Memo = {}
         self._reading = Reading(options.tools, options.reasoning)
         self._serial = itertools.count()  # a call that is tried again must not share its id with what it left behind
@@ -76,6 +80,11 @@ class TritonEngine:
     def __repr__(self) -> str:
         profile = self._model[0].name if self._model else "no profile yet"
         return f"<TritonEngine {self._options.model} {profile} {self._surveillance.cancelling!r} {self._channel!r}>"
+
+    @property
+    def load(self) -> Load | None:
+        """What the server last said of it, if that was within a second."""
+        return self._load.load if self._load else None
 
     async def start(self) -> None:
         """Reads the tokenizer, and the model's config if the server is there. Raises Unreachable, with the reason."""
@@ -85,15 +94,20 @@ class TritonEngine:
             raise Unreachable(f"The tokenizer or chat template can't be used: {error}") from None
         with contextlib.suppress(EngineError):  # it is asked again at the first probe or call
             await self._known()
+        if self._options.metrics is not None:
+            name = self._model.generates if self._model else self._options.model
+            self._load = TritonLoad(self._options.metrics, name, self._surroundings)
 
     async def call(self, call: Call) -> Reply:
         """Everything that can be found wrong is found before the server hears of it. Raises EngineError."""
         asked = asking.read(call)
-        profile, limits = await self._known()
+        profile, limits, _ = await self._known()
         self._reading.check(asked)
         profile.check(msgspec.structs.replace(asked, n=1))  # each text is asked for by itself
         prompts = await self._prompts.of(asked)
         tokens = await self._measure(asked, prompts, limits)
+        if self._images is not None and asked.images:
+            asked.images = await self._images.fetched(asked.images)
         wanted = texts(asked, prompts)
         if profile.embeds:
             vectors = [Embedding(profile, self._answers(profile)) for _ in wanted]
@@ -128,6 +142,8 @@ class TritonEngine:
         return Health(ready=True)
 
     async def aclose(self) -> None:
+        if self._load is not None:
+            await self._load.aclose()
         await self._surveillance.cancelling.aclose()
         await self._channel.aclose()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
+from collections.abc import AsyncIterator
 from typing import NamedTuple, Self
 
 from engines.api import EngineError, Failed, Unreachable
@@ -11,11 +11,12 @@ from engines.triton.errors import refused
 from engines.triton.limits import Limits
 from engines.triton.options import TritonOptions
 from engines.triton.profiles import PROFILES, detect
-from engines.triton.profiles.api import Profile
+from engines.triton.profiles.api import ModelFacts, Profile
 from engines.triton.repository import Repository
 
-ENGINE = "tensorrt_llm"
-"""The model inside NVIDIA's `ensemble` and `tensorrt_llm_bls`, whose config tells their limits."""
+BLS_CALLS = "tensorrt_llm_model_name"
+"""The parameter by which `tensorrt_llm_bls` knows the model that it calls for tokens, and that model's usual name."""
+USUAL = "tensorrt_llm"
 
 
 class Model(NamedTuple):
@@ -23,24 +24,37 @@ class Model(NamedTuple):
 
     profile: Profile
     limits: Limits
+    generates: str
+    """The model that makes the text: itself, or the one inside."""
 
     @classmethod
     async def read(cls, repository: Repository, options: TritonOptions) -> Self:
         """Raises EngineError; for a model that fits no profile, Failed with the reason."""
         try:
-            facts = [await repository.facts(options.model, options.version)]
+            facts = await repository.facts(options.model, options.version)
+            name = detect(facts) if options.profile == "auto" else options.profile
+            parts = [part async for part in _parts(repository, facts, name)]
         except RpcError as error:
             raise unanswered(error) from None
-        name = detect(facts[0]) if options.profile == "auto" else options.profile
-        if name in ("ensemble", "bls"):
-            with contextlib.suppress(RpcError):  # it may be called otherwise
-                facts.append(await repository.facts(options.cancel.stop_model or ENGINE))
         try:
             adapter = options.adapter.made() if options.adapter else None
-            profile = PROFILES[name](facts[0], adapter, options.tensors)
+            profile = PROFILES[name](facts, adapter, options.tensors)
         except ValueError as error:
             raise Failed(f"The model on the server does not fit the profile {name}: {error}") from None
-        return cls(profile, Limits.of(facts, options.limits.made()))
+        return cls(profile, Limits.of([facts, *parts], options.limits.made()), facts[-1].name)
+
+
+async def _parts(repository: Repository, facts: ModelFacts, profile: str) -> AsyncIterator[ModelFacts]:
+    """The models behind this one, whose configs tell its limits, too."""
+    for step in facts.steps:
+        yield await repository.facts(step)
+    if profile == "bls":
+        told = facts.parameters.get(BLS_CALLS, "").strip()
+        try:
+            yield await repository.facts(USUAL if not told or "$" in told else told)
+        except RpcError as error:  # only an ensemble's parts are known for sure
+            if error.code is not Code.NOT_FOUND:
+                raise
 
 
 def unanswered(error: RpcError) -> EngineError:

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from engines.grpc.tls import Tls
+from engines.text.images import ImageOptions
 from engines.text.tools import TOOL_PARSERS
 from engines.triton.cancelling import CancelPolicy
 from engines.triton.limits import Limits, Policy
@@ -27,6 +28,16 @@ def _address(url: str) -> str:
     if "@" in parts.netloc or parts.path or parts.query or parts.fragment:
         raise ValueError("must end with the port, and hold no credentials")
     return f"{parts.scheme}://{parts.netloc}"
+
+
+def _page(url: str) -> str:
+    """The address of a page of metrics."""
+    parts = urlsplit(url)
+    if not url.isascii() or not url.isprintable() or parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("must be an http:// or https:// URL")
+    if "@" in parts.netloc or parts.query or parts.fragment or not parts.path.strip("/"):
+        raise ValueError("must end with a path, and hold no credentials")
+    return url
 
 
 def _one_of(*names: str) -> Callable[[str], str]:
@@ -103,6 +114,9 @@ class TritonOptions(_Options):
     transport: Literal["grpc", "http2"] = Field("grpc", description="grpc.aio, or a smaller client made for this.")
     connections: int = Field(1, ge=1, le=64)
     max_message: int = Field(16 << 20, ge=1 << 16, le=1 << 30, description="Bytes of one answer of the server.")
+    metrics: Annotated[str, AfterValidator(_page)] | None = Field(
+        None, description="Where the server tells its load, as http://host:8002/metrics; none leaves it unknown."
+    )
     profile: Annotated[str, AfterValidator(_one_of("auto", *PROFILES))] = "auto"
     tensors: TensorMap = Field(TensorMap(), description="Inputs and outputs of a model of no known kind.")
     adapter: AdapterOptions | None = None
@@ -112,6 +126,7 @@ class TritonOptions(_Options):
         None, description="How the model writes its tool calls."
     )
     reasoning: bool = Field(default=False, description="Whether it thinks in <think>…</think> before it answers.")
+    images: ImageOptions | None = Field(None, description="Where images may come from, besides data URLs.")
     limits: LimitOptions = LimitOptions()
     cancel: CancelOptions = CancelOptions()
 

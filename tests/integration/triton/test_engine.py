@@ -173,6 +173,16 @@ async def test_leaving_reaches_the_model(
         assert end.tokens < 300
 
 
+async def test_its_load_is_known_while_it_is_watched(triton: TritonServer, tmp_path: Path) -> None:
+    page = f"http://127.0.0.1:{triton.ports.metrics}/metrics"
+    async with engine_for(triton, "llmapi", write_tiny_tokenizer(tmp_path), metrics=page) as engine:
+        async with asyncio.timeout(10):
+            while engine.load is None:  # noqa: ASYNC110 - it happens in another process
+                await asyncio.sleep(0.01)
+        assert engine.load.waiting == 0
+    await engine.aclose()
+
+
 async def test_real_tokens(triton: TritonServer) -> None:
     weights = pull(default_cache(os.environ, Path.home()), print)
     async with engine_for(triton, "smollm2", weights) as engine:
