@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import OrderedDict
 
 from engines.grpc.api import Code, Metadata
 from engines.grpc.http2.connection import Connection
@@ -41,7 +42,7 @@ class Http2Channel:
         self._heads = Heads()
         self._deadlines = Deadlines()
         self._back_off = BackOff()
-        self._waiting: dict[Stream, None] = {}  # in the order they came
+        self._waiting: OrderedDict[Stream, None] = OrderedDict()
         self._ready: list[Connection] = []  # those that carry new calls
         self._connections: set[Connection] = set()  # those and the ones that still carry old calls
         self._connecting: set[asyncio.Task[None]] = set()
@@ -103,9 +104,7 @@ class Http2Channel:
 
     def has_room(self) -> None:
         while self._waiting and (connection := self._emptiest()) is not None:
-            stream = next(iter(self._waiting))
-            del self._waiting[stream]
-            connection.start(stream)
+            connection.start(self._waiting.popitem(last=False)[0])
         if self._waiting:
             self._grow()
 
@@ -178,7 +177,7 @@ class Http2Channel:
             self._fail_waiting(trouble)
 
     def _fail_waiting(self, ending: Ending) -> None:
-        waiting, self._waiting = self._waiting, {}
+        waiting, self._waiting = self._waiting, OrderedDict()
         for stream in waiting:
             self._deadlines.discard(stream)
             stream.finish(ending)

@@ -187,13 +187,13 @@ class Connection(asyncio.Protocol):
         self._owner.has_room()
 
     def goaway(self, last: int, code: int, words: bytes) -> None:
+        details = f"the server closes the connection: {error_name(code)} {words[:200].decode(errors='replace')}"
+        self._drain(Ending(Code.UNAVAILABLE, details))  # first, or waiting calls take the place of those that end now
         for ident, stream in list(self.streams.items()):
             if ident > last:
                 self._outflow.stop(ident)
                 self._forget(stream)
                 stream.finish(UNTOUCHED)
-        details = f"the server closes the connection: {error_name(code)} {words[:200].decode(errors='replace')}"
-        self._drain(Ending(Code.UNAVAILABLE, details))
 
     def widen(self, ident: int, increment: int) -> None:
         if not ident:

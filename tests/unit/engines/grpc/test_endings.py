@@ -170,6 +170,19 @@ async def test_a_server_that_goes_away_finishes_what_it_began(line: Line) -> Non
     assert len(line.channel._connections) == 1
 
 
+async def test_calls_that_wait_are_not_given_to_a_server_that_goes_away(line: Line) -> None:
+    rpcs = [line.open() for _ in range(3)]
+    peer = await line.server.peer([(3, 1)])
+    assert await peer.request() == 1
+    peer.send(goaway(0))
+    following = await line.server.peer()
+    assert [await following.request(), await following.request()] == [1, 3]
+    assert await code(rpcs[0]) is Code.UNAVAILABLE
+    assert [taken.kind for taken in await peer.gone() if taken.kind == HEADERS] == []
+    following.send(begin(1), end(1), begin(3), end(3))
+    assert [await code(rpc) for rpc in rpcs[1:]] == [Code.OK] * 2
+
+
 async def test_a_server_that_goes_away_and_hangs_up_fails_the_rest(line: Line) -> None:
     rpc, peer, s = await line.call()
     peer.send(begin(s), say(s, b"a"), goaway(s, 11, b"too_many_pings"))
