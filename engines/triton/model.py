@@ -41,7 +41,10 @@ class Model(NamedTuple):
             profile = PROFILES[name](facts, adapter, options.tensors)
         except ValueError as error:
             raise Failed(f"The model on the server does not fit the profile {name}: {error}") from None
-        return cls(profile, Limits.of([facts, *parts], options.limits.made()), facts[-1].name)
+        generates = next(
+            (part.name for part in parts if part.name == USUAL or part.backend == "tensorrtllm"), facts.name
+        )
+        return cls(profile, Limits.of([facts, *parts], options.limits.made()), generates)
 
 
 async def _parts(repository: Repository, facts: ModelFacts, profile: str) -> AsyncIterator[ModelFacts]:
