@@ -139,6 +139,7 @@ def _facts(config: Any) -> ModelFacts:
         inputs={tensor.name: _declared(tensor, optional=tensor.optional) for tensor in config.input},
         outputs={tensor.name: _declared(tensor, optional=False) for tensor in config.output},
         parameters={name: value.string_value for name, value in config.parameters.items()},
+        steps=tuple(step.model_name for step in config.ensemble_scheduling.step),
     )
 
 

@@ -27,7 +27,7 @@ __all__ = ["Adapter", "Declared", "ModelFacts", "Profile", "ProfileFactory", "St
 class ModelFacts:
     """What a model's config says of it. Datatypes are the wire's: BYTES, FP32, ...; TYPE_STRING is BYTES there.
 
-    `parameters` are the config's own, `string_value` each.
+    `parameters` are the config's own, `string_value` each. `steps` are the models an ensemble is composed of.
     """
 
     name: str
@@ -38,6 +38,7 @@ class ModelFacts:
     inputs: Mapping[str, Declared] = field(default_factory=dict)
     outputs: Mapping[str, Declared] = field(default_factory=dict)
     parameters: Mapping[str, str] = field(default_factory=dict)
+    steps: tuple[str, ...] = ()
 
 
 @dataclass(slots=True, frozen=True)

@@ -1,0 +1,109 @@
+"""What is known of a model from its own config and those of the models inside it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from tritonclient.grpc import model_config_pb2, service_pb2
+
+from engines.api import EngineError, Rejected
+from engines.grpc.api import Code, RpcError
+from engines.triton.model import Model
+from engines.triton.options import TritonOptions
+from engines.triton.profiles.api import ModelFacts
+from engines.triton.repository import Repository
+from tests.support.golden_table import facts
+from tests.support.scripted_rpc import ScriptedRpc
+
+UNKNOWN = RpcError(Code.NOT_FOUND, "Request for unknown model: 'x' is not found")
+STEPS = ("preprocessing", "tensorrt_llm", "postprocessing")
+
+
+class Server:
+    """A channel to a server with these models."""
+
+    def __init__(self, *models: ModelFacts, broken: RpcError = UNKNOWN) -> None:
+        self._models: Mapping[str, ModelFacts] = {model.name: model for model in models}
+        self._broken = broken
+
+    def open(self, method: str, message: bytes, **_how: Any) -> Any:
+        assert method.endswith("/ModelConfig")
+        model = self._models.get(service_pb2.ModelConfigRequest.FromString(message).name)
+        if model is None:
+            return ScriptedRpc(end=self._broken)
+        return ScriptedRpc([service_pb2.ModelConfigResponse(config=config(model)).SerializeToString()])
+
+    async def aclose(self) -> None:
+        """Holds nothing."""
+
+
+def config(model: ModelFacts) -> Any:
+    made = model_config_pb2.ModelConfig(
+        name=model.name, platform=model.platform, backend=model.backend, max_batch_size=model.max_batch_size
+    )
+    made.model_transaction_policy.decoupled = model.decoupled
+    for declared, tensors in ((model.inputs, made.input), (model.outputs, made.output)):
+        for name, tensor in declared.items():
+            datatype = "STRING" if tensor.datatype == "BYTES" else tensor.datatype
+            tensors.add(name=name, data_type=f"TYPE_{datatype}", dims=tensor.dims)
+    for tensor in made.input:
+        tensor.optional = model.inputs[tensor.name].optional
+    for name, value in model.parameters.items():
+        made.parameters[name].string_value = value
+    for step in model.steps:
+        made.ensemble_scheduling.step.add(model_name=step)
+    return made
+
+
+def told(name: str, **parameters: str) -> ModelFacts:
+    return ModelFacts(name, parameters=parameters)
+
+
+async def read(name: str, *models: ModelFacts, broken: RpcError = UNKNOWN, **options: Any) -> Model:
+    channel: Any = Server(*models, broken=broken)
+    return await Model.read(Repository(channel), TritonOptions(url="localhost:1", model=name, **options))
+
+
+async def test_p29_an_ensemble_s_limits_are_those_of_its_steps() -> None:
+    whole = replace(facts("ensemble"), steps=STEPS)
+    parts = [told("preprocessing", max_input_len="900"), told("tensorrt_llm", max_seq_len="1001"), told(STEPS[2])]
+    model = await read("ensemble", whole, *parts)
+    assert (model.limits.sequence, model.limits.longest_prompt) == (1001, 900)
+    assert model.generates == "tensorrt_llm"
+    with pytest.raises(Rejected, match=r"\b900\b.*\b901\b") as refused:
+        model.limits.check(901, 1)
+    assert refused.value.code == "context_length_exceeded"
+
+
+async def test_a_step_may_have_any_name() -> None:
+    whole = replace(facts("ensemble"), steps=("before", "mistral", "after"))
+    mistral = replace(told("mistral", max_seq_len="77"), backend="tensorrtllm")
+    model = await read("ensemble", whole, told("before"), mistral, told("after"))
+    assert (model.generates, model.limits.sequence) == ("mistral", 77)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "name"),
+    [({}, "tensorrt_llm"), ({"tensorrt_llm_model_name": "${tensorrt_llm_model_name}"}, "tensorrt_llm"),
+     ({"tensorrt_llm_model_name": "mistral"}, "mistral")],
+    ids=range(3),
+)  # fmt: skip
+async def test_p29_what_a_bls_model_calls_limits_it(parameters: dict[str, str], name: str) -> None:
+    whole = replace(facts("bls"), name="tensorrt_llm_bls", parameters=parameters)
+    model = await read("tensorrt_llm_bls", whole, replace(told(name, max_seq_len="512"), backend="tensorrtllm"))
+    assert (model.profile.name, model.generates, model.limits.sequence) == ("bls", name, 512)
+
+
+async def test_a_bls_model_whose_engine_is_not_known_is_served_without_its_limits() -> None:
+    model = await read("bls", facts("bls"))
+    assert (model.limits.sequence, model.generates) == (None, "bls")
+
+
+@pytest.mark.parametrize("code", [Code.UNAVAILABLE, Code.DEADLINE_EXCEEDED])
+@pytest.mark.parametrize("name", ["ensemble", "bls"])
+async def test_while_its_parts_do_not_answer_a_model_is_not_known(name: str, code: Code) -> None:
+    with pytest.raises(EngineError):
+        await read(name, replace(facts(name), steps=STEPS), broken=RpcError(code, "away"))
