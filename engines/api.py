@@ -25,6 +25,9 @@ from pydantic import BaseModel
 from engines.sweeper import Sweeper
 
 Kind = Literal["chat", "completion", "embedding"]
+SUBJECTS: Mapping[Kind, str] = {"chat": "messages", "completion": "prompt", "embedding": "input"}
+"""Where the prompt stands in a request of each kind."""
+
 Phase = Literal["connect", "first_token", "inter_token", "total"]
 
 
@@ -149,13 +152,17 @@ class EngineFactory(Protocol):
 
 
 class EngineError(Exception):
-    """Why a call got no (whole) answer. The text is for the client: no secrets, no prompt, no addresses."""
+    """Why a call got no (whole) answer. The text is for the client: no secrets, no prompt, no addresses.
+
+    `died`: the server, or the connection to it, broke down while it had the call: it may have been because of it.
+    """
 
     retry_safe: ClassVar[bool] = False
 
-    def __init__(self, message: str) -> None:
+    def __init__(self, message: str, *, died: bool = False) -> None:
         super().__init__(message)
         self.message = message
+        self.died = died
 
 
 class Unreachable(EngineError):
@@ -210,6 +217,6 @@ class Rejected(EngineError):
 class Interrupted(EngineError):
     """The server broke after the first content byte; `timed_out` tells a timer from a broken connection."""
 
-    def __init__(self, message: str, *, timed_out: bool = False) -> None:
-        super().__init__(message)
+    def __init__(self, message: str, *, timed_out: bool = False, died: bool = False) -> None:
+        super().__init__(message, died=died)
         self.timed_out = timed_out

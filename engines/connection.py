@@ -194,9 +194,9 @@ class Connection(asyncio.BufferedProtocol):
             self.on_message_complete()
         elif self.state in ("head", "body"):
             self._break(
-                Failed("The model server closed the connection early.")
+                Failed("The model server closed the connection early.", died=True)
                 if self.heard
-                else Unreachable("The model server closed the connection without an answer.")
+                else Unreachable("The model server closed the connection without an answer.", died=True)
             )
         self.state = "complete" if self.state == "complete" and not self.lingering else "closed"
         self.due = NEVER

@@ -153,7 +153,7 @@ class StreamReply:
             try:
                 data = connection.take()
             except EngineError as error:
-                raise Interrupted(error.message, timed_out=isinstance(error, TimedOut)) from None
+                raise Interrupted(error.message, timed_out=isinstance(error, TimedOut), died=error.died) from None
             if data:
                 out = events.feed(data)
             elif connection.state == "body":

@@ -10,10 +10,10 @@ from typing import Any
 
 import msgspec
 
-from engines.api import Failed, Interrupted, Overloaded, Rejected, TimedOut, Unreachable
+from engines.api import SUBJECTS, Failed, Interrupted, Overloaded, Rejected, TimedOut, Unreachable
 from gateway.accounts import Outcome
 from gateway.complaints import Invalid
-from router.api import NoReplica, NoSuchModel
+from router.api import NoReplica, NoSuchModel, Quarantined
 
 
 @dataclass(frozen=True)
@@ -126,10 +126,17 @@ def _interrupted(error: Any) -> Problem:
     )
 
 
+def _quarantined(error: Any) -> Problem:
+    seconds = math.ceil(error.seconds)
+    message = f"Model servers broke down under this prompt; it is not sent again for {seconds} seconds."
+    return _caller(400, "prompt_quarantined", message, param=SUBJECTS[error.kind])
+
+
 TABLE: dict[type[BaseException], Callable[[Any], Problem]] = {
     Refusal: lambda e: e.problem,
     Invalid: lambda e: _caller(413 if e.too_large else 400, e.code or "invalid_value", e.message, param=e.param),
     NoSuchModel: lambda _: MODEL_NOT_FOUND,
+    Quarantined: _quarantined,
     NoReplica: lambda _: _ours(503, "no_replica", "The model has no replica.", 5.0),
     Rejected: _rejected,
     Overloaded: _overloaded,

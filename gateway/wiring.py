@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -30,6 +31,7 @@ from router.api import Model, Replica
 from router.catalog import Catalog
 from router.dispatch import Dispatcher
 from router.policies import POLICIES
+from router.quarantine import Quarantine
 from security.exposure import LOOPBACK_NAMES, HostCheck
 
 
@@ -81,7 +83,7 @@ def build(config: Config, cache: Path, log_fd: int = 1) -> Gateway:
     catalog = Catalog(models)
     accounts = Accounts(clock)
     traffic = Traffic()
-    pipeline = Pipeline(accounts, catalog, Dispatcher())
+    pipeline = Pipeline(accounts, catalog, Dispatcher(Quarantine(clock, os.urandom(32))))
     hosts = None if config.server.open else HostCheck((*LOOPBACK_NAMES, *config.server.names))
     edge = Edge(
         _bounds(config), clock, sweeper, traffic, BodyMemory(config.limits.bodies), accounts, RequestIds(), hosts,

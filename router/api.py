@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
-from engines.api import Engine
+from engines.api import Engine, Kind
 
 
 class NoSuchModel(Exception):
@@ -15,6 +15,15 @@ class NoSuchModel(Exception):
 
 class NoReplica(Exception):
     """The model has no replica that is left to be asked."""
+
+
+class Quarantined(Exception):
+    """Model servers have died under this prompt: it is not sent again for `seconds`."""
+
+    def __init__(self, kind: Kind, seconds: float) -> None:
+        super().__init__(kind)
+        self.kind = kind
+        self.seconds = seconds
 
 
 class Replica:

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from engines.api import Call, EngineError, Overloaded, Reply, TimedOut
 from router.api import Model, NoReplica, Replica
+from router.quarantine import DEATHS, Quarantine
 
 SILENT_WAITS = 2
 """Each one more lets the client wait as long again, and has the prompt prefilled once more."""
@@ -22,11 +23,13 @@ class Attempts(Protocol):
 class Dispatched:
     """A reply together with its place on the replica; leaving the block gives up both, once and at once."""
 
-    __slots__ = ("_held", "replica", "reply")
+    __slots__ = ("_call", "_held", "_quarantine", "replica", "reply")
 
-    def __init__(self, reply: Reply, replica: Replica) -> None:
+    def __init__(self, reply: Reply, replica: Replica, call: Call, quarantine: Quarantine) -> None:
         self.reply = reply
         self.replica = replica
+        self._call = call
+        self._quarantine = quarantine
         self._held = True
 
     def __repr__(self) -> str:
@@ -42,19 +45,25 @@ class Dispatched:
             if self._held:
                 self._held = False
                 self.replica.in_flight -= 1
+                if exc is None:
+                    self._quarantine.survived(self._call)
+                elif isinstance(exc, EngineError) and exc.died:
+                    self._quarantine.died(self._call, self.replica.name)
 
 
 class Dispatcher:
     """Calls engines. At most `attempts` per request: more would multiply the load on those that still stand."""
 
-    def __init__(self, attempts: int = 3) -> None:
+    def __init__(self, quarantine: Quarantine, attempts: int = 3) -> None:
+        self._quarantine = quarantine
         self._attempts = attempts
 
     def __repr__(self) -> str:
         return f"<Dispatcher up to {self._attempts} attempts>"
 
     async def dispatch(self, model: Model, call: Call, notes: Attempts) -> Dispatched:
-        """A reply whose first content is here. Raises NoReplica, or the EngineError that decided."""
+        """A reply whose first content is here. Raises NoReplica, Quarantined, or the EngineError that decided."""
+        self._quarantine.check(call)
         left = list(model.replicas)
         errors: list[EngineError] = []
         while left and (not errors or self._may_try_again(errors)):
@@ -64,19 +73,22 @@ class Dispatcher:
             notes.replica = replica.name
             replica.in_flight += 1
             try:
-                return Dispatched(await replica.engine.call(call), replica)
+                return Dispatched(await replica.engine.call(call), replica, call, self._quarantine)
             except BaseException as error:
                 replica.in_flight -= 1
                 if not isinstance(error, EngineError) or not error.retry_safe:
                     raise
                 errors.append(error)
+                if error.died:
+                    self._quarantine.died(call, replica.name)
         if not errors:
             raise NoReplica
         raise _most_telling(errors)
 
     def _may_try_again(self, errors: list[EngineError]) -> bool:
         timed_out = sum(isinstance(error, TimedOut) and error.phase != "connect" for error in errors)
-        return len(errors) < self._attempts and timed_out < SILENT_WAITS
+        died = sum(error.died for error in errors)
+        return len(errors) < self._attempts and timed_out < SILENT_WAITS and died < DEATHS
 
 
 def _most_telling(errors: list[EngineError]) -> EngineError:

@@ -17,7 +17,7 @@ from typing import ClassVar
 import msgspec
 from pydantic import BaseModel
 
-from engines.api import Call, Health, Load, Reply, Surroundings, Unreachable
+from engines.api import SUBJECTS, Call, Health, Load, Reply, Surroundings, Unreachable
 from engines.embedded.supervisor import Backoff, Manners, Supervisor
 from engines.tensorrt_llm import child
 from engines.tensorrt_llm.generation import ChildText
@@ -29,7 +29,6 @@ from engines.text.answer import Chunks, Document, Envelope, Writer
 from engines.text.asked import Asked
 from engines.text.prompts import Prompts
 from engines.triton.cancelling import Cancelling
-from engines.triton.errors import SUBJECTS
 from engines.triton.hearing import Hearing, Opened, Surveillance
 from engines.triton.reply import StreamReply, Tally, collect
 from engines.triton.several import SeveralReply

@@ -6,8 +6,8 @@ Python API has nothing but Triton's own queue.
 
 from __future__ import annotations
 
-from engines.gauges import gauges
 from engines.api import Load
+from engines.gauges import gauges
 
 PENDING = "nv_inference_pending_request_count"
 REQUESTS = "nv_trt_llm_request_metrics"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import socket
 from collections.abc import Iterator, Mapping
@@ -15,10 +16,15 @@ import openai
 
 from loadtests.fleet.answers import words
 
+_SERIAL = itertools.count()
+
 
 def body(directive: str = "", **members: Any) -> dict[str, Any]:
-    """A chat request; `directive` is what the simulated upstream shall do with it (see `loadtests.fleet.settings`)."""
-    content = f"Say something. @@{directive}@@" if directive else "Say something."
+    """A chat request; `directive` is what the simulated upstream shall do with it (see `loadtests.fleet.settings`).
+
+    No two with a directive are the same prompt: one that keeps breaking servers would be refused.
+    """
+    content = f"Say something. @@{directive}@@ {next(_SERIAL)}" if directive else "Say something."
     return {"model": "mock", "messages": [{"role": "user", "content": content}]} | members
 
 

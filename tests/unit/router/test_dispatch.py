@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Mapping
 from types import SimpleNamespace
 from typing import Any, Self
@@ -22,9 +23,10 @@ from engines.api import (
     Unreachable,
     Usage,
 )  # fmt: skip
-from router.api import Model, NoReplica, Replica
+from router.api import Model, NoReplica, Quarantined, Replica
 from router.dispatch import Dispatcher
 from router.policies.round_robin import RoundRobin
+from router.quarantine import Quarantine
 
 CALL = Call("call-1", "chat", {}, "public", stream=False, show_usage=False, deadline=1e9)
 
@@ -81,6 +83,10 @@ def model(*whats: Told | EngineError | None) -> Model:
     return Model("public", "upstream", 0, 16, "max_tokens", replicas, RoundRobin())
 
 
+def dispatcher(attempts: int = 3) -> Dispatcher:
+    return Dispatcher(Quarantine(lambda: 0.0, b"key"), attempts)
+
+
 def notes() -> Any:
     return SimpleNamespace(attempts=0, replica="")
 
@@ -95,7 +101,7 @@ def in_flight(of: Model) -> int:
 async def test_what_is_safe_to_retry_fails_over(error: EngineError) -> None:
     reply, taken = Told(), notes()
     of = model(error, reply)
-    with await Dispatcher().dispatch(of, CALL, taken) as got:
+    with await dispatcher().dispatch(of, CALL, taken) as got:
         assert got is reply
         assert [replica.in_flight for replica in of.replicas] == [0, 1]
     assert (taken.attempts, taken.replica, reply.closed, in_flight(of)) == (2, "r1", True, 0)
@@ -105,53 +111,53 @@ async def test_what_is_safe_to_retry_fails_over(error: EngineError) -> None:
 async def test_p09_the_callers_mistake_and_a_broken_answer_are_not_tried_again(error: EngineError) -> None:
     taken, of = notes(), model(error, Told())
     with pytest.raises(type(error)):
-        await Dispatcher().dispatch(of, CALL, taken)
+        await dispatcher().dispatch(of, CALL, taken)
     assert (taken.attempts, in_flight(of)) == (1, 0)
 
 
 async def test_p16_attempts_are_bounded() -> None:
     taken, of = notes(), model(*(Failed("x") for _ in range(5)))
     with pytest.raises(Failed):
-        await Dispatcher(attempts=3).dispatch(of, CALL, taken)
+        await dispatcher(attempts=3).dispatch(of, CALL, taken)
     assert (taken.attempts, in_flight(of)) == (3, 0)
 
 
 async def test_p16_no_replica_is_asked_twice() -> None:
     taken, of = notes(), model(Failed("x"), Failed("x"))
     with pytest.raises(Failed):
-        await Dispatcher(attempts=10).dispatch(of, CALL, taken)
+        await dispatcher(attempts=10).dispatch(of, CALL, taken)
     assert taken.attempts == 2
 
 
 async def test_p16_after_a_silent_replica_one_more_is_asked_and_no_third() -> None:
     taken, of = notes(), model(*(TimedOut("first_token", 1) for _ in range(5)))
     with pytest.raises(TimedOut):
-        await Dispatcher(attempts=5).dispatch(of, CALL, taken)
+        await dispatcher(attempts=5).dispatch(of, CALL, taken)
     assert taken.attempts == 2
 
 
 async def test_a_connect_timeout_costs_the_server_nothing_and_counts_as_any_failure() -> None:
     taken, of = notes(), model(*(TimedOut("connect", 1) for _ in range(5)))
     with pytest.raises(TimedOut):
-        await Dispatcher(attempts=3).dispatch(of, CALL, taken)
+        await dispatcher(attempts=3).dispatch(of, CALL, taken)
     assert taken.attempts == 3
 
 
 async def test_p17_overload_is_told_before_other_failures_because_it_says_when_to_come_back() -> None:
     of = model(Overloaded("x", retry_after=7), Failed("x"))
     with pytest.raises(Overloaded) as caught:
-        await Dispatcher().dispatch(of, CALL, notes())
+        await dispatcher().dispatch(of, CALL, notes())
     assert caught.value.retry_after == 7
 
 
 async def test_a_model_without_replicas_says_so() -> None:
     with pytest.raises(NoReplica):
-        await Dispatcher().dispatch(model(), CALL, notes())
+        await dispatcher().dispatch(model(), CALL, notes())
 
 
 async def test_p01_a_cancelled_attempt_gives_its_place_back() -> None:
     of = model(None)
-    task = asyncio.create_task(Dispatcher().dispatch(of, CALL, notes()))
+    task = asyncio.create_task(dispatcher().dispatch(of, CALL, notes()))
     await asyncio.sleep(0)
     assert in_flight(of) == 1
     task.cancel()
@@ -162,14 +168,37 @@ async def test_p01_a_cancelled_attempt_gives_its_place_back() -> None:
 
 async def test_the_place_is_given_back_even_if_closing_the_reply_fails() -> None:
     of = model(Told(fails_to_close=True))
-    with pytest.raises(OSError), await Dispatcher().dispatch(of, CALL, notes()):  # noqa: PT011
+    with pytest.raises(OSError), await dispatcher().dispatch(of, CALL, notes()):  # noqa: PT011
         assert in_flight(of) == 1
     assert in_flight(of) == 0
 
 
 async def test_a_place_is_given_back_once() -> None:
     of = model(Told())
-    dispatched = await Dispatcher().dispatch(of, CALL, notes())
+    dispatched = await dispatcher().dispatch(of, CALL, notes())
     with dispatched:
         dispatched.__exit__(None, None, None)
+    assert in_flight(of) == 0
+
+
+async def test_p14_a_request_takes_down_two_servers_and_is_then_refused() -> None:
+    taken, of, asking = notes(), model(*(Failed("x", died=True) for _ in range(4))), dispatcher()
+    with pytest.raises(Failed):
+        await asking.dispatch(of, CALL, taken)
+    assert (taken.attempts, in_flight(of)) == (2, 0)
+    with pytest.raises(Quarantined):
+        await asking.dispatch(of, CALL, taken)
+    assert taken.attempts == 2
+
+
+async def test_p14_a_server_that_dies_after_content_counts_and_a_whole_answer_clears() -> None:
+    of, asking = model(Told(), Told(), Told()), dispatcher()
+    for outcome in ("dies", "answers", "dies"):
+        with contextlib.suppress(Interrupted), await asking.dispatch(of, CALL, notes()):
+            if outcome == "dies":
+                raise Interrupted("x", died=True)
+    with contextlib.suppress(Interrupted), await asking.dispatch(of, CALL, notes()):
+        raise Interrupted("x", died=True)
+    with pytest.raises(Quarantined):
+        await asking.dispatch(of, CALL, notes())
     assert in_flight(of) == 0
