@@ -1,0 +1,32 @@
+"""P14: a prompt that took two model servers down is refused before it takes the third."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.support.asking import ask, body
+from tests.support.stand import Stand
+
+
+def started(stand: Stand) -> int:
+    return sum(int(replica.stats()["started"]) for replica in stand.fleet.replicas)
+
+
+@pytest.mark.parametrize("fault", ["fault=reset", "fault=reset_after,after=0"])
+def test_p14_a_prompt_that_broke_two_servers_is_refused_the_third_time(clean: Stand, fault: str, stream: bool) -> None:
+    poison = body(fault, stream=stream)
+    assert ask(clean.client, poison).status == 502  # both replicas, one after the other
+    assert started(clean) == 2
+    refused = ask(clean.client, poison)
+    assert refused.error is not None
+    assert (refused.status, refused.error["code"]) == (400, "prompt_quarantined")
+    assert (refused.error["type"], refused.error["param"]) == ("invalid_request_error", "messages")
+    assert started(clean) == 2
+    assert ask(clean.client, body("tokens=3", stream=stream)).status == 200
+
+
+def test_p14_a_refusal_or_a_silence_is_no_death(clean: Stand, stream: bool) -> None:
+    for fault in ("fault=status,status=500", "fault=accept_silent"):
+        suspect = body(fault, stream=stream)
+        assert ask(clean.client, suspect).status >= 500
+        assert ask(clean.client, suspect).status >= 500
