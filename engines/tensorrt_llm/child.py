@@ -20,6 +20,7 @@ END_SECONDS = 8.0
 
 def main() -> None:
     """Serve until the parent is gone."""
+    out = _keep_output()
     settings = json.loads(sys.stdin.buffer.readline())
     threading.Thread(target=_outlive, daemon=True).start()  # from the start: a big model loads for minutes
     sys.path[:0] = settings["folders"]
@@ -29,9 +30,9 @@ def main() -> None:
 
         model = package.load(settings["model"])
     except BaseException as error:  # noqa: BLE001  # even an exit: the parent needs the reason and not a traceback
-        say(error=str(error) or type(error).__name__)
+        _say(out, error=str(error) or type(error).__name__)
         os._exit(1)  # whatever threads and processes it has begun
-    worker.serve(model, lambda address: say(address=address))
+    worker.serve(model, lambda address: _say(out, address=address))
     timer = threading.Timer(END_SECONDS, os._exit, (0,))
     timer.daemon = True
     timer.start()
@@ -45,9 +46,21 @@ def _outlive() -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
 
-def say(**line: str) -> None:
-    sys.stdout.write(f"\n{json.dumps(line)}\n")  # behind what the package may have begun to say
-    sys.stdout.flush()
+def _keep_output() -> int:
+    """The standard output, for ourselves alone: by its end the parent knows of ours.
+
+    Processes that the package begins inherit another one, and may outlive this one. What they and the package print
+    goes nowhere: it may hold what callers wrote.
+    """
+    out = os.dup(1)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    os.dup2(nowhere, 2)
+    return out
+
+
+def _say(out: int, **line: str) -> None:
+    os.write(out, f"{json.dumps(line)}\n".encode())
 
 
 if __name__ == "__main__":

@@ -40,13 +40,17 @@ class ChildConnection(asyncio.Protocol):
         self._lost = asyncio.Event()
 
     def __repr__(self) -> str:
-        return f"<ChildConnection {'closed' if self._transport is None else 'open'}, {len(self._calls)} calls>"
+        return f"<ChildConnection {'closed' if self.closed else 'open'}, {len(self._calls)} calls>"
 
     @classmethod
     async def connect(cls, path: str, sweeper: Sweeper) -> Self:
         """Raises OSError."""
         _, connection = await asyncio.get_running_loop().create_unix_connection(lambda: cls(sweeper), path)
         return connection
+
+    @property
+    def closed(self) -> bool:
+        return self._transport is None
 
     def open(self, wanted: Wanted, seconds: float) -> ChildCall:
         """Never waits and never raises: what goes wrong, reading tells."""

@@ -51,7 +51,7 @@ class ChildReplica:
 
     @property
     def load(self) -> Load | None:
-        return self._watch.load
+        return None if self.connection.closed else self._watch.load
 
     async def health(self) -> Health:
         """Asks it."""

@@ -106,22 +106,23 @@ class Frames:
     """Takes bytes as they come, gives the frames that they complete."""
 
     def __init__(self) -> None:
-        self._held = b""
+        self._held = bytearray()
 
     def __repr__(self) -> str:
         return f"<Frames {len(self._held)} bytes held>"
 
     def feed(self, data: bytes) -> Iterator[Frame]:
-        """Raises ValueError for what can't be a frame."""
-        data = self._held + data if self._held else data
-        at, end = 0, len(data)
+        """Raises ValueError for what can't be a frame. All that it gives must be taken before it is fed again."""
+        held = self._held
+        held += data
+        at, end = 0, len(held)
         while end - at >= _HEADER.size:
-            length, kind, call = _HEADER.unpack_from(data, at)
+            length, kind, call = _HEADER.unpack_from(held, at)
             if length > MAX_PAYLOAD:
                 raise ValueError("A frame is too long.")
             begin = at + _HEADER.size
             if end - begin < length:
                 break
             at = begin + length
-            yield Frame(Kind(kind), call, data[begin:at])
-        self._held = data[at:]
+            yield Frame(Kind(kind), call, bytes(held[begin:at]))
+        del held[:at]

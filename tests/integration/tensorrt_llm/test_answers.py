@@ -88,7 +88,12 @@ async def test_calls_and_thoughts_are_told_apart_from_text(model: Path) -> None:
 
 async def test_an_adapter_and_further_arguments_reach_the_llm(model: Path, journal: Journal) -> None:
     adapter = {"name": "tone", "id": 7, "path": "/adapters/tone"}
-    options: dict[str, Any] = {"adapter": adapter, "kv_cache_fraction": 0.5, "max_batch_size": 8, "arguments": {"dtype": "bfloat16"}}
+    options: dict[str, Any] = {
+        "adapter": adapter,
+        "kv_cache_fraction": 0.5,
+        "max_batch_size": 8,
+        "arguments": {"dtype": "bfloat16"},
+    }
     async with running(model, **options) as engine:
         await answer(engine, call())
     (loaded,) = journal.notes("load")

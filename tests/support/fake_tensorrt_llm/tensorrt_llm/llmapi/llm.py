@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+import subprocess
+import sys
 import threading
 from collections import deque
 from collections.abc import Iterator
@@ -21,6 +23,9 @@ ARGUMENTS = {
     "backend", "tensor_parallel_size", "dtype", "kv_cache_config", "max_batch_size", "max_num_tokens", "max_seq_len",
     "enable_chunked_prefill", "enable_iter_perf_stats", "guided_decoding_backend", "trust_remote_code", "lora_config",
 }  # fmt: skip
+
+
+WORKER = "import time; time.sleep(60)"
 
 
 class KvCacheConfig:
@@ -49,7 +54,7 @@ class Statistics:
 
 
 class LLM:
-    """`model` is a folder. In it may be `fake.json` with the seconds between two tokens; `journal` is written there."""
+    """`model` is a folder, in which `journal` is written, and `fake.json` may tell how it behaves."""
 
     def __init__(self, model: str, tokenizer: str | None = None, **kwargs: Any) -> None:
         if unknown := kwargs.keys() - ARGUMENTS:
@@ -69,6 +74,10 @@ class LLM:
         self._iterations: deque[dict[str, Any]] = deque(maxlen=1000)
         self._steps = Steps(told.get("delay", 0.002), kwargs.get("max_batch_size", 256), self._iterations, self._note)
         threading.Thread(target=self._steps.run, daemon=True).start()
+        self._worker: subprocess.Popen[bytes] | None = None
+        if told.get("worker"):  # as MPI's: in a session of its own, with what it inherits
+            self._worker = subprocess.Popen([sys.executable, "-c", WORKER], start_new_session=True)
+            self._note("worker", pid=self._worker.pid)
         plain = {name: value for name, value in kwargs.items() if not isinstance(value, KvCacheConfig)}
         self._note("load", **plain)
 
@@ -104,6 +113,8 @@ class LLM:
     def shutdown(self) -> None:
         self._over = True
         self._steps.end()
+        if self._worker is not None:
+            self._worker.kill()
         self._note("shutdown")
 
     def _check_health(self) -> bool:
