@@ -12,7 +12,7 @@ from collections.abc import Callable, Coroutine
 from typing import Literal
 
 from engines.grpc.api import Rpc, RpcError
-from engines.sweeper import NEVER, Sweeper
+from engines.sweeper import NEVER, TICK, Sweeper
 from engines.triton.detached import Detached
 
 CancelPolicy = Literal["cancel", "drain-then-discard"]
@@ -71,6 +71,7 @@ class Cancelling:
             self._cancel(rpc, request, now)
 
     def expire(self, now: float) -> None:
+        self._free_at = max(self._free_at, now - TICK)  # what a halted loop has missed is not made up for
         while self._waiting and self._free_at <= now:
             rpc, request = self._waiting.popleft()
             if not rpc.over:

@@ -8,7 +8,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import pytest
@@ -345,3 +345,28 @@ async def test_p41_stop_strings_are_matched_here(contract: ContractName, staged:
         choices = [choice for event in events for choice in event["choices"]]
         assert "".join(choice["text"] for choice in choices) == text[: text.index(stop)]
         assert choices[-1]["finish_reason"] == "stop"
+
+
+@pytest.mark.parametrize("final", ["empty", "flagged"])
+async def test_p19_a_hundred_at_once_over_one_connection(
+    contract: ContractName, staged: Staged, final: Literal["empty", "flagged"]
+) -> None:
+    """P19: with the end in a response of its own or in the last one, among answers of nothing, and refusals."""
+    async with staged(contract, settings=Settings(final=final, delay_ms=1)) as stage:
+
+        async def text(tokens: int) -> str:
+            events, usage = await stage.ask(prompt=f"Say it. @@tokens={tokens}@@", max_tokens=50)
+            assert usage.completion == tokens
+            return "".join(choice["text"] for event in events for choice in event["choices"])
+
+        async def refused() -> None:
+            with pytest.raises(Failed):
+                await stage.ask(prompt="Say it. @@fault=error@@")
+
+        wanted = [at % 10 for at in range(100)]
+        async with asyncio.timeout(60):
+            refusals = [asyncio.ensure_future(refused()) for _ in range(20)]
+            texts = await asyncio.gather(*map(text, wanted))
+            await asyncio.gather(*refusals)
+        assert [len(one.split()) for one in texts] == wanted
+        assert stage.replica.stats()["cancelled"] == 0

@@ -62,6 +62,19 @@ async def test_p24_two_hundred_in_a_second_are_spread() -> None:
     assert "0 heard here" in repr(cancelling)
 
 
+async def test_p24_a_loop_that_stood_still_does_not_make_up_for_it() -> None:
+    """P24: however late the sweep comes, it sends no more than one sweep may."""
+    clock = Clock()
+    cancelling = Cancelling(clock.sweeper, clock, rate=50)
+    rpcs = [ScriptedRpc(silent=True) for _ in range(200)]
+    for rpc in [cancelling.opened(rpc) for rpc in rpcs]:
+        cancelling.let_go(rpc, "r")
+    clock.now += 10
+    await clock.tick()
+    assert sum(rpc.cancelled for rpc in rpcs) <= 1 + 50 * TICK + 1
+    await cancelling.aclose()
+
+
 async def test_a_call_that_ends_while_it_waits_is_not_cancelled() -> None:
     clock = Clock()
     cancelling = Cancelling(clock.sweeper, clock, rate=1)
