@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from typing import Self
+from typing import Self, cast
 
 import msgspec
 
@@ -83,7 +83,7 @@ class ChildConnection(asyncio.Protocol):
         """Calls end with UNAVAILABLE."""
         if self._transport is not None:
             self._transport.abort()
-        await self._lost.wait()
+            await self._lost.wait()
 
     def tell(self, kind: Kind, call: int) -> None:
         """MORE or ABORT of a call."""
@@ -94,8 +94,7 @@ class ChildConnection(asyncio.Protocol):
         self._calls.pop(call, None)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None
