@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import os
+import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -38,14 +39,35 @@ class Ports:
 
 
 @dataclass(frozen=True)
-class Stand:
-    """What a measurement runs against: the upstream is up, baseline and gateway are started as often as wanted."""
+class Front:
+    """A gateway's configuration and its core: the gateway is started as often as wanted."""
 
     ports: Ports
-    upstream: Server
     config: Path
-    core: int  # of the baseline and the gateway
+    core: int  # of what is measured
     rest: set[int]  # cores of everything else
+
+    @contextmanager
+    def gateway(self, out: int = subprocess.DEVNULL) -> Iterator[tuple[Server, float]]:
+        """Snowshed, and the seconds from its start until it was ready. Its log goes to the descriptor `out`."""
+        with Server("gateway", ["gateway", "serve", "--config", str(self.config)], {self.core}, out) as server:
+            yield (
+                server,
+                server.ready(lambda: all(map(listening, (self.ports.public, self.ports.ops))) and self.is_ready()),
+            )
+
+    def is_ready(self) -> bool:
+        try:
+            return ask(self.ports.ops, "GET", "/readyz")[0] == http.client.OK
+        except (OSError, http.client.HTTPException):
+            return False
+
+
+@dataclass(frozen=True)
+class Stand(Front):
+    """What a measurement runs against: the upstream is up, baseline and gateway are started as often as wanted."""
+
+    upstream: Server
 
     @contextmanager
     def baseline(self) -> Iterator[Server]:
@@ -54,18 +76,6 @@ class Stand:
         with Server("raw baseline", arguments, {self.core}) as server:
             server.ready(lambda: listening(self.ports.raw))
             yield server
-
-    @contextmanager
-    def gateway(self) -> Iterator[tuple[Server, float]]:
-        """Snowshed, and the seconds from its start until it was ready."""
-        with Server("gateway", ["gateway", "serve", "--config", str(self.config)], {self.core}) as server:
-            yield server, server.ready(lambda: listening(self.ports.ops) and self.is_ready())
-
-    def is_ready(self) -> bool:
-        try:
-            return ask(self.ports.ops, "GET", "/readyz")[0] == http.client.OK
-        except (OSError, http.client.HTTPException):
-            return False
 
     def control(self, path: str = "/_control", **wishes: Any) -> Any:
         """Tell the upstream how to behave, or ask it what it saw; see `loadtests/fleet/control.py`."""
@@ -91,7 +101,7 @@ def stand(**options: Any) -> Iterator[Stand]:
         fleet = ["loadtests.bench.upstream", str(ports.upstream), str(ports.control)]
         upstream = stack.enter_context(Server("simulated upstream", fleet, rest))
         upstream.ready(lambda: listening(ports.control))
-        yield Stand(ports, upstream, config, min(measured), rest)
+        yield Stand(ports, config, min(measured), rest, upstream)
 
 
 def ask(port: int, method: str, path: str, body: bytes | None = None, **fields: str) -> tuple[int, bytes]:

@@ -2,43 +2,26 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from pathlib import Path
+from contextlib import ExitStack
 from statistics import median
-from typing import Literal
 
 import msgspec
 
 from loadtests.bench import bodies
 from loadtests.bench.generator import Plan
-from loadtests.bench.processes import Server, free_ports, listening, split_cores, wait_until
+from loadtests.bench.processes import Server, wait_until
 from loadtests.bench.report import origin
 from loadtests.bench.runner import Effort, WrongAnswerError, load
-from loadtests.bench.stand import Ports, Stand
+from loadtests.bench.stand import Stand
 from loadtests.bench.triton import replies
 from loadtests.bench.triton.reader import Read, Reading
 from loadtests.bench.triton.report import Report
-
-Transport = Literal["http2", "grpc"]
-TRANSPORTS: tuple[Transport, ...] = ("http2", "grpc")
+from loadtests.bench.triton.stand import TRANSPORTS, replaying
 
 STREAMS = 64
 TOKENS = 100
 OPENERS = 8
-TEMPLATE = """\
-{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\\n' + message['content'] + '<|im_end|>\\n' }}\
-{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}"""
-CONFIG = """\
-server: {{host: 127.0.0.1, port: {public}}}
-ops: {{port: {ops}}}
-models:
-  - name: mock
-    engine: triton
-    replicas: [{{url: "127.0.0.1:{upstream}", model: {model}, transport: {transport}, chat_template: {template}}}]
-"""
 
 
 class Load(msgspec.Struct, frozen=True):
@@ -69,33 +52,6 @@ LOADS = (
     Load("aligned", 20, TOKENS, 1, STREAMS),
     Load("opening", 0, 1, 0, OPENERS),
 )
-
-
-@contextmanager
-def stands() -> Iterator[dict[Transport, Stand]]:
-    """One replaying server, and a gateway's configuration for each transport."""
-    upstream, *ports = free_ports(1 + 2 * len(TRANSPORTS))
-    measured, rest = split_cores()
-    with ExitStack() as stack:
-        stack.callback(os.sched_setaffinity, 0, os.sched_getaffinity(0))
-        os.sched_setaffinity(0, rest)
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="snowshed-bench-")))
-        template = folder / "chatml.jinja"
-        template.write_text(TEMPLATE)
-        server = stack.enter_context(Server("replay", ["loadtests.bench.triton.upstream", str(upstream)], rest))
-        server.ready(lambda: listening(upstream))
-        places = {}
-        for transport, public, ops in zip(TRANSPORTS, ports[::2], ports[1::2], strict=True):
-            config = folder / f"{transport}.yaml"
-            config.write_text(
-                CONFIG.format(
-                    public=public, ops=ops, upstream=upstream, model=replies.MODEL, transport=transport,
-                    template=template,
-                )
-            )  # fmt: skip
-            place = Ports(upstream, control=0, raw=0, public=public, ops=ops)
-            places[transport] = Stand(place, server, config, min(measured), rest)
-        yield places
 
 
 def through(place: Stand, gateway: Server, wanted: Load, seconds: float) -> float:
@@ -133,7 +89,7 @@ def bare(place: Stand, wanted: Load, seconds: float) -> float:
 def run(effort: Effort) -> Report:
     """Everything; raises WrongAnswerError as soon as an answer is wrong."""
     costs: dict[str, dict[str, list[float]]] = {wanted.name: {} for wanted in LOADS}
-    with stands() as places, ExitStack() as stack:
+    with replaying() as places, ExitStack() as stack:
         gateways = {name: stack.enter_context(place.gateway())[0] for name, place in places.items()}
         for wanted in LOADS:
             seconds = wanted.spread + effort.unary_seconds / 2
