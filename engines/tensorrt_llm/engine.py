@@ -123,7 +123,7 @@ class TensorrtLlmEngine:
     def _opening(self) -> str:
         """What the child is told first."""
         settings = self._options.settings()
-        settings.arguments |= self._options.arguments
+        settings.arguments |= {"enable_iter_perf_stats": True} | self._options.arguments
         return msgspec.json.encode({"folders": [str(one) for one in self._folders], "model": settings}).decode()
 
     async def _measure(self, asked: Asked, prompts: Sequence[str]) -> int | None:

@@ -49,4 +49,4 @@ class ChildText:
             raise Failed("The model broke the answer off.")
         self.done = True
         full = said.finish == "length" and not self._choice.stopped
-        return out + self._choice.end("length" if full else "stop", said.taken_back)
+        return out + self._choice.end("length" if full else "stop")

@@ -66,7 +66,6 @@ class TensorrtLlmOptions(BaseModel):
             "max_seq_len": self.max_seq_len,
             "enable_chunked_prefill": self.chunked_prefill or None,
             "guided_decoding_backend": self.guided_decoding,
-            "enable_iter_perf_stats": True,
         }
         kv_cache = {} if self.kv_cache_fraction is None else {"free_gpu_memory_fraction": self.kv_cache_fraction}
         return Settings({name: value for name, value in told.items() if value is not None}, kv_cache)

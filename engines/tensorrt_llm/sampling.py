@@ -77,6 +77,10 @@ def fields(asked: Asked, seed: int) -> dict[str, Value]:
         out.setdefault("seed", seed)
     if asked.logprobs:
         out["logprobs"] = 1
+    if (
+        asked.stops
+    ):  # the LLM takes back tokens, but not what it has already said of a stop string: we know which is one
+        out["include_stop_str_in_output"] = True
     return out
 
 

@@ -24,21 +24,16 @@ class Speaking:
         return f"<Speaking {self._completion} tokens, {self._text!r}>"
 
     def hear(self, output: Output) -> Said | None:
-        """None where there is nothing new. Raises ValueError if the text says something else than before.
-
-        A call whose server looks for its stop strings itself loses their tokens again at its end.
-        """
+        """None where there is nothing new. Raises ValueError if the text says something else than before."""
         finish = output.finish_reason
         completion = len(output.token_ids)
         if finish is None and (not self._told or completion == self._completion):
             return None
         text = self._text.feed(output.text.encode(errors="replace"))
-        said = Said(text, self._prompt, completion, finish, self._new_logprobs(output))
         if finish is not None:
-            said.taken_back = self._text.taken_back
-            said.text += self._text.flush()
+            text += self._text.flush()
         self._completion = completion
-        return said
+        return Said(text, self._prompt, completion, finish, self._new_logprobs(output))
 
     def _new_logprobs(self, output: Output) -> list[float] | None:
         if not output.logprobs:

@@ -68,8 +68,7 @@ class Wanted(msgspec.Struct, array_like=True):
 class Said(msgspec.Struct, array_like=True, gc=False):
     """`text` is new and can no longer change. `prompt` and `completion` are tokens so far; `finish` tells the end.
 
-    `logprobs` are those of the new tokens, where they were asked for. `taken_back` is an end of what was said that the
-    text no longer has at its own end.
+    `logprobs` are those of the new tokens, where they were asked for.
     """
 
     text: str
@@ -77,7 +76,6 @@ class Said(msgspec.Struct, array_like=True, gc=False):
     completion: int
     finish: str | None = None
     logprobs: Sequence[float] | None = None
-    taken_back: str = ""
 
 
 class Complaint(msgspec.Struct, array_like=True, gc=False):

@@ -45,11 +45,11 @@ async def test_p41_a_stop_string_is_found_by_whoever_sees_it_first_and_never_sai
     """P41: the LLM finds those that are whole tokens, the gateway finds them across the borders of tokens too."""
     async with running(model) as engine:
         document = await answer(engine, call("@@say=one two three four@@", stop=["o th"], max_tokens=50))
-        whole = await answer(engine, call("@@say=one two three four@@", stop=[" three"], max_tokens=50))
+        whole = await answer(engine, call("@@say=one two three four@@", stop=[" two three"], max_tokens=50))
         with await engine.call(call(temperature=0, stream=True, stop=["he r"], max_tokens=5000)) as reply:
             events = await chunks(reply)
     assert (document["choices"][0]["message"]["content"], document["choices"][0]["finish_reason"]) == ("one tw", "stop")
-    assert (whole["choices"][0]["message"]["content"], whole["choices"][0]["finish_reason"]) == ("one two", "stop")
+    assert (whole["choices"][0]["message"]["content"], whole["choices"][0]["finish_reason"]) == ("one", "stop")
     assert text_of(events) == "The avalanche passes above t"
     assert events[-2]["choices"][0]["finish_reason"] == "stop"
 
@@ -115,10 +115,11 @@ async def test_p29_a_prompt_beyond_the_limit_is_refused_before_the_child_hears_o
         assert document["usage"]["total_tokens"] <= 30
 
 
-async def test_p29_a_limit_that_only_the_llm_knows_is_told_as_the_callers_mistake(model: Path) -> None:
-    async with running(model, arguments={"max_seq_len": 30}) as engine:
+@pytest.mark.parametrize("limit", ["max_seq_len", "max_num_tokens"])
+async def test_p29_a_limit_that_only_the_llm_knows_is_told_as_the_callers_mistake(model: Path, limit: str) -> None:
+    async with running(model, arguments={limit: 30}) as engine:
         with pytest.raises(Rejected) as caught:
-            await engine.call(call(max_tokens=5000))
+            await engine.call(call("word " * 50, max_tokens=5000))
     assert (caught.value.param, caught.value.code) == ("messages", "context_length_exceeded")
 
 

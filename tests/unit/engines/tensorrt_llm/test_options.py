@@ -34,7 +34,6 @@ def test_only_what_is_set_is_told_to_the_llm() -> None:
     assert TensorrtLlmOptions(model="m").settings().arguments == {
         "model": "m",
         "tensor_parallel_size": 1,
-        "enable_iter_perf_stats": True,
     }
     options = TensorrtLlmOptions(model="m", max_seq_len=100, chunked_prefill=True, kv_cache_fraction=0.5)
     settings = options.settings()

@@ -35,14 +35,6 @@ def test_each_step_says_what_is_new_and_half_characters_wait() -> None:
     assert last == Said("\ufffd", 5, 4, "length")
 
 
-def test_a_stop_string_that_the_llm_cut_off_is_told_as_taken_back() -> None:
-    speaking = Speaking(1)
-    speaking.hear(Output("one EN", [1, 2]))
-    last = speaking.hear(Output("one ", [1], finish_reason="stop"))
-    assert last is not None
-    assert (last.text, last.taken_back, last.completion) == ("", "EN", 1)
-
-
 def test_a_text_that_says_something_else_than_before_is_refused() -> None:
     speaking = Speaking(1)
     speaking.hear(Output("one two", [1, 2]))

@@ -121,6 +121,11 @@ class LLM:
         return not self._over and not self._steps.broken
 
     def _check(self, length: int, params: SamplingParams) -> None:
+        step = self.args.get("max_num_tokens")
+        if step is not None and length > step and not self.args.get("enable_chunked_prefill"):
+            raise ValueError(
+                f"The sum of prompt length ({length}), query length (0) should not exceed max_num_tokens ({step})"
+            )
         longest = self.args.get("max_seq_len")
         if longest is not None and length + params.max_tokens > longest:
             raise ValueError(

@@ -64,6 +64,7 @@ class RequestOutput:
         self._decode = decode
         self._end = end
         self._aborted = False
+        self._shown: list[int] = []
         self.finished = False
         self._queue: queue.Queue[Response] = queue.Queue()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -122,15 +123,15 @@ class RequestOutput:
         output.token_ids.extend(response.tokens)
         if self._params.logprobs:
             output.logprobs += [{token: Logprob(-0.25, 1)} for token in response.tokens]
-        output.text = self._decode(output.token_ids)
         output.finish_reason = response.finish
         self.finished = response.finish is not None
-        if response.finish == "stop":
+        if response.finish == "stop" and not self._params.include_stop_str_in_output:
             self._cut(output)
+        self._shown += output.token_ids[len(self._shown) :]
+        output.text = self._decode(self._shown)
 
     def _cut(self, output: CompletionOutput) -> None:
-        """What made it stop is no part of the answer."""
+        """The tokens of what made it stop go. What was already shown of it stays in the text, as with the real one."""
         length = self._params.stopped(output.token_ids)
-        if length and not self._params.include_stop_str_in_output:
+        if length:
             output.token_ids = output.token_ids[:-length]
-            output.text = self._decode(output.token_ids)
