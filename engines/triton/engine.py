@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import random
 from collections.abc import Sequence
 from functools import partial
 from time import monotonic, time
@@ -35,7 +36,7 @@ from engines.triton.reply import StreamReply, Tally, collect
 from engines.triton.repository import Repository
 from engines.triton.several import SeveralReply
 from engines.triton.tensors import Tensor
-from engines.triton.texts import Reading, Text, texts
+from engines.triton.texts import Draw, Reading, Text, texts
 
 
 def _import() -> None:
@@ -47,11 +48,14 @@ def _import() -> None:
 
 
 class TritonEngine:
-    """One model on one server. Its profile is found when the server first answers, at the start or later."""
+    """One model on one server. Its profile is found when the server first answers, at the start or later.
+
+    `draw` makes seeds for texts that are drawn and have none.
+    """
 
     Options: ClassVar[type[BaseModel]] = TritonOptions
 
-    def __init__(self, options: TritonOptions, surroundings: Surroundings) -> None:
+    def __init__(self, options: TritonOptions, surroundings: Surroundings, *, draw: Draw | None = None) -> None:
         _import()
         self._options = options
         self._surroundings = surroundings
@@ -75,6 +79,7 @@ class TritonEngine:
         self._load: TritonLoad | None = None
         self._memo: Memo = {}
         self._reading = Reading(options.tools, options.reasoning)
+        self._draw = draw or partial(random.getrandbits, 31)
         self._serial = itertools.count()  # a call that is tried again must not share its id with what it left behind
 
     def __repr__(self) -> str:
@@ -108,7 +113,7 @@ class TritonEngine:
         tokens = await self._measure(asked, prompts, limits)
         if self._images is not None and asked.images:
             asked.images = await self._images.fetched(asked.images)
-        wanted = texts(asked, prompts)
+        wanted = texts(asked, prompts, self._draw if profile.seeded else None)
         if profile.embeds:
             vectors = [Embedding(profile, self._answers(profile)) for _ in wanted]
             tally = Tally(self._open(call, profile, wanted, vectors), tokens)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from secrets import token_hex
 from typing import NamedTuple
@@ -17,16 +17,19 @@ from engines.text.reasoning import Reasoning
 from engines.text.stops import Stops
 from engines.text.tools import TOOL_PARSERS
 from engines.text.tools.api import ToolParser
+from engines.triton.profiles.inputs import is_greedy
 
 MAX_TEXTS = 128
 """Texts of one request, each of which is a request of its own to the server."""
+Draw = Callable[[], int]
+"""Gives a seed: a random number of 31 bits, which any input for one can hold."""
 FORCED = "llama3"
 """The parser that reads what a forced call is made to look like: `{"name": ..., "parameters": {...}}`."""
 
 
 @dataclass(slots=True, frozen=True)
 class Text:
-    """One of them: `asked` is for it alone. Choices of one prompt differ by their seed, if there is one.
+    """One of them: `asked` is for it alone. Choices of one prompt differ by their seed, if the model takes one.
 
     `prompt` is what is sent, `written` what the caller wrote, of a completion.
     """
@@ -37,20 +40,30 @@ class Text:
     asked: Asked
 
 
-def texts(asked: Asked, prompts: list[str]) -> list[Text]:
-    """In the order of their indices. Raises Rejected for too many."""
+def texts(asked: Asked, prompts: list[str], draw: Draw | None = None) -> list[Text]:
+    """In the order of their indices. Raises Rejected for too many.
+
+    A caller's seed is that of the first choice, the next ones count on from it. Without one each text gets one by
+    `draw`: servers use the same seed each time, so that all choices, and all answers to a prompt, would be equal.
+    """
     if len(prompts) * asked.n > MAX_TEXTS:
         param = "n" if asked.n > 1 else "prompt"
         raise Rejected(f"This model makes at most {MAX_TEXTS} texts at a time.", param=param, code="invalid_value")
-    return list(_each(asked, prompts))
+    if asked.n > 1 and (asked.temperature, asked.top_p, asked.top_k) == (None, None, None):
+        asked = msgspec.structs.replace(asked, temperature=1.0)  # OpenAI's default: who wants several wants to choose
+    return list(_each(asked, prompts, None if is_greedy(asked) else draw))
 
 
-def _each(asked: Asked, prompts: list[str]) -> Iterator[Text]:
+def _each(asked: Asked, prompts: list[str], draw: Draw | None) -> Iterator[Text]:
     for number, prompt in enumerate(prompts):
         written = asked.prompts[number] if asked.prompts else ""
         for at in range(asked.n):
-            seed = None if asked.seed is None else (asked.seed + at) % 2**64
-            single = msgspec.structs.replace(asked, n=1, seed=seed) if asked.n > 1 else asked
+            seed = asked.seed
+            if seed is not None:
+                seed = (seed + at) % 2**64
+            elif draw is not None:
+                seed = draw()
+            single = msgspec.structs.replace(asked, n=1, seed=seed)
             yield Text(number * asked.n + at, prompt, written, single)
 
 

@@ -10,12 +10,15 @@ import msgspec
 import yaml
 
 from engines.api import Call, Kind
+from engines.text.asked import Asked
 from engines.triton.profiles import PROFILES
 from engines.triton.profiles.api import Adapter, ModelFacts, Profile, TensorMap
 from engines.triton.tensors import Declared, Tensor
+from engines.triton.texts import texts
 from tests.architecture.tree import ROOT
 
 GUIDE = ROOT / "docs" / "guides" / "triton.md"
+SEED = 7
 COLUMNS = ("llmapi", "ensemble", "bls", "generic")
 TABLE: dict[str, Any] = yaml.safe_load((ROOT / "tests" / "golden" / "triton.yaml").read_text())
 _MARKERS = re.compile(r"(<!-- table of parameters -->\n).*?(<!-- end of table -->)", re.DOTALL)
@@ -57,6 +60,13 @@ def profile(model: str, adapter: Adapter | None = None) -> Profile:
     told = TABLE["models"][model].get("map")
     name = "generic" if model == "embedding" else model
     return PROFILES[name](facts(model), adapter, None if told is None else TensorMap(**told))
+
+
+def sent(profile: Profile, asked: Asked) -> list[Tensor]:
+    """What is sent for the first text of a request, with `SEED` where one is drawn; its prompt is "hi"."""
+    prompts = ["hi"] * max(1, len(asked.prompts))
+    first, *_ = texts(asked, prompts, (lambda: SEED) if profile.seeded else None)
+    return profile.tensors(first.asked, first.prompt)
 
 
 def call(kind: Kind, **members: Any) -> Call:
@@ -130,7 +140,8 @@ def _line(row: dict[str, Any], models: tuple[str, ...]) -> str:
 def _words(row: dict[str, Any], cell: dict[str, Any]) -> str:
     if "refused" in cell:
         return "400"
-    return ", ".join(f"`{name}`" for name in cell) or row["else"]
+    names = ", ".join(f"`{name}`" for name in cell) or row["else"]
+    return f"{row['also']} {names}" if "also" in row else names
 
 
 if __name__ == "__main__":

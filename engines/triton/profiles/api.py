@@ -98,6 +98,12 @@ class Profile(Protocol):
     embeds: ClassVar[bool]
     """Whether it makes embeddings, and nothing else; otherwise text, and nothing else."""
 
+    seeded: bool
+    """Whether the model is told a seed."""
+
+    capped: bool
+    """Whether the model is told how many tokens it may make; otherwise the text is cut here."""
+
     def check(self, asked: Asked) -> None:
         """Raises Rejected naming the first parameter that can't be honoured, or is out of the server's range."""
 

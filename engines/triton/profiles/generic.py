@@ -65,6 +65,8 @@ class GenericEmbedding:
     name: ClassVar[str] = "generic"
     embeds: ClassVar[bool] = True
     cumulative = False
+    seeded = False
+    capped = True
 
     def __init__(self, facts: ModelFacts, adapter: Adapter | None = None, tensors: TensorMap | None = None) -> None:
         _refuse_adapter(adapter)

@@ -61,6 +61,10 @@ class Inputs:
     def __repr__(self) -> str:
         return f"<Inputs of {self.facts.name}: {', '.join(sorted(self._slots))}>"
 
+    def __contains__(self, parameter: str) -> bool:
+        """Whether the model has an input for this parameter of the table."""
+        return parameter in self._names
+
     def slot(self, name: str, kind: type) -> Slot | None:
         """The input of this name, None if the model has none. Raises ValueError if such values don't fit into it."""
         if name not in self.facts.inputs:
@@ -138,14 +142,17 @@ def _spread(asked: Asked, *, has_top_k: bool) -> dict[str, Sequence[Value]]:
 
     The likeliest only, asked for by a temperature or `top_p` of 0, is `top_k` 1 and nothing else: TensorRT-LLM refuses
     a `top_p` of 0, and some of its versions divide by the temperature. Without that input it is what was asked for,
-    though never a `top_p` of 0.
+    though never a `top_p` of 0. A temperature alone would be for nothing: the C++ backend heeds none without `top_p`
+    or `top_k`.
     """
     out: dict[str, Sequence[Value]] = {}
     greedy = next((name for name in ("temperature", "top_p") if _is_near_zero(getattr(asked, name))), None)
     if greedy is not None:
         return {"top_k": (1,)} if has_top_k else {greedy: (0.0 if greedy == "temperature" else GREEDY,)}
-    for parameter in ("temperature", "top_p", "top_k"):
-        _put(out, parameter, getattr(asked, parameter))
+    alone = asked.temperature is not None and asked.top_p is None and asked.top_k is None
+    _put(out, "temperature", asked.temperature)
+    _put(out, "top_p", 1.0 if alone else asked.top_p)
+    _put(out, "top_k", asked.top_k)
     return out
 
 

@@ -37,6 +37,8 @@ class TextModel:
     def __init__(self, facts: ModelFacts, names: Names, constants: Mapping[str, Value]) -> None:
         """`constants` are sent with each request, as far as the model knows them."""
         self._inputs = Inputs(facts, names.parameters)
+        self.seeded = "seed" in self._inputs
+        self.capped = "max_tokens" in self._inputs
         self._prompt = self._inputs.needed(names.prompt, str)
         self._guide_form = self._inputs.slot(names.guide_form, str)
         self._guide_text = self._inputs.slot(names.guide_text, str)

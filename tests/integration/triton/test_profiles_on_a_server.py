@@ -50,7 +50,7 @@ async def told(server: TritonServer, model: str) -> ModelFacts:
 
 async def steps(client: RawTriton, model: str, profile: Profile, asked: Asked, request_id: str = "") -> list[Step]:
     """What the server answers, read; an error of its fails the test."""
-    tensors = {one.name: (one.datatype, list(one.shape), one.content) for one in profile.tensors(asked, "hi")}
+    tensors = {one.name: (one.datatype, list(one.shape), one.content) for one in golden_table.sent(profile, asked)}
     found = []
     for response in await client.all(model, tensors, request_id=request_id):
         assert not response.error

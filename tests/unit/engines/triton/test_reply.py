@@ -20,6 +20,7 @@ from engines.text.answer import Chunks, Document, Envelope
 from engines.text.asked import Asked
 from engines.text.choice import Choice
 from engines.text.stops import Stops
+from engines.triton import cancelling
 from engines.triton.cancelling import Cancelling
 from engines.triton.generation import TextGeneration
 from engines.triton.hearing import Hearing, Opened, Surveillance
@@ -36,6 +37,7 @@ class Delta:
 
     expected = {"text_output": "BYTES"}  # noqa: RUF012 - a Protocol's member, read only
     cumulative = False
+    capped = True
 
     def __init__(self, *, counts: bool = True) -> None:
         self._counts = counts
@@ -254,6 +256,22 @@ async def test_a_lie_after_content_has_interrupted(name: str, way: str) -> None:
     assert "secret" not in caught.value.message
     assert not caught.value.timed_out
     assert repr(table.sweeper) == "<Sweeper 0 watched>"
+
+
+async def test_p24_a_call_that_failed_is_given_time_to_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """P24: a cancellation that meets an error's own end has crashed Triton; one that never ends is cancelled."""
+    monkeypatch.setattr(cancelling, "LINGER", 0.05)
+    for ends in (True, False):
+        table, rpc = Table(), ScriptedRpc([answer(None, error="it died")], silent=True)
+        with pytest.raises(Failed):
+            await table.open(rpc)
+        assert rpc.cancelled == 0
+        if ends:
+            rpc.tell(FINAL, end=True)
+        async with asyncio.timeout(5):
+            while "0 heard here" not in repr(table.cancelling):  # noqa: ASYNC110 - by a timer of the loop
+                await asyncio.sleep(0)
+        assert rpc.cancelled == (0 if ends else 1)
 
 
 async def test_overload_is_told_as_such() -> None:
