@@ -15,6 +15,9 @@ from engines.grpc.api import Rpc, RpcError
 from engines.sweeper import NEVER, TICK, Sweeper
 from engines.triton.detached import Detached
 
+LINGER = 1.0
+"""Seconds that a call may take to end once there is nothing more to be said."""
+
 CancelPolicy = Literal["cancel", "drain-then-discard"]
 
 
@@ -70,6 +73,12 @@ class Cancelling:
         else:
             self._cancel(rpc, request, now)
 
+    def let_end(self, rpc: Rpc, request: str) -> None:
+        """For a call that has failed, which its server is about to end: a cancellation that meets that end has crashed
+        Triton. One that does not end within `LINGER` is let go.
+        """
+        self._own(self._let_end(rpc, request))
+
     def expire(self, now: float) -> None:
         self._free_at = max(self._free_at, now - TICK)  # what a halted loop has missed is not made up for
         while self._waiting and self._free_at <= now:
@@ -100,18 +109,36 @@ class Cancelling:
         if self._tell is not None:
             self._own(_hear_out(self._tell(request)))
 
+    async def _let_end(self, rpc: Rpc, request: str) -> None:
+        ended = False
+        try:
+            ended = await _ends(rpc)
+        finally:
+            if not ended:
+                self.let_go(rpc, request)
+
     def _own(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
 
-async def _hear_out(rpc: Rpc) -> None:
-    """Reads to the end, which the call's own time limit bounds."""
+async def _ends(rpc: Rpc) -> bool:
+    """Reads on; whether the call has ended within `LINGER`."""
     try:
-        while await rpc.read() is not None:
-            pass
+        async with asyncio.timeout(LINGER):
+            while await rpc.read() is not None:
+                pass
     except RpcError:
-        pass  # the request has ended by itself meanwhile, or its server has
+        pass  # an end as good as any
+    except TimeoutError:
+        return False
+    return True
+
+
+async def _hear_out(rpc: Rpc) -> None:
+    """Of a call that is about to end."""
+    try:
+        await _ends(rpc)
     finally:
         rpc.cancel()

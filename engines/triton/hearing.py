@@ -9,11 +9,8 @@ from typing import Protocol
 from engines.api import EngineError, Failed, Kind, Phase, Sink, TimedOut, Timers
 from engines.grpc.api import Rpc, RpcError
 from engines.sweeper import NEVER, TICK, Sweeper
-from engines.triton.cancelling import Cancelling
+from engines.triton.cancelling import LINGER, Cancelling
 from engines.triton.errors import refused
-
-LINGER = 1.0
-"""Seconds by which the end of a call may come after that of its text, before it is cancelled."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -60,8 +57,8 @@ class Hearing:
     """
 
     __slots__ = (
-        "_closed", "_error", "_full", "_hear", "_opened", "_over", "_patience", "_rpc", "_surveillance", "_sweeper",
-        "_take", "due", "finale", "generation",
+        "_closed", "_error", "_failed", "_full", "_hear", "_opened", "_over", "_patience", "_rpc", "_surveillance",
+        "_sweeper", "_take", "due", "finale", "generation",
     )  # fmt: skip
 
     def __init__(self, opened: Opened, generation: Generation, surveillance: Surveillance) -> None:
@@ -74,6 +71,7 @@ class Hearing:
         self._take: Callable[[bytes], bool] = _all
         self._error: EngineError | None = None
         self._full = False
+        self._failed = False  # whether what came was an error, or nonsense
         self._over = False  # whether the call has ended by itself
         self._closed = False
         self.finale: Callable[[], bytes] = bytes
@@ -131,8 +129,10 @@ class Hearing:
             self._closed = True
             self._sweeper.discard(self)
             self._take, self.finale = _all, bytes  # no ring of references is left for the collector
-            if not self._over:
-                self._surveillance.cancelling.let_go(self._rpc, self._opened.request)
+            if self._over:
+                return
+            cancelling = self._surveillance.cancelling
+            (cancelling.let_end if self._failed else cancelling.let_go)(self._rpc, self._opened.request)
 
     def _push(self, message: bytes) -> bool:
         take = self._take  # it may be let go within the next line
@@ -148,7 +148,11 @@ class Hearing:
         return not self.generation.done
 
     def _say(self, message: bytes) -> bytes:
-        out = self._hear(message)
+        try:
+            out = self._hear(message)
+        except EngineError:
+            self._failed = True
+            raise
         if self.generation.done:
             out += self.finale()
             if self.generation.stopped:
