@@ -141,8 +141,9 @@ class Server:
 
     def sockets_to(self, port: int, state: str = ESTABLISHED) -> set[str]:
         """Names of those in TCP's `state` whose other end is 127.0.0.1:`port`. Takes tens of milliseconds."""
-        wanted = f" 0100007F:{port:04X} {state} "  # remote address and state
-        rows = [line.split() for line in (PROC / "net/tcp").read_text().splitlines() if wanted in line]
+        wanted = f"0100007F:{port:04X} {state} "  # end of the remote address, and the state
+        lines = [line for name in ("tcp", "tcp6") for line in (PROC / "net" / name).read_text().splitlines()]
+        rows = [line.split() for line in lines if wanted in line]
         return self.sockets() & {f"socket:[{row[9]}]" for row in rows}
 
 

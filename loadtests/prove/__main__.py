@@ -6,7 +6,16 @@ import argparse
 import sys
 from collections.abc import Callable
 
-from loadtests.prove import bench, churn, disconnects, soak
+from loadtests.prove import (
+    bench,
+    churn,
+    disconnects,
+    soak,
+    triton_bench,
+    triton_channel,
+    triton_disconnects,
+    triton_streams,
+)
 from loadtests.prove.evidence import Verdict, keep
 
 PROOFS: dict[str, Callable[[], Verdict]] = {
@@ -14,6 +23,10 @@ PROOFS: dict[str, Callable[[], Verdict]] = {
     "soak": soak.prove,
     "disconnects": disconnects.prove,
     "churn": churn.prove,
+    "triton-bench": triton_bench.prove,
+    "triton-streams": triton_streams.prove,
+    "triton-disconnects": triton_disconnects.prove,
+    "triton-channel": triton_channel.prove,
 }
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 
 from loadtests.bench.processes import wait_until
-from loadtests.bench.stand import Stand, ask
+from loadtests.bench.stand import Front, Stand, ask
 
 PATIENCE = 10.0
 """Seconds that letting go may take in the end; metrics are folded four times a second."""
 
 
-def in_flight(place: Stand) -> float:
+def in_flight(place: Front) -> float:
     """The gateway's own gauge of requests under way."""
     _, text = ask(place.ports.ops, "GET", "/metrics")
     found = re.search(rb"^snowshed_in_flight (\S+)$", text, re.MULTILINE)
