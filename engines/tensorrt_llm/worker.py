@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import shutil
 import signal
 import tempfile
@@ -29,7 +30,12 @@ def serve(model: Model, listening: Callable[[str], None]) -> None:
 async def _serve(model: Model, listening: Callable[[str], None]) -> None:
     loop = asyncio.get_running_loop()
     over = asyncio.Event()
-    loop.add_signal_handler(signal.SIGTERM, over.set)
+
+    def end(*_: object) -> None:  # asyncio's own handler would leave none behind while the model is let go
+        with contextlib.suppress(RuntimeError):  # that loop has ended
+            loop.call_soon_threadsafe(over.set)
+
+    signal.signal(signal.SIGTERM, end)
     folder = Path(tempfile.mkdtemp(prefix="snowshed-"))  # only this user may enter
     stats = Stats(model, loop.time)
     try:

@@ -215,6 +215,7 @@ async def test_a_stopped_child_is_not_ready_but_not_ended(model: Path) -> None:
 
 
 async def test_closing_lets_the_model_go_in_order(model: Path, journal: Journal) -> None:
+    fake_model(model, leave=1.0)
     async with running(model) as engine:
         pid = child_of(engine).pid
         reply = await engine.call(call(stream=True, max_tokens=100_000))
@@ -225,6 +226,7 @@ async def test_closing_lets_the_model_go_in_order(model: Path, journal: Journal)
 
 
 async def test_a_child_ends_with_its_parent(model: Path, journal: Journal) -> None:
+    fake_model(model, leave=0.5)
     opening = {"folders": [str(FAKE), str(OURS)], "model": {"arguments": {"model": str(model)}}}
     pipe = asyncio.subprocess.PIPE
     process = await asyncio.create_subprocess_exec(sys.executable, "-P", child.__file__, stdin=pipe, stdout=pipe)
@@ -234,6 +236,9 @@ async def test_a_child_ends_with_its_parent(model: Path, journal: Journal) -> No
     said = msgspec.json.decode(await process.stdout.readline())
     folder = Path(said["address"]).parent
     assert [path.name for path in folder.iterdir()] == ["socket"]
+    _, writer = await asyncio.open_unix_connection(said["address"])
+    writer.close()  # it is told twice, as by a parent that dies: the second time while it ends
+    await until(lambda: not folder.exists())
     process.stdin.close()
     async with asyncio.timeout(20):
         await process.communicate()

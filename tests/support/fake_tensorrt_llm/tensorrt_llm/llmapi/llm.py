@@ -8,6 +8,7 @@ import json
 import subprocess
 import sys
 import threading
+import time
 from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
@@ -67,6 +68,7 @@ class LLM:
         if said := told.get("fails"):
             raise RuntimeError(said)
         self.args = kwargs
+        self._leave = told.get("leave", 0.0)
         self.tokenizer = Tokenizer()
         self._journal = (folder / "journal").open("a", buffering=1)
         self._ids = itertools.count(1)
@@ -115,6 +117,7 @@ class LLM:
         self._steps.end()
         if self._worker is not None:
             self._worker.kill()
+        time.sleep(self._leave)
         self._note("shutdown")
 
     def _check_health(self) -> bool:
