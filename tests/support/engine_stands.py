@@ -25,7 +25,7 @@ from loadtests.fleet.fleet import Fleet
 from loadtests.fleet.settings import Settings
 from tests.support.embedded import NEVER_ENDS
 from tests.support.micro_gguf import write_micro_gguf
-from tests.support.tensorrt_llm import fake_engine, fake_model, real_model
+from tests.support.tensorrt_llm import Journal, fake_engine, fake_model, real_model
 from tests.support.tiny_tokenizer import write_tiny_tokenizer
 
 PUBLIC = 'public/"name"\\1'
@@ -181,15 +181,17 @@ class _TensorrtLlm:
     endless: ClassVar[dict[str, Any]] = {"max_tokens": 5000}
     wrong: ClassVar[dict[str, Any]] = {"logit_bias": {"7": 1.0}}
 
-    def __init__(self, engine: TensorrtLlmEngine) -> None:
+    def __init__(self, engine: TensorrtLlmEngine, journal: Journal | None = None) -> None:
         self.engine = engine
+        self._journal = journal  # the real package keeps none
         self.address = "snowshed-"  # how the folder with its socket begins
 
     async def busy(self) -> int:
-        return (await self.engine._served().connection.state(10)).running or 0
+        running = (await self.engine._served().connection.state(10)).running
+        return 1 if running is None else running  # what is not known is not idle
 
     async def served(self) -> int:
-        return 0
+        return len(self._journal.notes("begin")) if self._journal else 0
 
     async def take_away(self) -> None:
         child = self.engine._child
@@ -227,7 +229,8 @@ async def _tensorrt_llm(surroundings: Surroundings, folder: Path) -> AsyncIterat
     if (model := real_model()) is not None:
         yield _TensorrtLlm(TensorrtLlmEngine(TensorrtLlmOptions(model=str(model)), surroundings))
     else:
-        yield _TensorrtLlm(fake_engine(fake_model(folder / "model"), surroundings))
+        path = fake_model(folder / "model")
+        yield _TensorrtLlm(fake_engine(path, surroundings), Journal(path))
 
 
 STANDS: Mapping[str, Callable[[Surroundings, Path], contextlib.AbstractAsyncContextManager[Stand]]] = {
