@@ -82,10 +82,10 @@ def balance(left_at: dict[str, float], log: list[Known], seen: Callable[[str], S
     account = Account(0, [], {"stream": [], "document": []}, [])
     unsaid = 0
     known = {line.client_request_id: line for line in log}
-    for label, left in left_at.items():
+    for label, gone_at in left_at.items():
         line = known[label]
         end = seen(line.id)
-        late = (end.at - left) * 1e3 if end is not None else 0.0
+        late = (end.at - gone_at) * 1e3 if end is not None else 0.0
         if end is None or (not end.cancelled and late <= RESET_MS):
             unsaid += 1
         elif not end.cancelled or not line.client_gone:
