@@ -11,27 +11,25 @@ import sys
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from time import monotonic, time
+from time import monotonic
 from typing import ClassVar
 
 import msgspec
 from pydantic import BaseModel
 
-from engines.api import SUBJECTS, Call, Health, Load, Reply, Surroundings, Unreachable
+from engines.api import Call, Health, Load, Reply, Surroundings, Unreachable
 from engines.embedded.supervisor import Backoff, Manners, Supervisor
 from engines.tensorrt_llm import child
 from engines.tensorrt_llm.generation import ChildText
 from engines.tensorrt_llm.options import TensorrtLlmOptions
 from engines.tensorrt_llm.replica import ChildReplica
-from engines.tensorrt_llm.sampling import Sampling
+from engines.tensorrt_llm.sampling import Sampling, with_defaults
 from engines.text import asked as asking
-from engines.text.answer import Chunks, Document, Envelope, Writer
-from engines.text.asked import Asked
 from engines.text.prompts import Prompts
+from engines.triton.answering import Answering
 from engines.triton.cancelling import Cancelling
 from engines.triton.hearing import Hearing, Opened, Surveillance
-from engines.triton.reply import StreamReply, Tally, collect
-from engines.triton.several import SeveralReply
+from engines.triton.reply import Tally
 from engines.triton.texts import Reading, Text, texts
 
 MANNERS = Manners("TensorRT-LLM model", load=3600.0, end=10.0)
@@ -78,23 +76,16 @@ class TensorrtLlmEngine:
 
     async def call(self, call: Call) -> Reply:
         """Everything that can be found wrong is found before the child hears of it. Raises EngineError."""
-        asked = asking.read(call)
+        asked = with_defaults(asking.read(call))
         self._reading.check(asked)
         self._sampling.check(asked)
         child = self._served()
         prompts = await self._prompts.of(asked)
-        tokens = await self._measure(asked, prompts)
-        wanted = texts(asked, prompts)
-        envelope = Envelope(call, int(time()))
-        documents = [Document(text.index) for text in wanted]
-        writers: Sequence[Writer] = [Chunks(envelope, text.index) for text in wanted] if call.stream else documents
-        choices = [self._reading.choice(text, writer) for text, writer in zip(wanted, writers, strict=True)]
-        generations = [ChildText(choice, call.kind) for choice in choices]
-        tally = Tally(self._open(call, child, wanted, generations), tokens, asked.n)
-        if not call.stream:
-            return await collect(tally, partial(envelope.document, documents))
-        stream = StreamReply if len(wanted) == 1 else SeveralReply
-        return await stream.open(call, envelope, tally)
+        tokens = await self._limits.fit(asked, prompts, self._prompts.count)
+        wanted = texts(asked, prompts, partial(random.getrandbits, 63))
+        answering = Answering(call, wanted, self._reading)
+        generations = [ChildText(choice, call.kind) for choice in answering.choices]
+        return await answering.reply(Tally(self._open(call, child, wanted, generations), tokens, asked.n))
 
     @property
     def load(self) -> Load | None:
@@ -126,20 +117,6 @@ class TensorrtLlmEngine:
         settings.arguments |= {"enable_iter_perf_stats": True} | self._options.arguments
         return msgspec.json.encode({"folders": [str(one) for one in self._folders], "model": settings}).decode()
 
-    async def _measure(self, asked: Asked, prompts: Sequence[str]) -> int | None:
-        """Tokens of all prompts together, None if they can't be counted. Raises Rejected for one that does not fit.
-
-        An answer that would not fit after the longest of them is asked for shorter.
-        """
-        total = 0
-        for prompt in prompts:
-            tokens = await self._prompts.count(prompt, self._limits.longest_prompt)
-            if tokens is None:
-                return None
-            asked.max_tokens = self._limits.check(tokens, asked.max_tokens, SUBJECTS[asked.kind])
-            total += tokens
-        return total
-
     def _open(
         self, call: Call, child: ChildReplica, wanted: Sequence[Text], generations: Sequence[ChildText]
     ) -> list[Hearing]:
@@ -147,7 +124,7 @@ class TensorrtLlmEngine:
         seconds = max(0.001, call.deadline - monotonic())
         hearings = []
         for text, generation in zip(wanted, generations, strict=True):
-            message = self._sampling.wanted(text.asked, text.prompt, random.getrandbits(64))
+            message = self._sampling.wanted(text.asked, text.prompt)
             rpc = self._surveillance.cancelling.opened(child.connection.open(message, seconds))
             hearings.append(Hearing(Opened(rpc, call.id, seconds), generation, self._surveillance))
         return hearings

@@ -24,6 +24,13 @@ FORMS: Mapping[Form, str] = {"json": "json_object", "json_schema": "json", "rege
 """The field of `GuidedDecodingParams` for each form."""
 
 
+def with_defaults(asked: Asked) -> Asked:
+    """OpenAI's temperature where there is none: whatever else is said, a token is drawn then, and needs a seed."""
+    if asked.temperature is None:
+        asked.temperature = 1.0
+    return asked
+
+
 class Sampling:
     """How texts are asked for. `guided` tells whether the model was loaded with a backend for guided decoding."""
 
@@ -48,33 +55,31 @@ class Sampling:
             raise unsupported(asked.images[0].param, "This model reads text only.")
         if asked.repetition_penalty is not None and asked.repetition_penalty < LEAST_REPETITION:
             raise invalid("repetition_penalty", f"this model takes no less than {LEAST_REPETITION}")
-        if asked.best_of is not None and fields(asked, 0).get("top_k") == 1:
+        if asked.best_of is not None and fields(asked).get("top_k") == 1:
             raise invalid("best_of", "there is no choice among likeliest texts")
 
-    def wanted(self, asked: Asked, prompt: str, seed: int) -> Wanted:
-        """One text after one prompt, of what has been checked. `seed` is used where the caller gave none.
+    def wanted(self, asked: Asked, prompt: str) -> Wanted:
+        """One text after one prompt, of what has been checked.
 
         The best of several can't be streamed: which it is shows at the end.
         """
         return Wanted(
             prompt,
-            fields(asked, seed),
+            fields(asked),
             None if asked.guide is None else _guide(asked.guide),
             self._adapter,
             stream=asked.best_of is None,
         )
 
 
-def fields(asked: Asked, seed: int) -> dict[str, Value]:
+def fields(asked: Asked) -> dict[str, Value]:
     """Fields of `SamplingParams` for one text."""
     out: dict[str, Value] = {}
     for parameter, values in settled(asked, has_top_k=True).items():
         name = NAMES.get(parameter, parameter)
         out[name] = [str(one) for one in values] if parameter in NAMES else values[0]
     if out.get("top_k") != 1:  # else there is nothing to draw
-        out.setdefault("temperature", 1.0)
         out.setdefault("top_p", 1.0)
-        out.setdefault("seed", seed)
     if asked.logprobs:
         out["logprobs"] = 1
     if (

@@ -7,34 +7,31 @@ import itertools
 import random
 from collections.abc import Sequence
 from functools import partial
-from time import monotonic, time
+from time import monotonic
 from typing import ClassVar
 
 import msgspec
 from pydantic import BaseModel
 
-from engines.api import SUBJECTS, Call, EngineError, Health, Load, Reply, Surroundings, Unreachable
+from engines.api import Call, EngineError, Health, Load, Reply, Surroundings, Unreachable
 from engines.grpc.aio import AioChannel
 from engines.grpc.api import Channel, Rpc, RpcError
 from engines.grpc.http2.channel import Http2Channel
 from engines.text import asked as asking
-from engines.text.answer import Chunks, Document, Envelope, Writer
-from engines.text.asked import Asked
 from engines.text.images import Images
 from engines.text.prompts import Prompts
+from engines.triton.answering import Answering
 from engines.triton.cancelling import Cancelling
 from engines.triton.embedding import Embedding, embeddings
 from engines.triton.generation import TextGeneration
 from engines.triton.hearing import Generation, Hearing, Opened, Surveillance
 from engines.triton.inference import STREAM, Answers, Memo, encode_request
-from engines.triton.limits import Limits
 from engines.triton.load import TritonLoad
 from engines.triton.model import Model, unanswered
 from engines.triton.options import TritonOptions
 from engines.triton.profiles.api import Profile
-from engines.triton.reply import StreamReply, Tally, collect
+from engines.triton.reply import Tally, collect
 from engines.triton.repository import Repository
-from engines.triton.several import SeveralReply
 from engines.triton.tensors import Tensor
 from engines.triton.texts import Draw, Reading, Text, texts
 
@@ -110,7 +107,7 @@ class TritonEngine:
         self._reading.check(asked)
         profile.check(msgspec.structs.replace(asked, n=1))  # each text is asked for by itself
         prompts = await self._prompts.of(asked)
-        tokens = await self._measure(asked, prompts, limits)
+        tokens = await limits.fit(asked, prompts, self._prompts.count)
         if self._images is not None and asked.images:
             asked.images = await self._images.fetched(asked.images)
         wanted = texts(asked, prompts, self._draw if profile.seeded else None)
@@ -118,20 +115,12 @@ class TritonEngine:
             vectors = [Embedding(profile, self._answers(profile)) for _ in wanted]
             tally = Tally(self._open(call, profile, wanted, vectors), tokens)
             return await collect(tally, partial(embeddings, vectors, call.model, base64=asked.base64))
-        envelope = Envelope(call, int(time()))
-        documents = [Document(text.index) for text in wanted]
-        writers: Sequence[Writer] = [Chunks(envelope, text.index) for text in wanted] if call.stream else documents
+        answering = Answering(call, wanted, self._reading)
         generations = [
-            TextGeneration(
-                profile, self._answers(profile), self._reading.choice(text, writer), text.asked, self._prompts.measure
-            )
-            for text, writer in zip(wanted, writers, strict=True)
+            TextGeneration(profile, self._answers(profile), choice, text.asked, self._prompts.measure)
+            for text, choice in zip(wanted, answering.choices, strict=True)
         ]
-        tally = Tally(self._open(call, profile, wanted, generations), tokens, asked.n)
-        if not call.stream:
-            return await collect(tally, partial(envelope.document, documents))
-        stream = StreamReply if len(wanted) == 1 else SeveralReply
-        return await stream.open(call, envelope, tally)
+        return await answering.reply(Tally(self._open(call, profile, wanted, generations), tokens, asked.n))
 
     async def probe(self) -> Health:
         """Asks for this model alone: a server is not ready while any of its models is loaded, or has failed."""
@@ -157,20 +146,6 @@ class TritonEngine:
         if self._model is None:
             self._model = await Model.read(self._repository, self._options)
         return self._model
-
-    async def _measure(self, asked: Asked, prompts: Sequence[str], limits: Limits) -> int | None:
-        """Tokens of all prompts together, None if they can't be counted. Raises Rejected for one that does not fit.
-
-        An answer that would not fit after the longest of them is asked for shorter.
-        """
-        total = 0
-        for prompt in prompts:
-            tokens = await self._prompts.count(prompt, limits.longest_prompt)
-            if tokens is None:
-                return None
-            asked.max_tokens = limits.check(tokens, asked.max_tokens, SUBJECTS[asked.kind])
-            total += tokens
-        return total
 
     def _answers(self, profile: Profile) -> Answers:
         return Answers(profile.expected, self._memo)

@@ -6,13 +6,16 @@ one piece; what is longer ends in a crash, in garbage or in an error that looks 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal, Self
 
-from engines.api import Rejected
+from engines.api import SUBJECTS, Rejected
+from engines.text.asked import Asked
 from engines.triton.profiles.api import ModelFacts
 
+Count = Callable[[str, int | None], Awaitable[int | None]]
+"""See `Prompts.count`."""
 Policy = Literal["clamp", "refuse"]
 """What to do with an answer that may become too long: let it end at the limit, as it must if the cap was not the
 caller's but a default, or refuse the request.
@@ -72,6 +75,20 @@ class Limits:
             f" {prompt_tokens} in the prompt and {max_tokens} for the answer.",
             "max_tokens",
         )
+
+    async def fit(self, asked: Asked, prompts: Sequence[str], count: Count) -> int | None:
+        """Tokens of all prompts together, None if they can't be counted. Raises Rejected for one that does not fit.
+
+        An answer that would not fit after the longest of them is asked for shorter.
+        """
+        total = 0
+        for prompt in prompts:
+            tokens = await count(prompt, self.longest_prompt)
+            if tokens is None:
+                return None
+            asked.max_tokens = self.check(tokens, asked.max_tokens, SUBJECTS[asked.kind])
+            total += tokens
+        return total
 
 
 def _too_long(message: str, param: str) -> Rejected:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from engines.api import Rejected
-from engines.tensorrt_llm.sampling import Sampling
+from engines.tensorrt_llm.sampling import Sampling, with_defaults
 from engines.tensorrt_llm.wire import Adapter, Wanted
 from engines.text.asked import read
 from engines.text.prompts import Prompts
@@ -18,10 +18,10 @@ ROWS = dict(golden_sampling.rows())
 
 
 def wanted(row: Row, sampling: Sampling) -> list[Wanted]:
-    asked = read(call(row.kind, **row.ask))
+    asked = with_defaults(read(call(row.kind, **row.ask)))
     sampling.check(asked)
     prompts = asked.prompts or ["hi"]
-    return [sampling.wanted(text.asked, text.prompt, SEED) for text in texts(asked, prompts)]
+    return [sampling.wanted(text.asked, text.prompt) for text in texts(asked, prompts, lambda: SEED)]
 
 
 @pytest.mark.parametrize("row", ROWS.values(), ids=ROWS)

@@ -1,0 +1,36 @@
+"""From the texts of one request to its reply: streamed or whole, one or several."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from time import time
+
+from engines.api import Call, Reply
+from engines.text.answer import Chunks, Document, Envelope, Writer
+from engines.triton.reply import StreamReply, Tally, collect
+from engines.triton.several import SeveralReply
+from engines.triton.texts import Reading, Text
+
+
+class Answering:
+    """`choices` take what is generated, one for each of the texts."""
+
+    def __init__(self, call: Call, wanted: Sequence[Text], reading: Reading) -> None:
+        self._call = call
+        self._envelope = Envelope(call, int(time()))
+        self._documents = [Document(text.index) for text in wanted]
+        writers: Sequence[Writer] = (
+            [Chunks(self._envelope, text.index) for text in wanted] if call.stream else self._documents
+        )
+        self.choices = [reading.choice(text, writer) for text, writer in zip(wanted, writers, strict=True)]
+
+    def __repr__(self) -> str:
+        return f"<Answering {len(self.choices)} texts, {'streamed' if self._call.stream else 'whole'}>"
+
+    async def reply(self, tally: Tally) -> Reply:
+        """Waits for the first content, or for all of it. Raises EngineError; nothing is held any more then."""
+        if not self._call.stream:
+            return await collect(tally, partial(self._envelope.document, self._documents))
+        stream = StreamReply if len(self.choices) == 1 else SeveralReply
+        return await stream.open(self._call, self._envelope, tally)
