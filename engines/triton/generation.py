@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from engines.api import Failed, Kind
 from engines.text.asked import Asked
 from engines.text.choice import Choice
 from engines.text.deltas import Cumulative, Deltas
+from engines.triton.cutting import Cut, Measure
 from engines.triton.errors import reported
 from engines.triton.inference import Answers
 from engines.triton.profiles.api import Profile, Step
-
-Measure = Callable[[str], int | None]
-"""Tells how many tokens a text is; None where that is not known, or takes too long."""
 
 
 class TextGeneration:
@@ -21,13 +17,14 @@ class TextGeneration:
 
     `completion` are the tokens so far: as reported or, where the server reports none, one for each answer with text
     (a server may put several into one). `counted` tells which, unless those are as many as were asked for, which is
-    then no accident. A text that comes in one piece is measured by `measure`.
+    then no accident. A text that comes in one piece is measured by `measure`, and so is one that is to be cut here.
     """
 
     __slots__ = (
         "_answers",
         "_cap",
         "_choice",
+        "_cut",
         "_deltas",
         "_measure",
         "_read",
@@ -51,6 +48,7 @@ class TextGeneration:
         self._say = choice.say
         self.kind: Kind = asked.kind
         self._cap = asked.max_tokens
+        self._cut = None if profile.capped else Cut(asked.max_tokens, measure)
         self._measure = measure
         self._whole = ""  # while there has been one piece of text only
         self._reason: str | None = None
@@ -82,6 +80,8 @@ class TextGeneration:
 
     def _add(self, step: Step) -> bytes:
         text = self._deltas.feed(step.text)
+        if self._cut is not None:
+            return self._add_fitting(self._cut, text, step)
         if step.completion_tokens is not None:
             self.completion += step.completion_tokens
         elif step.text:
@@ -89,8 +89,11 @@ class TextGeneration:
             self.counted = True
             if self.completion < self._cap:
                 self.completion += 1
-            elif text:  # a server that takes no cap
+            elif text:  # a server that does not heed its cap
                 return self._finish("length")
+        return self._go_on(text, step)
+
+    def _go_on(self, text: str, step: Step) -> bytes:
         if step.prompt_tokens is not None:
             self.prompt = step.prompt_tokens
         if step.finish is not None:
@@ -98,6 +101,18 @@ class TextGeneration:
         out = self._say(text, step.logprobs) if text or step.logprobs else b""
         if self._choice.stopped:
             out += self._finish("stop")
+        return out
+
+    def _add_fitting(self, cut: Cut, text: str, step: Step) -> bytes:
+        """What there is room for; with it the text ends where the server would go on."""
+        if not step.text and not step.completion_tokens:
+            return self._go_on(text, step)
+        fitting, tokens = cut.take(text, step.completion_tokens)
+        self.completion += tokens
+        self.counted = self.counted or step.completion_tokens is None
+        out = self._go_on(fitting, step)
+        if not self.done and cut.full and (fitting != text or not self._answers.final):
+            out += self._finish("length")
         return out
 
     def _end(self) -> bytes:

@@ -146,3 +146,28 @@ async def test_real_tokens(triton: TritonServer) -> None:
         [document], again = await ask(engine, call("chat", stream=False, max_tokens=30, temperature=0))
         assert document["choices"][0]["message"]["content"] == said
         assert again.prompt == usage.prompt  # what it wrote is counted by answers here, by its text there
+
+
+@pytest.mark.parametrize("stream", [True, False])
+async def test_a_model_that_knows_no_cap_is_ended_at_it(triton: TritonServer, tmp_path: Path, stream: bool) -> None:
+    names = {"text_input": "PROMPT", "text_output": "COMPLETION"}
+    async with engine_for(triton, "generic", write_tiny_tokenizer(tmp_path), tensors=names) as engine:
+        asked = call(prompt="@@delay_ms=50@@", max_tokens=3, stream=stream)
+        events, usage = await ask(engine, asked)
+        assert text_of(events) == "The quick brown"
+        assert [one["finish_reason"] for event in events for one in event["choices"]][-1] == "length"
+        assert usage.completion == 3
+        entries = await journal_until(
+            triton, lambda entries: any(one.outcome for one in entries), request_id=f"{asked.id}-0"
+        )
+        end = next(one for one in entries if one.outcome)
+        assert (end.outcome, end.tokens < 16) == ("cancelled", True)
+
+
+async def test_a_whole_text_beyond_the_cap_is_cut(triton: TritonServer, tmp_path: Path) -> None:
+    names = {"text_input": "PROMPT", "text_output": "COMPLETION"}
+    async with engine_for(triton, "generic_unary", write_tiny_tokenizer(tmp_path), tensors=names) as engine:
+        [document], usage = await ask(engine, call(max_tokens=3, stream=False))
+        assert document["choices"][0]["text"].rstrip() == "The quick brown"
+        assert document["choices"][0]["finish_reason"] == "length"
+        assert usage.completion == 3
