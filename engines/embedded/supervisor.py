@@ -221,6 +221,8 @@ async def _stop(process: Process, seconds: float) -> None:
     finally:
         _kill(process)
     await process.wait()
+    process._transport.close()  # type: ignore[attr-defined]  # noqa: SLF001  # its pipes, which nothing public closes
+    await asyncio.sleep(0)  # that is when they are
 
 
 def _kill(process: Process) -> None:

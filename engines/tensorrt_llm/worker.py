@@ -39,7 +39,7 @@ async def _serve(model: Model, listening: Callable[[str], None]) -> None:
     folder = Path(tempfile.mkdtemp(prefix="snowshed-"))  # only this user may enter
     stats = Stats(model, loop.time)
     try:
-        await loop.create_unix_server(lambda: Worker(model, stats, over), folder / "socket")
+        await loop.create_unix_server(lambda: Worker(model, stats, over, folder), folder / "socket")
         watching = loop.create_task(stats.run())
         listening(str(folder / "socket"))
         await over.wait()
@@ -51,10 +51,11 @@ async def _serve(model: Model, listening: Callable[[str], None]) -> None:
 class Worker(asyncio.Protocol):
     """The connection and the calls on it. Texts become tokens on a thread of their own, one after another."""
 
-    def __init__(self, model: Model, stats: Stats, over: asyncio.Event) -> None:
+    def __init__(self, model: Model, stats: Stats, over: asyncio.Event, folder: Path) -> None:
         self._model = model
         self._stats = stats
         self._over = over
+        self._folder = folder
         self._frames = Frames()
         self._calls: dict[int, tuple[asyncio.Task[None], asyncio.Semaphore]] = {}
         self._thread = ThreadPoolExecutor(1, "tokens")
@@ -65,6 +66,7 @@ class Worker(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
+        shutil.rmtree(self._folder, ignore_errors=True)  # there is one gateway; a child that crashes leaves nothing
 
     def connection_lost(self, exc: Exception | None) -> None:
         for task, _ in list(self._calls.values()):

@@ -236,15 +236,17 @@ async def test_a_child_ends_with_its_parent(model: Path, journal: Journal) -> No
     said = msgspec.json.decode(await process.stdout.readline())
     folder = Path(said["address"]).parent
     assert [path.name for path in folder.iterdir()] == ["socket"]
-    _, writer = await asyncio.open_unix_connection(said["address"])
-    writer.close()  # it is told twice, as by a parent that dies: the second time while it ends
+    reader, writer = await asyncio.open_unix_connection(said["address"])
     await until(lambda: not folder.exists())
+    writer.write_eof()  # it is told twice, as by a parent that dies: the second time while it ends
+    assert await reader.read() == b""
+    writer.close()
+    await writer.wait_closed()
     process.stdin.close()
     async with asyncio.timeout(20):
         await process.communicate()
     assert process.returncode == 0
     assert journal.notes("shutdown")
-    assert not folder.exists()
 
 
 async def test_where_the_package_is_missing_it_says_what_to_install(model: Path, tmp_path: Path) -> None:
