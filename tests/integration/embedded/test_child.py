@@ -62,7 +62,7 @@ async def test_nobody_without_the_key_is_answered(engine: EmbeddedEngine) -> Non
     status, _ = await engine._served()._pool.fetch("POST", "/tokenize", b'{"content":"a"}')
     assert status == 401
     assert engine._child is not None
-    assert engine._child._key.encode() not in words_of(pid_of(engine))
+    assert engine._child._opening.encode() not in words_of(pid_of(engine))
 
 
 @pytest.mark.parametrize(
