@@ -46,7 +46,7 @@ class Account:
 
     unsaid: int  # whose call was not made yet, or had ended already
     seen_ms: list[float]
-    missed: dict[Kind, list[float]]
+    missed: dict[Kind, list[int]]
     lost: list[str]  # of whom the gateway's log does not say that they left, or whose call went on to its end
 
     def bars(self, who: str, name: str, limit: float) -> list[Bar]:
@@ -70,7 +70,7 @@ class Account:
             "left before the call or after its end": self.unsaid,
             "seen_ms": {name: self.quantile(name) for name in SHARES},
             "tokens_missed": {
-                kind: {str(count): times for count, times in sorted(Counter(map(round, tokens)).items())}
+                kind: {str(count): times for count, times in sorted(Counter(tokens).items())}
                 for kind, tokens in self.missed.items()
             },
             "lost": self.lost,
@@ -92,8 +92,9 @@ def balance(left_at: dict[str, float], log: list[Known], seen: Callable[[str], S
             account.lost.append(f"{label}: {line}, {end}, {late:.1f} ms")
         else:
             account.seen_ms.append(late)
-            missed = abs(end.tokens - line.completion_tokens) - max(0.0, late / TOKEN_MS)
-            account.missed["stream" if line.stream else "document"].append(missed if end.tokens else 0.0)
+            meanwhile = 1 + max(0, int(late / TOKEN_MS))
+            missed = abs(end.tokens - line.completion_tokens) - meanwhile
+            account.missed["stream" if line.stream else "document"].append(max(0, missed))
     return dataclasses.replace(account, unsaid=unsaid)
 
 

@@ -24,9 +24,9 @@ STREAMS, TOKENS, TOKEN_MS = 1000, 30, 200
 MOST_KB = {"http2": 20.0, "grpc": 60.0}
 
 NEIGHBOURS, NEIGHBOUR_TOKENS = 16, 100
-PAIRS = 5
-NEIGHBOUR_SECONDS = 3.0
-SLOW_TOKENS = 100_000
+RUNS = 4
+SLOW_TOKENS = 30_000
+"""Three times what the kernel takes before the gateway notices. An ensemble says all of them even if nobody is left."""
 UNREAD = 10
 """Streams that nobody reads, where it is about memory: of one the allocator's steps would hide what it takes."""
 STILL = 1.0
@@ -61,7 +61,7 @@ def over_http() -> float:
 @contextlib.contextmanager
 def unread(place: Stand, count: int = 1) -> Iterator[None]:
     """Streams whose client takes nothing; from where everything on their way is full."""
-    body = msgspec.json.decode(bodies.chat(stream=True, remark=f"@@tokens={SLOW_TOKENS},delay_ms={2 * count}@@"))
+    body = msgspec.json.decode(bodies.chat(stream=True, remark=f"@@tokens={SLOW_TOKENS},delay_ms=1@@"))
     request = bodies.http(place.ports.public, msgspec.json.encode(body | {"max_tokens": SLOW_TOKENS}))
     with contextlib.ExitStack() as stack:
         for _ in range(count):
@@ -69,10 +69,10 @@ def unread(place: Stand, count: int = 1) -> Iterator[None]:
             client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
             client.connect(("127.0.0.1", place.ports.public))
             client.sendall(request)
-        wait_until(lambda: running(place) == count, 10, "the unread streams' beginning", step=0.1)
+        wait_until(lambda: running(place) >= count, 10, "the unread streams' beginning", step=0.1)
         wait_until(Still(place).now, 60, "that nothing on the way takes any more", step=STILL)
         yield
-        if running(place) != count:
+        if running(place) < count:
             raise WrongAnswerError("an unread stream ended while others were measured")
 
 
@@ -98,26 +98,28 @@ def running(place: Stand) -> int:
 
 
 def beside_a_slow_one(place: Stand, gateway: Server) -> dict[str, Any]:
-    """What an unread stream does to the gateway's memory, and to the pauses between its neighbours' tokens."""
+    """What an unread stream does to the pauses between its neighbours' tokens, and to the gateway's memory."""
     place.control(tokens=NEIGHBOUR_TOKENS, ttft_ms=20, delay_ms=20)
     plan = Plan(
         place.ports.public,
         bodies.chat(stream=True).decode(),
         connections=NEIGHBOURS,
         stream=True,
-        seconds=NEIGHBOUR_SECONDS,
+        seconds=2.0,
         spread=2.0,
         expect="".join(words(0, NEIGHBOUR_TOKENS)),
     )
-    checked(load(place, gateway, plan))
+
+    def pauses(times: int) -> list[float]:
+        return [checked(load(place, gateway, plan)).result.gap_ms.p99 for _ in range(times)]
+
+    alone = pauses(RUNS)
+    with unread(place):
+        beside = pauses(RUNS)
+    alone += pauses(RUNS)
     before = gateway.rss()
     with unread(place, UNREAD):
         growth = (gateway.rss() - before) / UNREAD
-    alone, beside = [], []
-    for _ in range(PAIRS):
-        alone.append(checked(load(place, gateway, plan)).result.gap_ms.p99)
-        with unread(place):
-            beside.append(checked(load(place, gateway, plan)).result.gap_ms.p99)
     return {"growth_kb": growth / 1e3, "gap_p99_ms_alone": alone, "gap_p99_ms_beside": beside}
 
 
@@ -139,7 +141,7 @@ def prove() -> Verdict:
             bars.append(Bar(f"{transport}: streams that completed", sample.result.done, STREAMS, exact=True))
             bars.append(Bar(f"{transport}: RSS growth per stream, kB", growth, MOST_KB[transport]))
             figures[f"{transport}, a thousand streams"] = sample.result
-    with simulated("llmapi") as places:
+    with simulated("ensemble", {"stall": 300}) as places:
         for transport, place in places.items():
             with place.gateway() as (gateway, _):
                 found = beside_a_slow_one(place, gateway)

@@ -76,10 +76,11 @@ def replaying() -> Iterator[dict[Transport, Stand]]:
 
 
 @contextmanager
-def simulated(contract: Contract) -> Iterator[dict[Transport, Stand]]:
+def simulated(contract: Contract, timeouts: Mapping[str, float] | None = None) -> Iterator[dict[Transport, Stand]]:
     """In front of a server of `loadtests.fleet`, which is gRPC's own."""
     port, control = free_ports(2)
-    with fronts(port, SERVED[contract], control=control) as places, fleet(contract, port, control) as server:
+    fronted = fronts(port, SERVED[contract], control=control, timeouts=timeouts)
+    with fronted as places, fleet(contract, port, control) as server:
         yield {transport: _with(front, server, port) for transport, front in places.items()}
 
 
