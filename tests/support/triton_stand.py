@@ -138,11 +138,14 @@ class Journal:
         self._known = self._file.stat().st_size if self._file.exists() else 0
 
     def entries(self) -> list[Entry]:
+        """Of requests that began before, and end late, there is nothing."""
         if not self._file.exists():
             return []
         with self._file.open("rb") as file:
             file.seek(self._known)
-            return [msgspec.json.decode(line, type=Entry) for line in file.read().split(b"\n")[:-1]]
+            found = [msgspec.json.decode(line, type=Entry) for line in file.read().split(b"\n")[:-1]]
+        begun = {one.number for one in found if one.outcome is None}
+        return [one for one in found if one.number in begun]
 
     def asked(self) -> list[Entry]:
         """The beginnings: one for each text that a model was to make."""
@@ -151,6 +154,11 @@ class Journal:
             for one in self.entries()
             if one.outcome is None and one.model not in _PASSING_ON and "stop" not in one.inputs
         ]
+
+    def ends(self) -> list[Entry]:
+        """How those ended that have."""
+        asked = {one.number for one in self.asked()}
+        return [one for one in self.entries() if one.outcome is not None and one.number in asked]
 
     async def until(self, enough: Callable[[list[Entry]], bool]) -> list[Entry]:
         """The entries as soon as `enough(entries)` holds."""
