@@ -143,6 +143,14 @@ class Surroundings:
     """A folder for files that are fetched once."""
 
 
+@runtime_checkable
+class Adapting(Protocol):
+    """Options of a replica that has adapters for its model, each called for as `<upstream's model name>:<adapter>`."""
+
+    @property
+    def adapter_names(self) -> tuple[str, ...]: ...
+
+
 class EngineFactory(Protocol):
     """A class in `ENGINES`: its options, checked by pydantic, lie beside it."""
 

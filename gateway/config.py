@@ -22,6 +22,8 @@ from pydantic import (
 )
 
 from engines import ENGINES
+from engines.api import Adapting
+from gateway.strict_yaml import StrictLoader
 from router.policies import POLICIES
 from security.exposure import is_loopback
 
@@ -62,6 +64,10 @@ def _printable(value: str) -> str:
         msg = "takes printable characters only"
         raise ValueError(msg)
     return value
+
+
+def _adapters(options: BaseModel) -> tuple[str, ...]:
+    return options.adapter_names if isinstance(options, Adapting) else ()
 
 
 Name = Annotated[str, AfterValidator(_name)]
@@ -140,6 +146,26 @@ class ModelSpec(_Section):
         replicas: Any = GenericAlias(tuple, (ENGINES[engine].Options, ...))
         return TypeAdapter(replicas).validate_python(given)
 
+    @model_validator(mode="after")
+    def _same_adapters(self) -> Self:
+        if any(set(_adapters(it)) != set(self.adapters) for it in self.replicas):
+            msg = "replicas must list the same adapters"
+            raise ValueError(msg)
+        if (self.upstream or self.name).rpartition(":")[2] in self.adapters:
+            msg = "a model can't be called like one of its adapters"
+            raise ValueError(msg)
+        return self
+
+    @property
+    def adapters(self) -> tuple[str, ...]:
+        """Those that each of its replicas has."""
+        return _adapters(self.replicas[0]) if self.replicas else ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What clients may call: the model, and it with each adapter."""
+        return (self.name, *(f"{self.name}:{adapter}" for adapter in self.adapters))
+
 
 class Config(_Section):
     """Everything. Without a file: the embedded model, on loopback."""
@@ -156,7 +182,7 @@ class Config(_Section):
         if not models:
             msg = "takes a list with at least one entry"
             raise ValueError(msg)
-        names = [model.name for model in models]
+        names = [name for model in models for name in model.names]
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             msg = f"named twice: {', '.join(twice)}"
@@ -176,23 +202,10 @@ def default() -> Config:
     return Config.model_validate({"models": [{"name": DEFAULT_MODEL, "engine": "embedded"}]})
 
 
-class _Loader(yaml.SafeLoader):
-    """Finds a setting that is given twice, of which YAML's own reading would drop the first in silence."""
-
-    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
-        node = super().compose_mapping_node(anchor)
-        names: set[str] = set()
-        for name in (name for name, _ in node.value if isinstance(name, yaml.ScalarNode)):
-            if name.value in names:
-                raise yaml.composer.ComposerError(None, None, f"{name.value} is given twice", name.start_mark)
-            names.add(name.value)
-        return node
-
-
 def load(path: Path) -> Config:
     """Read a YAML file. Raises ConfigError with every mistake in it."""
     try:
-        tree = yaml.load(path.read_text(encoding="utf-8"), _Loader)  # noqa: S506  # a safe one
+        tree = yaml.load(path.read_text(encoding="utf-8"), StrictLoader)  # noqa: S506  # a safe one
     except OSError as error:
         msg = f"{path}: {error.strerror}"
         raise ConfigError(msg) from None

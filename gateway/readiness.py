@@ -42,9 +42,8 @@ class Readiness:
     async def watch(self) -> None:
         """Probe every replica until cancelled; one that hangs delays no other."""
         async with asyncio.TaskGroup() as probes:
-            for model in self._models:
-                for replica in model.replicas:
-                    probes.create_task(self._watch(replica))
+            for replica in dict.fromkeys(replica for model in self._models for replica in model.replicas):
+                probes.create_task(self._watch(replica))
 
     async def _watch(self, replica: Replica) -> None:
         pause = FIRST_PROBE_EVERY

@@ -79,7 +79,7 @@ def build(config: Config, cache: Path, log_fd: int = 1) -> Gateway:
     sweeper = Sweeper()
     times = config.timeouts
     surroundings = Surroundings(sweeper, Timers(times.connect, times.first_token, times.inter_token), cache)
-    models = [_model(spec, surroundings) for spec in config.models]
+    models = [model for spec in config.models for model in _models(spec, surroundings)]
     catalog = Catalog(models)
     accounts = Accounts(clock)
     traffic = Traffic()
@@ -94,17 +94,20 @@ def build(config: Config, cache: Path, log_fd: int = 1) -> Gateway:
     readiness = Readiness(traffic, models)
     telemetry = Telemetry(accounts, metrics, RequestLog(log_fd), heartbeat)
     ops = OpsServer(config.ops.host, config.ops.port, heartbeat, readiness.reasons, metrics.render)
-    engines = [replica.engine for model in models for replica in model.replicas]
+    engines = list(dict.fromkeys(replica.engine for model in models for replica in model.replicas))
     return Gateway(config, edge, catalog, engines, readiness, telemetry, ops)
 
 
-def _model(spec: ModelSpec, surroundings: Surroundings) -> Model:
+def _models(spec: ModelSpec, surroundings: Surroundings) -> list[Model]:
+    """The model and, on the same replicas, itself with each adapter."""
     factory: Any = ENGINES[spec.engine]
     replicas = [Replica(f"{spec.name}-{n}", factory(options, surroundings)) for n, options in enumerate(spec.replicas)]
-    upstream = spec.upstream or spec.name
-    return Model(
-        spec.name, upstream, int(time.time()), spec.max_tokens, spec.cap_field, replicas, POLICIES[spec.policy]()
-    )  # fmt: skip
+    upstream, policy, created = spec.upstream or spec.name, POLICIES[spec.policy](), int(time.time())
+    called = (upstream, *(f"{upstream}:{adapter}" for adapter in spec.adapters))
+    return [
+        Model(name, model, created, spec.max_tokens, spec.cap_field, replicas, policy)
+        for name, model in zip(spec.names, called, strict=True)
+    ]
 
 
 def _bounds(config: Config) -> Bounds:

@@ -103,11 +103,12 @@ class TritonEngine:
     async def call(self, call: Call) -> Reply:
         """Everything that can be found wrong is found before the server hears of it. Raises EngineError."""
         asked = asking.read(call)
-        profile, limits, _ = await self._known()
+        model = await self._known()
+        profile = model.adapted.get(self._adapter(call), model.profile)
         self._reading.check(asked)
         profile.check(msgspec.structs.replace(asked, n=1))  # each text is asked for by itself
         prompts = await self._prompts.of(asked)
-        tokens = await limits.fit(asked, prompts, self._prompts.count)
+        tokens = await model.limits.fit(asked, prompts, self._prompts.count)
         if self._images is not None and asked.images:
             asked.images = await self._images.fetched(asked.images)
         wanted = texts(asked, prompts, self._draw if profile.seeded else None)
@@ -146,6 +147,10 @@ class TritonEngine:
         if self._model is None:
             self._model = await Model.read(self._repository, self._options)
         return self._model
+
+    def _adapter(self, call: Call) -> str:
+        """The adapter that is called for; "" for none."""
+        return str(msgspec.json.decode(call.fields["model"])).rpartition(":")[2] if self._options.adapters else ""
 
     def _answers(self, profile: Profile) -> Answers:
         return Answers(profile.expected, self._memo)

@@ -74,6 +74,10 @@ def _forbidden(_kind: Kind) -> EngineError:
     return Failed("The model server does not let us in.")
 
 
+def _no_adapter(_kind: Kind) -> EngineError:
+    return Failed("The model server does not hold the adapter.")
+
+
 def _cancelled(_kind: Kind) -> EngineError:
     return Failed("The model server cancelled the request.")
 
@@ -111,6 +115,7 @@ TABLE: Sequence[tuple[re.Pattern[str], Verdict]] = (
     _line("max(imum)? queue size (is )?(reached|exceeded)|too many (pending|active|queued) requests", _overloaded),
     _line("queue (is )?full|out of (gpu |device )?memory|no free (slots|blocks)", _overloaded),
     _line("has no available versions|is not ready|not yet ready|unloading|shutting down|draining", _elsewhere),
+    _line("lora.{0,80}(not found|not in|evict|missing|required|not exist|no such|please send|fail)", _no_adapter),
     _line("unknown model|version \\S+ is not found|model .{0,300}not found", _unknown),
     _line("request (was )?cancell?ed", _cancelled),
     _line("unexpected (inference )?(input|output|data-?type|shape)|data-type is|byte size", _misunderstood),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import NamedTuple, Self
 
 from engines.api import EngineError, Failed, Unreachable
@@ -23,6 +23,8 @@ class Model(NamedTuple):
     """One loaded model."""
 
     profile: Profile
+    adapted: Mapping[str, Profile]
+    """The same with each of the adapters, by its name."""
     limits: Limits
     generates: str
     """The model that makes the text: itself, or the one inside."""
@@ -37,14 +39,15 @@ class Model(NamedTuple):
         except RpcError as error:
             raise unanswered(error) from None
         try:
-            adapter = options.adapter.made() if options.adapter else None
-            profile = PROFILES[name](facts, adapter, options.tensors)
+            profile = PROFILES[name](facts, None, options.tensors)
+            adapters = [adapter.made() for adapter in options.adapters]
+            adapted = {adapter.name: PROFILES[name](facts, adapter, options.tensors) for adapter in adapters}
         except ValueError as error:
             raise Failed(f"The model on the server does not fit the profile {name}: {error}") from None
         generates = next(
             (part.name for part in parts if part.name == USUAL or part.backend == "tensorrtllm"), facts.name
         )
-        return cls(profile, Limits.of([facts, *parts], options.limits.made()), generates)
+        return cls(profile, adapted, Limits.of([facts, *parts], options.limits.made()), generates)
 
 
 async def _parts(repository: Repository, facts: ModelFacts, profile: str) -> AsyncIterator[ModelFacts]:

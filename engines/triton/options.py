@@ -83,9 +83,9 @@ class CancelOptions(_Options):
 
 
 class AdapterOptions(_Options):
-    """A LoRA adapter of the model, as the server knows it."""
+    """A LoRA adapter of the model, as the server knows it. Clients call it by the model's name, a colon and its own."""
 
-    name: str = Field(min_length=1)
+    name: str = Field(pattern=r"^[\x21-\x39\x3b-\x7e]{1,64}$", description="Printable ASCII without spaces or colons.")
     id: int = Field(ge=1, lt=2**63)
     path: str = Field("", description="Where it lies on the server's disk, for servers that load it themselves.")
 
@@ -119,7 +119,7 @@ class TritonOptions(_Options):
     )
     profile: Annotated[str, AfterValidator(_one_of("auto", *PROFILES))] = "auto"
     tensors: TensorMap = Field(TensorMap(), description="Inputs and outputs of a model of no known kind.")
-    adapter: AdapterOptions | None = None
+    adapters: tuple[AdapterOptions, ...] = ()
     tokenizer: Path | None = Field(None, description="A folder with tokenizer.json, that file, or a GGUF file.")
     chat_template: Path | None = Field(None, description="Where the tokenizer's own is not the one to use.")
     tools: Annotated[str, AfterValidator(_one_of(*TOOL_PARSERS))] | None = Field(
@@ -136,7 +136,14 @@ class TritonOptions(_Options):
             raise ValueError("tls needs a grpcs:// url")
         if self.tokenizer is None and (self.limits.sequence or self.limits.prompt):
             raise ValueError("limits need a tokenizer")
+        if len({it.name for it in self.adapters} | {it.id for it in self.adapters}) < 2 * len(self.adapters):
+            raise ValueError("each of the adapters needs a name and an id of its own")
         return self
+
+    @property
+    def adapter_names(self) -> tuple[str, ...]:
+        """See `engines.api.Adapting`."""
+        return tuple(adapter.name for adapter in self.adapters)
 
     @property
     def target(self) -> str:

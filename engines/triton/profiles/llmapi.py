@@ -50,6 +50,8 @@ class LlmApi(TextModel):
         self._inputs.needed("sampling_param_max_tokens", int)
         require_output(facts, "text_output", "BYTES")
         if adapter is not None:
+            if not adapter.path:
+                raise ValueError(f"The adapter '{adapter.name}' needs the path where the server finds it.")
             self._constants += tuple(
                 self._inputs.needed(name, type(value)).write(value)
                 for name, value in (("lora_id", adapter.id), ("lora_name", adapter.name), ("lora_path", adapter.path))

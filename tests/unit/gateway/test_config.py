@@ -158,3 +158,32 @@ def test_a_bind_beyond_loopback_needs_to_be_meant(host: str) -> None:
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "::1", "localhost"])
 def test_a_bind_to_loopback_is_always_fine(host: str) -> None:
     check_exposure(check({"models": [model()], "server": {"host": host}}, "test"))
+
+
+def adapted(*replicas: tuple[str, ...], name: str = "m", **members: Any) -> dict[str, Any]:
+    """A model on replicas that have the adapters of these names."""
+    each = [
+        {"url": "127.0.0.1:1", "model": "m", "adapters": [{"name": it, "id": at} for at, it in enumerate(names, 1)]}
+        for names in replicas
+    ]
+    return {"name": name, "engine": "triton", "replicas": each, **members}
+
+
+def test_adapters_are_models_of_their_own() -> None:
+    config = check({"models": [adapted(("poet", "clerk"), ("clerk", "poet")), model(name="n")]}, "x")
+    assert [it.names for it in config.models] == [("m", "m:poet", "m:clerk"), ("n",)]
+
+
+@pytest.mark.parametrize(
+    ("models", "path", "told"),
+    [
+        ([adapted(("poet",), ())], "models[0]", "replicas must list the same adapters"),
+        ([adapted(("poet",)), model(name="m:poet")], "models", "named twice: m:poet"),
+        ([adapted(("poet",), upstream="x:poet")], "models[0]", "a model can't be called like one of its adapters"),
+        ([adapted(("a", "a"))], "models[0].replicas[0]", "each of the adapters needs a name and an id of its own"),
+        ([adapted(("a:b",))], "models[0].replicas[0].adapters[0].name", "String should match pattern"),
+    ],
+    ids=range(5),
+)
+def test_adapters_that_can_t_be_meant_are_refused(models: list[dict[str, Any]], path: str, told: str) -> None:
+    assert complaints({"models": models})[path].startswith(told)

@@ -45,6 +45,7 @@ WORDS: list[tuple[str, type[EngineError], str | None]] = [
     ("inference input 'seed' data-type is 'INT32', but model 'm' expects 'UINT64'", Failed, None),
     ("expected number of inputs between 2 and 9 but got 1 inputs for model 'm'", Failed, None),
     ("Streaming is only supported if model is deployed using decoupled mode.", Failed, None),
+    ("LoRA task 7 not found in cache. Please send LoRA weights with request", Failed, None),
     ("Stub process 'm_0_0' is not healthy.", Unreachable, None),
     (TRACEBACK + "RuntimeError: the engine died", Failed, None),
     (TRACEBACK + "c_python_backend_utils.TritonModelException: Exceeds maximum queue size", Overloaded, None),

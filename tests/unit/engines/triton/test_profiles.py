@@ -160,6 +160,8 @@ def test_an_adapter_needs_a_model_that_takes_one() -> None:
     for model, name in (("llmapi", "lora_path"), ("ensemble", "lora_task_id")):
         with pytest.raises(ValueError, match=name):
             PROFILES[model](changed(model, name), ADAPTER)
+    with pytest.raises(ValueError, match="needs the path"):
+        PROFILES["llmapi"](facts("llmapi"), Adapter("poet", 7))
     with pytest.raises(ValueError, match="Adapters"):
         profile("generic", ADAPTER)
 
