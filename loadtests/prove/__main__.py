@@ -12,6 +12,7 @@ from loadtests.prove import (
     disconnects,
     soak,
     triton_bench,
+    triton_bodies,
     triton_channel,
     triton_disconnects,
     triton_streams,
@@ -27,6 +28,7 @@ PROOFS: dict[str, Callable[[], Verdict]] = {
     "triton-streams": triton_streams.prove,
     "triton-disconnects": triton_disconnects.prove,
     "triton-channel": triton_channel.prove,
+    "triton-bodies": triton_bodies.prove,
 }
 
 
