@@ -171,3 +171,13 @@ async def test_a_whole_text_beyond_the_cap_is_cut(triton: TritonServer, tmp_path
         assert document["choices"][0]["text"].rstrip() == "The quick brown"
         assert document["choices"][0]["finish_reason"] == "length"
         assert usage.completion == 3
+
+
+async def test_several_answers_to_one_question_differ(triton: TritonServer) -> None:
+    weights = pull(default_cache(os.environ, Path.home()), print)
+    async with engine_for(triton, "smollm2", weights) as engine:
+        poem = [{"role": "user", "content": "Write a poem about snow."}]
+        for seeded in ({}, {"seed": 11, "temperature": 1}):
+            asked = call("chat", stream=False, messages=poem, n=3, max_tokens=20, **seeded)
+            [document], _ = await ask(engine, asked)
+            assert len({choice["message"]["content"] for choice in document["choices"]}) == 3
