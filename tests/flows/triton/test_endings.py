@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from tests.support.sdk_answers import chat, completion
-from tests.support.triton_stand import Journal, TritonStand
+from tests.support.triton_stand import TRANSPORTS, Journal, TritonStand
 
+pytestmark = pytest.mark.parametrize("transport", TRANSPORTS[-1:], indirect=True)  # it is nothing to the text
 MODELS = ("llmapi", "ensemble", "bls", "accumulating", "generic")
 WHOLE = "The quick brown fox jumps"
 

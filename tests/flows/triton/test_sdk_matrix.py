@@ -19,8 +19,8 @@ from tests.support.sdk_answers import Told, chat, completion
 from tests.support.tiny_tokenizer import write_tiny_tokenizer
 from tests.support.triton_stand import GENERATES, TRANSPORTS, Journal, TritonStand
 
-SCRIPTED = ("llmapi", "ensemble", "bls", "accumulating", "generic")
-LEGACY = ("ensemble", "bls", "accumulating")
+SCRIPTED = ("llmapi", "ensemble", "bls", "generic")
+LEGACY = ("ensemble", "bls")
 EIGHT = "The quick brown fox jumps over the lazy"
 ANSWER = '{"name":"Ötzi","age":5300}'
 TOOL = {
@@ -113,7 +113,7 @@ CASES: dict[str, Case] = {
         {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": IMAGE}}]}]},
         completion=False,
         refused={**_refused("messages[0].content[0]", "ensemble", "generic"),  # the model has no place for it
-                 **_refused("messages", "llmapi", "bls", "accumulating")},  # nor has the chat template
+                 **_refused("messages", "llmapi", "bls")},  # nor has the chat template
     ),
 }  # fmt: skip
 

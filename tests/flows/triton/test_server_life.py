@@ -169,3 +169,16 @@ async def test_killed_under_load_loses_only_what_was_under_way(place: Place, tra
         assert set(bad) <= {"upstream_interrupted"}, "what had said nothing yet was asked elsewhere"
         assert len(bad) <= WORKERS
     await asyncio.to_thread(place.server.start)
+
+
+async def test_a_models_process_that_dies_is_no_hang(place: Place) -> None:
+    """Triton itself lives on, and says nothing more of what its model was at."""
+    model = f"alone-{TRANSPORTS[-1]}"
+    body = {"model": model, "prompt": "@@fault=die,after=3,delay_ms=20@@", "stream": True}
+    answer = place.stand.http.post("/v1/completions", json=body, headers={"x-request-timeout-ms": "3000"})
+    assert '"error"' in answer.text
+    assert "[DONE]" not in answer.text
+    place.server.kill()
+    await asyncio.to_thread(place.server.start)
+    async with load(place.stand, model) as running:
+        await running.until(good=WORKERS)
