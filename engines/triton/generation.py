@@ -71,7 +71,8 @@ class TextGeneration:
             outputs = self._read(message)
             if self._answers.error:
                 raise reported(self._answers.error, self.kind)
-            out = self._add(self._step(outputs)) if outputs else b""
+            # Only the last response may be empty: another one without the text would leave a gap that nobody sees.
+            out = self._add(self._step(outputs)) if outputs or not self._answers.final else b""
             if self._answers.final and not self.done:
                 out += self._end()
         except ValueError:

@@ -20,6 +20,8 @@ LEAVINGS = int(os.environ.get("SNOWSHED_LEAVINGS", "60"))
 BAR = 0.02 + 0.1
 """Seconds at p95: how often the models look whether they are still wanted, and what is promised on top of that."""
 SLACK = 10
+IN_FLIGHT = 10
+"""Tokens on their way within Triton, where an ensemble's postprocessing is behind on a busy machine."""
 KINDS = [
     ("llmapi", "llmapi", "cancelled"),
     ("ensemble", "tensorrt_llm", "stopped"),
@@ -45,7 +47,7 @@ async def test_leaving_at_any_moment_ends_the_generation(
     assert p95(latencies) < SLACK * BAR
     for leaving in leavings:
         assert leaving.record["code"] == "client_gone"
-        assert 0 <= leaving.uncounted <= 3 + sum(leaving.latencies) / DELAY
+        assert 0 <= leaving.uncounted <= IN_FLIGHT + sum(leaving.latencies) / DELAY
 
 
 @pytest.fixture(scope="module")
