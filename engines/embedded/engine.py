@@ -20,8 +20,8 @@ from engines.embedded.reply import SlotReply
 from engines.embedded.rules import Defaults, translate
 from engines.embedded.server import ChildServer
 from engines.embedded.slots import Slots
-from engines.embedded.supervisor import Backoff, Supervisor
 from engines.embedded.unary import gather
+from engines.supervisor import Backoff, Supervisor
 
 
 class EmbeddedOptions(BaseModel):

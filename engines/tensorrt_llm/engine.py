@@ -18,7 +18,12 @@ import msgspec
 from pydantic import BaseModel
 
 from engines.api import Call, Health, Load, Reply, Surroundings, Unreachable
-from engines.embedded.supervisor import Backoff, Manners, Supervisor
+from engines.generating.answering import Answering
+from engines.generating.cancelling import Cancelling
+from engines.generating.hearing import Hearing, Opened, Surveillance
+from engines.generating.reply import Tally
+from engines.generating.texts import Reading, Text, texts
+from engines.supervisor import Backoff, Manners, Supervisor
 from engines.tensorrt_llm import child
 from engines.tensorrt_llm.generation import ChildText
 from engines.tensorrt_llm.options import TensorrtLlmOptions
@@ -26,11 +31,6 @@ from engines.tensorrt_llm.replica import ChildReplica
 from engines.tensorrt_llm.sampling import Sampling, with_defaults
 from engines.text import asked as asking
 from engines.text.prompts import Prompts
-from engines.triton.answering import Answering
-from engines.triton.cancelling import Cancelling
-from engines.triton.hearing import Hearing, Opened, Surveillance
-from engines.triton.reply import Tally
-from engines.triton.texts import Reading, Text, texts
 
 MANNERS = Manners("TensorRT-LLM model", load=3600.0, end=10.0)
 """Weights are fetched and engines built within the first; the second has to be enough for the GPUs to be let go."""

@@ -12,7 +12,7 @@ _decode = msgspec.msgpack.Decoder(Said).decode
 
 
 class ChildText:
-    """See `engines.triton.hearing.Generation`. The child counts, exactly, and says why a text ends."""
+    """See `engines.generating.hearing.Generation`. The child counts, exactly, and says why a text ends."""
 
     __slots__ = ("_choice", "_ended", "_say", "completion", "counted", "done", "kind", "prompt")
 

@@ -7,12 +7,12 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from engines.generating.adapters import AdapterOptions
+from engines.generating.cancelling import CancelPolicy
+from engines.generating.limits import Limits, Policy
 from engines.tensorrt_llm.package import Settings
 from engines.tensorrt_llm.wire import Adapter
 from engines.text.tools import TOOL_PARSERS
-from engines.triton.cancelling import CancelPolicy
-from engines.triton.limits import Limits, Policy
-from engines.triton.options import AdapterOptions
 
 
 def _parser(name: str) -> str:

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from engines.api import Rejected
+from engines.generating.sampling import LEAST_REPETITION, settled
 from engines.tensorrt_llm.wire import Adapter, Wanted
 from engines.text.asked import Asked
 from engines.text.guides import Form, Guide
 from engines.text.members import invalid, unsupported
-from engines.triton.profiles.inputs import LEAST_REPETITION, settled
 
 Value = str | int | float | bool | list[str]
 

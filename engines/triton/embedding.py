@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import msgspec
 
 from engines.api import Failed, Kind, Usage
-from engines.triton.errors import reported
+from engines.generating.errors import reported
 from engines.triton.inference import Answers
 from engines.triton.profiles.api import Profile
 

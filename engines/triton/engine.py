@@ -14,26 +14,26 @@ import msgspec
 from pydantic import BaseModel
 
 from engines.api import Call, EngineError, Health, Load, Reply, Surroundings, Unreachable
+from engines.generating.answering import Answering
+from engines.generating.cancelling import Cancelling
+from engines.generating.hearing import Generation, Hearing, Opened, Surveillance
+from engines.generating.reply import Tally, collect
+from engines.generating.texts import Draw, Reading, Text, texts
 from engines.grpc.aio import AioChannel
 from engines.grpc.api import Channel, Rpc, RpcError
 from engines.grpc.http2.channel import Http2Channel
 from engines.text import asked as asking
 from engines.text.images import Images
 from engines.text.prompts import Prompts
-from engines.triton.answering import Answering
-from engines.triton.cancelling import Cancelling
 from engines.triton.embedding import Embedding, embeddings
 from engines.triton.generation import TextGeneration
-from engines.triton.hearing import Generation, Hearing, Opened, Surveillance
 from engines.triton.inference import STREAM, Answers, Memo, encode_request
 from engines.triton.load import TritonLoad
 from engines.triton.model import Model, unanswered
 from engines.triton.options import TritonOptions
 from engines.triton.profiles.api import Profile
-from engines.triton.reply import Tally, collect
 from engines.triton.repository import Repository
 from engines.triton.tensors import Tensor
-from engines.triton.texts import Draw, Reading, Text, texts
 
 
 def _import() -> None:

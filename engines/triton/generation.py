@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from engines.api import Failed, Kind
+from engines.generating.errors import reported
 from engines.text.asked import Asked
 from engines.text.choice import Choice
 from engines.text.deltas import Cumulative, Deltas
 from engines.triton.cutting import Cut, Measure
-from engines.triton.errors import reported
 from engines.triton.inference import Answers
 from engines.triton.profiles.api import Profile, Step
 

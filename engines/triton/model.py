@@ -6,12 +6,13 @@ from collections.abc import AsyncIterator, Mapping
 from typing import NamedTuple, Self
 
 from engines.api import EngineError, Failed, Unreachable
+from engines.generating.errors import refused
+from engines.generating.limits import Limits
 from engines.grpc.api import Code, RpcError
-from engines.triton.errors import refused
-from engines.triton.limits import Limits
+from engines.triton.limits import told
 from engines.triton.options import TritonOptions
 from engines.triton.profiles import PROFILES, detect
-from engines.triton.profiles.api import ModelFacts, Profile
+from engines.triton.profiles.api import Adapter, ModelFacts, Profile
 from engines.triton.repository import Repository
 
 BLS_CALLS = "tensorrt_llm_model_name"
@@ -40,14 +41,14 @@ class Model(NamedTuple):
             raise unanswered(error) from None
         try:
             profile = PROFILES[name](facts, None, options.tensors)
-            adapters = [adapter.made() for adapter in options.adapters]
+            adapters = [Adapter(one.name, one.id, one.path) for one in options.adapters]
             adapted = {adapter.name: PROFILES[name](facts, adapter, options.tensors) for adapter in adapters}
         except ValueError as error:
             raise Failed(f"The model on the server does not fit the profile {name}: {error}") from None
         generates = next(
             (part.name for part in parts if part.name == USUAL or part.backend == "tensorrtllm"), facts.name
         )
-        return cls(profile, adapted, Limits.of([facts, *parts], options.limits.made()), generates)
+        return cls(profile, adapted, told([facts, *parts], options.limits.made()), generates)
 
 
 async def _parts(repository: Repository, facts: ModelFacts, profile: str) -> AsyncIterator[ModelFacts]:

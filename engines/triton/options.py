@@ -9,13 +9,14 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from engines.generating.adapters import AdapterOptions
+from engines.generating.cancelling import CancelPolicy
+from engines.generating.limits import Limits, Policy
 from engines.grpc.tls import Tls
 from engines.text.images import ImageOptions
 from engines.text.tools import TOOL_PARSERS
-from engines.triton.cancelling import CancelPolicy
-from engines.triton.limits import Limits, Policy
 from engines.triton.profiles import PROFILES
-from engines.triton.profiles.api import Adapter, TensorMap
+from engines.triton.profiles.api import TensorMap
 
 
 def _address(url: str) -> str:
@@ -80,17 +81,6 @@ class CancelOptions(_Options):
     stop_model: str | None = Field(
         None, min_length=1, description="The model inside an ensemble that is told to stop; `tensorrt_llm` as a rule."
     )
-
-
-class AdapterOptions(_Options):
-    """A LoRA adapter of the model, as the server knows it. Clients call it by the model's name, a colon and its own."""
-
-    name: str = Field(pattern=r"^[\x21-\x39\x3b-\x7e]{1,64}$", description="Printable ASCII without spaces or colons.")
-    id: int = Field(ge=1, lt=2**63)
-    path: str = Field("", description="Where it lies on the server's disk, for servers that load it themselves.")
-
-    def made(self) -> Adapter:
-        return Adapter(self.name, self.id, self.path)
 
 
 class LimitOptions(_Options):

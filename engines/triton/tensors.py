@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-Value = str | bool | int | float
+from engines.generating.sampling import Value
 
 
 class Tensor(NamedTuple):

@@ -10,11 +10,11 @@ import msgspec
 import yaml
 
 from engines.api import Call, Kind
+from engines.generating.texts import texts
 from engines.text.asked import Asked
 from engines.triton.profiles import PROFILES
 from engines.triton.profiles.api import Adapter, ModelFacts, Profile, TensorMap
 from engines.triton.tensors import Declared, Tensor
-from engines.triton.texts import texts
 from tests.architecture.tree import ROOT
 
 GUIDE = ROOT / "docs" / "guides" / "triton.md"

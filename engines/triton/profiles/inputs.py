@@ -1,23 +1,17 @@
 """From what is asked to tensors: by a table of which parameter goes into which input, and only into declared ones.
 
-TensorRT-LLM checks some ranges with assertions that cost the request a traceback, and some not at all, so what is sent
-stays within the narrower ranges of its two backends. `settled` says how; nothing asked for is left out silently.
+Values are those that servers take (`engines.generating.sampling`); nothing asked for is left out silently.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
+from engines.generating.sampling import LEAST_REPETITION, Value, settled
 from engines.text.asked import Asked
 from engines.text.members import invalid, unsupported
 from engines.triton.profiles.api import ModelFacts
-from engines.triton.tensors import Slot, Tensor, Value
-
-GREEDY = 1e-5
-"""A temperature or `top_p` below this leaves one token to choose from, and divides by next to nothing in FP32."""
-
-LEAST_REPETITION = 0.01
-"""A smaller `repetition_penalty` overflows FP32 scores; 0, which it may round to, is an error in the server."""
+from engines.triton.tensors import Slot, Tensor
 
 PARAMETERS: Mapping[str, tuple[str, type]] = {
     "max_tokens": ("max_tokens", int),
@@ -112,60 +106,6 @@ class Inputs:
                 if parameter != "stops":  # if only one fits, the gateway looks for all of them
                     raise invalid(PARAMETERS[parameter][0], str(error)) from None
         return tensors
-
-
-def is_greedy(asked: Asked) -> bool:
-    """Whether TensorRT-LLM takes the likeliest token each time: it does, too, where nothing is said about it."""
-    said = (asked.temperature, asked.top_p, asked.top_k)
-    return said == (None, None, None) or asked.top_k == 1 or any(map(_is_near_zero, said[:2]))
-
-
-def settled(asked: Asked, *, has_top_k: bool) -> dict[str, Sequence[Value]]:
-    """The parameters that are set, with values that servers take."""
-    out = _spread(asked, has_top_k=has_top_k)
-    out["max_tokens"] = (asked.max_tokens,)
-    for parameter in _AS_THEY_ARE:
-        _put(out, parameter, getattr(asked, parameter))
-    if asked.min_tokens is not None:
-        out["min_tokens"] = (min(asked.min_tokens, asked.max_tokens),)  # the cap may have been lowered since
-    if asked.logprobs:
-        out["logprobs"] = (True,)
-    if asked.bad_words:
-        out["bad_words"] = asked.bad_words
-    if asked.stops:
-        out["stops"] = asked.stops
-    return out
-
-
-def _spread(asked: Asked, *, has_top_k: bool) -> dict[str, Sequence[Value]]:
-    """How many tokens there are to choose from.
-
-    The likeliest only, asked for by a temperature or `top_p` of 0, is `top_k` 1 and nothing else: TensorRT-LLM refuses
-    a `top_p` of 0, and some of its versions divide by the temperature. Without that input it is what was asked for,
-    though never a `top_p` of 0. A temperature alone would be for nothing: the C++ backend heeds none without `top_p`
-    or `top_k`.
-    """
-    out: dict[str, Sequence[Value]] = {}
-    greedy = next((name for name in ("temperature", "top_p") if _is_near_zero(getattr(asked, name))), None)
-    if greedy is not None:
-        return {"top_k": (1,)} if has_top_k else {greedy: (0.0 if greedy == "temperature" else GREEDY,)}
-    alone = asked.temperature is not None and asked.top_p is None and asked.top_k is None
-    _put(out, "temperature", asked.temperature)
-    _put(out, "top_p", 1.0 if alone else asked.top_p)
-    _put(out, "top_k", asked.top_k)
-    return out
-
-
-_AS_THEY_ARE = ("min_p", "repetition_penalty", "presence_penalty", "frequency_penalty", "seed", "best_of")
-
-
-def _put(out: dict[str, Sequence[Value]], parameter: str, value: float | None) -> None:
-    if value is not None:
-        out[parameter] = (value,)
-
-
-def _is_near_zero(value: float | None) -> bool:
-    return value is not None and value < GREEDY
 
 
 def require_output(facts: ModelFacts, name: str, datatype: str) -> None:

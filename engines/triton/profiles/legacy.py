@@ -8,10 +8,11 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
+from engines.generating.sampling import Value
 from engines.triton.profiles.api import Adapter, ModelFacts, Step
 from engines.triton.profiles.inputs import require_output
 from engines.triton.profiles.text_model import Names, TextModel
-from engines.triton.tensors import Value, read_count, read_floats, read_text
+from engines.triton.tensors import read_count, read_floats, read_text
 
 PARAMETERS: Mapping[str, str] = {
     "max_tokens": "max_tokens",

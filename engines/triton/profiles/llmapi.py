@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar
 
+from engines.generating.sampling import Value, is_greedy
 from engines.text.asked import Asked
 from engines.text.members import invalid
 from engines.triton.profiles.api import Adapter, ModelFacts, Step, TensorMap
-from engines.triton.profiles.inputs import is_greedy, require_output
+from engines.triton.profiles.inputs import require_output
 from engines.triton.profiles.text_model import Names, TextModel
-from engines.triton.tensors import Tensor, Value, read_text
+from engines.triton.tensors import Tensor, read_text
 
 NAMES = Names(
     prompt="text_input",

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from engines.api import Rejected
+from engines.generating.sampling import Value
 from engines.text.asked import Asked
 from engines.text.members import unsupported
 from engines.triton.profiles.api import ModelFacts
 from engines.triton.profiles.inputs import Inputs
-from engines.triton.tensors import Slot, Tensor, Value
+from engines.triton.tensors import Slot, Tensor
 
 
 @dataclass(slots=True, frozen=True)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from engines.api import Rejected
+from engines.generating.texts import texts
 from engines.tensorrt_llm.sampling import Sampling, with_defaults
 from engines.tensorrt_llm.wire import Adapter, Wanted
 from engines.text.asked import read
 from engines.text.prompts import Prompts
-from engines.triton.texts import texts
 from tests.support import golden_sampling
 from tests.support.golden_sampling import SEED, Row
 from tests.support.golden_table import call

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from engines.triton.tensors import Declared, Slot, Tensor, Value, read_count, read_floats, read_text
+from engines.generating.sampling import Value
+from engines.triton.tensors import Declared, Slot, Tensor, read_count, read_floats, read_text
 
 
 def slot(datatype: str, *dims: int, batched: bool = False) -> Slot:

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from typing import Self
 
 from engines.api import Call, EngineError, Usage
+from engines.generating.hearing import Hearing
+from engines.generating.reply import Tally, interrupted
 from engines.text.answer import DONE, Envelope
-from engines.triton.hearing import Hearing
-from engines.triton.reply import Tally, interrupted
 
 MAX_HELD = 32 * 1024
 """Bytes held for a client that is behind, before the servers have to wait."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from engines.api import EngineError, Failed, Overloaded, Rejected, TimedOut, Unreachable
+from engines.generating.errors import refused, reported
 from engines.grpc.api import Code, RpcError
-from engines.triton.errors import refused, reported
 
 SECRET = "/opt/tritonserver/models/secret.py"
 TRACEBACK = f"""Traceback (most recent call last):

@@ -7,10 +7,10 @@ from functools import partial
 from time import time
 
 from engines.api import Call, Reply
+from engines.generating.reply import StreamReply, Tally, collect
+from engines.generating.several import SeveralReply
+from engines.generating.texts import Reading, Text
 from engines.text.answer import Chunks, Document, Envelope, Writer
-from engines.triton.reply import StreamReply, Tally, collect
-from engines.triton.several import SeveralReply
-from engines.triton.texts import Reading, Text
 
 
 class Answering:

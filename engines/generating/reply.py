@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Self
 
 from engines.api import Call, EngineError, Interrupted, Sink, TimedOut, Usage
+from engines.generating.hearing import Hearing
 from engines.replies import UnaryReply
 from engines.text.answer import DONE, Envelope
-from engines.triton.hearing import Hearing
 
 
 @dataclass(slots=True, frozen=True)

@@ -6,10 +6,10 @@ import asyncio
 
 import pytest
 
+from engines.generating.cancelling import Cancelling
+from engines.generating.detached import MAX_HELD, Detached
 from engines.grpc.api import Code, RpcError
 from engines.sweeper import TICK, Sweeper
-from engines.triton.cancelling import Cancelling
-from engines.triton.detached import MAX_HELD, Detached
 from tests.support.scripted_rpc import ScriptedRpc
 
 

@@ -14,19 +14,19 @@ import pytest
 from tritonclient.grpc import service_pb2 as pb
 
 from engines.api import Call, EngineError, Failed, Interrupted, Overloaded, Reply, TimedOut, Timers, Usage
+from engines.generating import cancelling
+from engines.generating.cancelling import Cancelling
+from engines.generating.hearing import Hearing, Opened, Surveillance
+from engines.generating.reply import StreamReply, Tally, collect
 from engines.grpc.api import Code, RpcError
 from engines.sweeper import Sweeper
 from engines.text.answer import Chunks, Document, Envelope
 from engines.text.asked import Asked
 from engines.text.choice import Choice
 from engines.text.stops import Stops
-from engines.triton import cancelling
-from engines.triton.cancelling import Cancelling
 from engines.triton.generation import TextGeneration
-from engines.triton.hearing import Hearing, Opened, Surveillance
 from engines.triton.inference import Answers
 from engines.triton.profiles.api import Step
-from engines.triton.reply import StreamReply, Tally, collect
 from tests.support.scripted_rpc import ScriptedRpc
 
 OK = "no error"

@@ -11,9 +11,9 @@ from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import Literal
 
+from engines.generating.detached import Detached
 from engines.grpc.api import Rpc, RpcError
 from engines.sweeper import NEVER, TICK, Sweeper
-from engines.triton.detached import Detached
 
 LINGER = 1.0
 """Seconds that a call may take to end once there is nothing more to be said."""

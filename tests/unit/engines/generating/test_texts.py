@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from engines.api import Rejected
+from engines.generating.texts import MAX_TEXTS, Text, texts
 from engines.text.asked import Asked
-from engines.triton.texts import MAX_TEXTS, Text, texts
 
 
 def made(prompts: int = 1, *, drawing: bool = True, **members: Any) -> list[Text]:

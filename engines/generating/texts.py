@@ -10,6 +10,7 @@ from typing import NamedTuple
 import msgspec
 
 from engines.api import Rejected
+from engines.generating.sampling import is_greedy
 from engines.text.answer import Writer
 from engines.text.asked import Asked
 from engines.text.choice import Choice
@@ -17,7 +18,6 @@ from engines.text.reasoning import Reasoning
 from engines.text.stops import Stops
 from engines.text.tools import TOOL_PARSERS
 from engines.text.tools.api import ToolParser
-from engines.triton.profiles.inputs import is_greedy
 
 MAX_TEXTS = 128
 """Texts of one request, each of which is a request of its own to the server."""

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from engines.api import Unreachable
-from engines.embedded.supervisor import Backoff, Manners, Supervisor
+from engines.supervisor import Backoff, Manners, Supervisor
 from tests.support.embedded import running_process, until
 
 GOOD = 'import sys; sys.stdin.readline(); print(\'{"address": "here"}\', flush=True); sys.stdin.read()'

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from engines.api import EngineError, Failed, Kind, Phase, Sink, TimedOut, Timers
+from engines.generating.cancelling import LINGER, Cancelling
+from engines.generating.errors import refused
 from engines.grpc.api import Rpc, RpcError
 from engines.sweeper import NEVER, TICK, Sweeper
-from engines.triton.cancelling import LINGER, Cancelling
-from engines.triton.errors import refused
 
 
 @dataclass(slots=True, frozen=True)
