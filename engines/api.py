@@ -14,7 +14,7 @@ whatever it speaks towards the server, and says nothing about HTTP statuses: `ga
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Protocol, Self, runtime_checkable
@@ -56,6 +56,8 @@ class Call:
     stream: bool
     show_usage: bool
     deadline: float
+    spent: Usage | None = None
+    """Tokens of an answer that was cut off before there was a reply to tell them; the engine's to set."""
 
     def body(self) -> bytes:
         """The request as JSON."""
@@ -88,11 +90,10 @@ class Sink(Protocol):
     async def drain(self) -> None: ...
 
 
-@runtime_checkable
-class Forwarding(Protocol):
-    """A reply that hands itself on to a sink, more cheaply than by being iterated; to the same end and errors."""
-
-    async def forward(self, sink: Sink) -> None: ...
+Forward = Callable[[Sink], Awaitable[None]]
+"""`forward`, of replies that have it: hands the reply on to a sink, more cheaply than by iterating, to the same end and
+errors.
+"""
 
 
 @dataclass(slots=True, frozen=True)
@@ -141,6 +142,8 @@ class Surroundings:
     timers: Timers
     cache: Path | None = None
     """A folder for files that are fetched once."""
+    upstream: str = ""
+    """What the server calls the model, as the configuration has it for all replicas."""
 
 
 @runtime_checkable

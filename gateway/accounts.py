@@ -53,6 +53,12 @@ class Record(msgspec.Struct, gc=False):
     completion_tokens: int = 0
     usage_exact: bool = False
 
+    def use(self, prompt: int, completion: int, *, exact: bool) -> None:
+        """Tokens of prompt and answer."""
+        self.prompt_tokens = prompt
+        self.completion_tokens = completion
+        self.usage_exact = exact
+
 
 class Accounts:
     """Opens a record per request and keeps finished ones until `take`; at most `bound`, then the oldest half goes."""

@@ -52,8 +52,8 @@ class Exchange:
     """
 
     __slots__ = (
-        "_backlog", "_edge", "_phase", "_reason", "_started", "deadline", "due", "headers", "intake", "kind", "record",
-        "stream", "task", "wire",
+        "_backlog", "_call", "_edge", "_phase", "_reason", "_started", "deadline", "due", "headers", "intake", "kind",
+        "record", "stream", "task", "wire",
     )  # fmt: skip
 
     def __init__(self, edge: Edge, kind: Kind, headers: preamble.Headers, wire: Wire, intake: Intake) -> None:
@@ -65,6 +65,7 @@ class Exchange:
         self.record = edge.record(kind)
         self.task: asyncio.Task[None] | None = None
         self.stream = False
+        self._call: Call | None = None
         self._started = False
         self._phase: Phase = "body"
         self._reason: Problem | None = None
@@ -106,7 +107,10 @@ class Exchange:
         """The request as the model's engines get it."""
         self.record.dispatched_at = self._edge.clock()
         fields = prompt.upstream_fields(model.upstream, model.cap_field, model.max_tokens)
-        return Call(self.record.id, self.kind, fields, model.name, prompt.stream, prompt.show_usage, self.deadline)
+        call = self._call = Call(
+            self.record.id, self.kind, fields, model.name, prompt.stream, prompt.show_usage, self.deadline
+        )
+        return call
 
     # On the way out
 
@@ -254,6 +258,8 @@ class Exchange:
         self.intake.close()
         if exc is None:
             return False
+        if self._call is not None and (spent := self._call.spent) is not None:
+            self.record.use(spent.prompt, spent.completion, exact=spent.exact)
         if isinstance(exc, asyncio.CancelledError):
             if self._reason is None:
                 self._leave()

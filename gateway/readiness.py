@@ -23,6 +23,8 @@ class Readiness:
     def __init__(self, traffic: Traffic, models: Sequence[Model]) -> None:
         self._traffic = traffic
         self._models = models
+        self.listening = True
+        """Whether the public address is open; set by a server that opens it later than this."""
         self._verdicts: dict[str, str] = {r.name: "not probed yet" for model in models for r in model.replicas}
 
     def __repr__(self) -> str:
@@ -32,6 +34,8 @@ class Readiness:
         """Why not; empty means ready. Several models: those without a replica are only a reason once all are."""
         if self._traffic.draining:
             return ["draining"]
+        if not self.listening:
+            return ["not listening yet"]
         bad = [reason for model in self._models if (reason := self._judge(model))]
         return bad if len(bad) == len(self._models) else []
 

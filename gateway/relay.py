@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from engines.api import Forwarding, Reply
+from engines.api import Forward, Reply
 from gateway.accounts import Record
 from gateway.exchange import Exchange
 
@@ -24,8 +24,9 @@ async def relay(reply: Reply, exchange: Exchange) -> None:
 
 
 async def _forward(reply: Reply, exchange: Exchange) -> None:
-    if isinstance(reply, Forwarding):
-        await reply.forward(exchange)
+    forward: Forward | None = getattr(reply, "forward", None)  # a tenth of what isinstance of a Protocol costs
+    if forward is not None:
+        await forward(exchange)
         return
     async for data in reply:
         if not exchange.take(data):
@@ -35,6 +36,4 @@ async def _forward(reply: Reply, exchange: Exchange) -> None:
 def _account(reply: Reply, record: Record) -> None:
     usage = reply.usage
     if usage is not None:
-        record.prompt_tokens = usage.prompt
-        record.completion_tokens = usage.completion
-        record.usage_exact = usage.exact
+        record.use(usage.prompt, usage.completion, exact=usage.exact)

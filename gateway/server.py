@@ -49,6 +49,7 @@ class Server(uvicorn.Server):
         )
         self._gateway = gateway
         self._say = say
+        gateway.readiness.listening = False
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Raises SystemExit with status 1, the reason logged, if the address or an engine can't be had."""
@@ -60,6 +61,7 @@ class Server(uvicorn.Server):
             raise SystemExit(1) from None
         except SystemExit:  # by uvicorn, which has said why
             raise SystemExit(1) from None
+        self._gateway.readiness.listening = True
         port = self.servers[0].sockets[0].getsockname()[1]
         self._say(welcome(self._gateway.config, port, self._gateway.ops.port))
 

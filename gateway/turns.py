@@ -19,6 +19,8 @@ from gateway.edge import Edge, own_headers
 from gateway.exchange import Exchange
 from gateway.http_wire import HttpWire
 
+BUFFER = 16 * 1024
+"""Bytes that wait for a client before it counts as behind: many small events take several times their size."""
 LINGER = 2.0
 """Seconds for a client to stop sending and read its refusal: closing on unread bytes would reset the connection."""
 
@@ -64,6 +66,7 @@ class Turns(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)  # type: ignore[arg-type]  # uvicorn narrows the base class's parameter
+        self.transport.set_write_buffer_limits(high=BUFFER)
         self.edge.sweeper.add(self)
         self.due = self.edge.sweeper.soon(self.edge.bounds.head_time)
         crowd = len(self.connections) - self.edge.bounds.connections

@@ -7,7 +7,7 @@ import os
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -101,8 +101,9 @@ def build(config: Config, cache: Path, log_fd: int = 1) -> Gateway:
 def _models(spec: ModelSpec, surroundings: Surroundings) -> list[Model]:
     """The model and, on the same replicas, itself with each adapter."""
     factory: Any = ENGINES[spec.engine]
-    replicas = [Replica(f"{spec.name}-{n}", factory(options, surroundings)) for n, options in enumerate(spec.replicas)]
     upstream, policy, created = spec.upstream or spec.name, POLICIES[spec.policy](), int(time.time())
+    around = replace(surroundings, upstream=upstream)
+    replicas = [Replica(f"{spec.name}-{n}", factory(options, around)) for n, options in enumerate(spec.replicas)]
     called = (upstream, *(f"{upstream}:{adapter}" for adapter in spec.adapters))
     return [
         Model(name, model, created, spec.max_tokens, spec.cap_field, replicas, policy)

@@ -31,6 +31,6 @@ class Answering:
     async def reply(self, tally: Tally) -> Reply:
         """Waits for the first content, or for all of it. Raises EngineError; nothing is held any more then."""
         if not self._call.stream:
-            return await collect(tally, partial(self._envelope.document, self._documents))
+            return await collect(self._call, tally, partial(self._envelope.document, self._documents))
         stream = StreamReply if len(self.choices) == 1 else SeveralReply
         return await stream.open(self._call, self._envelope, tally)

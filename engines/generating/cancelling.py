@@ -25,7 +25,8 @@ class Cancelling:
     """Owns the calls that outlive their requests: each is to be `opened` here, and `let_go` unless it ended by itself.
 
     `rate` is the most cancellations in a second, to within a sweep of the sweeper; None sets no bound. `tell` opens the
-    call that stops a request inside an ensemble, by its id. `clock` is the event loop's, in seconds.
+    call that stops a request inside an ensemble, by its id, where one is needed. `clock` is the event loop's, in
+    seconds.
     """
 
     def __init__(
@@ -35,7 +36,7 @@ class Cancelling:
         *,
         policy: CancelPolicy = "cancel",
         rate: float | None = None,
-        tell: Callable[[str], Rpc] | None = None,
+        tell: Callable[[str], Rpc | None] | None = None,
     ) -> None:
         self._sweeper = sweeper
         self._clock = clock
@@ -106,8 +107,8 @@ class Cancelling:
         self._stop(request)
 
     def _stop(self, request: str) -> None:
-        if self._tell is not None:
-            self._own(_hear_out(self._tell(request)))
+        if self._tell is not None and (telling := self._tell(request)) is not None:
+            self._own(_hear_out(telling))
 
     async def _let_end(self, rpc: Rpc, request: str) -> None:
         ended = False

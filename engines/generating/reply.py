@@ -117,10 +117,13 @@ class _Nowhere:
         """Nothing is ever full."""
 
 
-async def collect(tally: Tally, document: Callable[[Usage], bytes]) -> UnaryReply:
+async def collect(call: Call, tally: Tally, document: Callable[[Usage], bytes]) -> UnaryReply:
     """Waits until everything is whole. Raises EngineError; nothing is held any more then, nor after it returns."""
     try:
         await _all_of(tally.hearings)
+    except BaseException:
+        call.spent = tally.usage
+        raise
     finally:
         for hearing in tally.hearings:
             hearing.close()

@@ -55,6 +55,7 @@ class TritonEngine:
     def __init__(self, options: TritonOptions, surroundings: Surroundings, *, draw: Draw | None = None) -> None:
         _import()
         self._options = options
+        self._name = options.model or surroundings.upstream
         self._surroundings = surroundings
         self._channel: Channel = (AioChannel if options.transport == "grpc" else Http2Channel)(
             options.target,
@@ -64,10 +65,12 @@ class TritonEngine:
             connect_timeout=surroundings.timers.connect,
         )
         self._repository = Repository(self._channel, timeout=surroundings.timers.connect)
-        stop_model = options.cancel.stop_model
-        tell = partial(self._tell_stop, stop_model) if stop_model else None
         cancelling = Cancelling(
-            surroundings.sweeper, monotonic, policy=options.cancel.policy, rate=options.cancel.rate, tell=tell
+            surroundings.sweeper,
+            monotonic,
+            policy=options.cancel.policy,
+            rate=options.cancel.rate,
+            tell=self._tell_stop,
         )
         self._surveillance = Surveillance(surroundings.sweeper, surroundings.timers, cancelling)
         self._prompts = Prompts(None, None)
@@ -81,7 +84,7 @@ class TritonEngine:
 
     def __repr__(self) -> str:
         profile = self._model[0].name if self._model else "no profile yet"
-        return f"<TritonEngine {self._options.model} {profile} {self._surveillance.cancelling!r} {self._channel!r}>"
+        return f"<TritonEngine {self._name} {profile} {self._surveillance.cancelling!r} {self._channel!r}>"
 
     @property
     def load(self) -> Load | None:
@@ -97,7 +100,7 @@ class TritonEngine:
         with contextlib.suppress(EngineError):  # it is asked again at the first probe or call
             await self._known()
         if self._options.metrics is not None:
-            name = self._model.generates if self._model else self._options.model
+            name = self._model.generates if self._model else self._name
             self._load = TritonLoad(self._options.metrics, name, self._surroundings)
 
     async def call(self, call: Call) -> Reply:
@@ -115,7 +118,7 @@ class TritonEngine:
         if profile.embeds:
             vectors = [Embedding(profile, self._answers(profile)) for _ in wanted]
             tally = Tally(self._open(call, profile, wanted, vectors), tokens)
-            return await collect(tally, partial(embeddings, vectors, call.model, base64=asked.base64))
+            return await collect(call, tally, partial(embeddings, vectors, call.model, base64=asked.base64))
         answering = Answering(call, wanted, self._reading)
         generations = [
             TextGeneration(profile, self._answers(profile), choice, text.asked, self._prompts.measure)
@@ -126,7 +129,7 @@ class TritonEngine:
     async def probe(self) -> Health:
         """Asks for this model alone: a server is not ready while any of its models is loaded, or has failed."""
         try:
-            if not await self._repository.ready(self._options.model, self._options.version):
+            if not await self._repository.ready(self._name, self._options.version):
                 self._model = None  # it may be another one when it is back
                 return Health(ready=False, reason="The model is not ready.")
             await self._known()
@@ -145,7 +148,7 @@ class TritonEngine:
     async def _known(self) -> Model:
         """How to talk to the model, and how much it takes: read again after it was away."""
         if self._model is None:
-            self._model = await Model.read(self._repository, self._options)
+            self._model = await Model.read(self._repository, self._name, self._options)
         return self._model
 
     def _adapter(self, call: Call) -> str:
@@ -163,13 +166,16 @@ class TritonEngine:
         seconds = max(0.001, call.deadline - monotonic())
         hearings = []
         for (request, tensors), generation in zip(encoded, generations, strict=True):
-            message = encode_request(self._options.model, self._options.version, request, tensors)
+            message = encode_request(self._name, self._options.version, request, tensors)
             rpc = self._surveillance.cancelling.opened(self._channel.open(STREAM, message, timeout=seconds))
             hearings.append(Hearing(Opened(rpc, request, seconds), generation, self._surveillance))
         return hearings
 
-    def _tell_stop(self, model: str, request: str) -> Rpc:
+    def _tell_stop(self, request: str) -> Rpc | None:
         """Inside an ensemble only its language model knows how to stop; it knows the request by the same id."""
+        if self._model is None or self._model.profile.name != "ensemble":
+            return None
+        model = self._options.cancel.stop_model or self._model.generates
         one = (1).to_bytes(4, "little")
         tensors = [
             Tensor("input_ids", "INT32", (1, 1), one),

@@ -31,20 +31,20 @@ class Model(NamedTuple):
     """The model that makes the text: itself, or the one inside."""
 
     @classmethod
-    async def read(cls, repository: Repository, options: TritonOptions) -> Self:
-        """Raises EngineError; for a model that fits no profile, Failed with the reason."""
+    async def read(cls, repository: Repository, name: str, options: TritonOptions) -> Self:
+        """`name` is Triton's. Raises EngineError; for a model that fits no profile, Failed with the reason."""
         try:
-            facts = await repository.facts(options.model, options.version)
-            name = detect(facts) if options.profile == "auto" else options.profile
-            parts = [part async for part in _parts(repository, facts, name)]
+            facts = await repository.facts(name, options.version)
+            kind = detect(facts) if options.profile == "auto" else options.profile
+            parts = [part async for part in _parts(repository, facts, kind)]
         except RpcError as error:
             raise unanswered(error) from None
         try:
-            profile = PROFILES[name](facts, None, options.tensors)
+            profile = PROFILES[kind](facts, None, options.tensors)
             adapters = [Adapter(one.name, one.id, one.path) for one in options.adapters]
-            adapted = {adapter.name: PROFILES[name](facts, adapter, options.tensors) for adapter in adapters}
+            adapted = {adapter.name: PROFILES[kind](facts, adapter, options.tensors) for adapter in adapters}
         except ValueError as error:
-            raise Failed(f"The model on the server does not fit the profile {name}: {error}") from None
+            raise Failed(f"The model on the server does not fit the profile {kind}: {error}") from None
         generates = next(
             (part.name for part in parts if part.name == USUAL or part.backend == "tensorrtllm"), facts.name
         )

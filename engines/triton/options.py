@@ -78,9 +78,7 @@ class CancelOptions(_Options):
 
     policy: CancelPolicy = "cancel"
     rate: float | None = Field(None, gt=0, description="Most cancellations in a second.")
-    stop_model: str | None = Field(
-        None, min_length=1, description="The model inside an ensemble that is told to stop; `tensorrt_llm` as a rule."
-    )
+    stop_model: str = Field("", description="The model inside an ensemble that is told to stop, if not found.")
 
 
 class LimitOptions(_Options):
@@ -98,10 +96,10 @@ class TritonOptions(_Options):
     """One replica: where it is, the model there and how to talk to it."""
 
     url: Annotated[str, AfterValidator(_address)]
-    model: str = Field(min_length=1, description="Triton's name of the model.")
+    model: str = Field("", description="Triton's name of the model, where it is not the configuration's `upstream`.")
     version: str = Field("", pattern="^[0-9]*$", description="Its version; none leaves the choice to Triton.")
     tls: TlsOptions | None = Field(None, description="For grpcs:// where more than the usual authorities is needed.")
-    transport: Literal["grpc", "http2"] = Field("grpc", description="grpc.aio, or a smaller client made for this.")
+    transport: Literal["http2", "grpc"] = Field("http2", description="Our own client, or grpc.aio to fall back to.")
     connections: int = Field(1, ge=1, le=64)
     max_message: int = Field(16 << 20, ge=1 << 16, le=1 << 30, description="Bytes of one answer of the server.")
     metrics: Annotated[str, AfterValidator(_page)] | None = Field(

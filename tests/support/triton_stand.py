@@ -33,7 +33,7 @@ GENERIC = {
 }
 SERVED: Mapping[str, tuple[str, dict[str, Any]]] = {
     "llmapi": ("llmapi", {"tools": "hermes"}),
-    "ensemble": ("ensemble", {"tools": "hermes", "cancel": {"stop_model": "tensorrt_llm"}}),
+    "ensemble": ("ensemble", {"tools": "hermes"}),
     "bls": ("tensorrt_llm_bls", {"tools": "hermes"}),
     "accumulating": ("bls_accumulating", {"tools": "hermes"}),
     "generic": ("generic", {"tools": "hermes", "tensors": GENERIC}),

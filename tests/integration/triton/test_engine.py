@@ -104,7 +104,7 @@ async def test_embeddings(triton: TritonServer, tmp_path: Path, base64: bool) ->
 
 @pytest.mark.parametrize(
     ("model", "options"),
-    [("llmapi", {}), ("ensemble", {"cancel": {"stop_model": "tensorrt_llm"}})],
+    [("llmapi", {}), ("ensemble", {})],
     ids=["llmapi", "ensemble"],
 )
 async def test_leaving_reaches_the_model(

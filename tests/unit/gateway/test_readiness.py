@@ -87,3 +87,9 @@ async def test_draining_is_the_only_reason_then() -> None:
     traffic = Traffic()
     traffic.draining = True
     assert Readiness(traffic, [model("a", Probed(GOOD))]).reasons() == ["draining"]
+
+
+async def test_before_the_public_address_is_open_nothing_is_ready() -> None:
+    readiness = Readiness(Traffic(), [model("a", Probed(GOOD))])
+    readiness.listening = False
+    assert readiness.reasons() == ["not listening yet"]

@@ -90,7 +90,9 @@ class Table:
     async def open(
         self, rpc: ScriptedRpc, profile: Delta | None = None, stops: Sequence[str] = (), **how: Any
     ) -> Reply:
-        call = Call("c", how.get("kind", "chat"), {}, "m", how.get("stream", True), how.get("show_usage", False), 160.0)
+        call = self.call = Call(
+            "c", how.get("kind", "chat"), {}, "m", how.get("stream", True), how.get("show_usage", False), 160.0
+        )
         envelope = Envelope(call, 1)
         profile = profile or Delta()
         if call.stream:
@@ -98,7 +100,7 @@ class Table:
             return await StreamReply.open(call, envelope, Tally([hearing], how.get("prompt")))
         document = Document(0)
         hearing = self.hearing(rpc, call, document, profile, stops)
-        return await collect(Tally([hearing], how.get("prompt")), partial(envelope.document, [document]))
+        return await collect(call, Tally([hearing], how.get("prompt")), partial(envelope.document, [document]))
 
 
 class Basket:
@@ -161,6 +163,22 @@ async def test_a_stream_is_told_as_it_comes(way: str) -> None:
     assert reply.usage == Usage(7, 3, exact=True)
     assert rpc.cancelled == 0
     assert repr(table.sweeper) == "<Sweeper 0 watched>"
+
+
+@pytest.mark.parametrize("broken", [True, False], ids=["breaks", "is left"])
+async def test_a_document_that_is_cut_off_tells_what_it_has_used(broken: bool) -> None:
+    table = Table()
+    rpc = ScriptedRpc([answer("One"), answer(" two")], silent=True)
+    reading = asyncio.create_task(table.open(rpc, stream=False))
+    await asyncio.sleep(0)
+    assert not reading.done()
+    if broken:
+        rpc.cancel()
+    else:
+        reading.cancel()
+    with pytest.raises(Failed if broken else asyncio.CancelledError):
+        await reading
+    assert table.call.spent == Usage(7, 2)
 
 
 async def test_a_document_holds_the_whole() -> None:

@@ -64,7 +64,7 @@ def told(name: str, **parameters: str) -> ModelFacts:
 
 async def read(name: str, *models: ModelFacts, broken: RpcError = UNKNOWN, **options: Any) -> Model:
     channel: Any = Server(*models, broken=broken)
-    return await Model.read(Repository(channel), TritonOptions(url="localhost:1", model=name, **options))
+    return await Model.read(Repository(channel), name, TritonOptions(url="localhost:1", **options))
 
 
 async def test_p29_an_ensemble_s_limits_are_those_of_its_steps() -> None:
