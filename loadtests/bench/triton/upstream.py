@@ -9,6 +9,7 @@ instant as a model does that steps all its requests together. Flow control is no
 from __future__ import annotations
 
 import asyncio
+import itertools
 import re
 import sys
 from collections import deque
@@ -35,10 +36,21 @@ TRAILERS = b"\x00\x0bgrpc-status\x010"
 WISH = re.compile(rb"@@every_ms=(\d+),tokens=(\d+),aligned=(\d)@@")
 
 
+GOLDEN = (5**0.5 - 1) / 2
+
+
+def turn(now: float, every: float, number: int) -> float:
+    """When the stream of that number speaks first: however many there are, their turns lie evenly within `every`."""
+    if not every:
+        return now
+    return (now // every + 1 + number * GOLDEN % 1) * every
+
+
 class Volley:
-    """All aligned streams of the process speak when it strikes."""
+    """All aligned streams of the process speak when it strikes; the others each take a turn."""
 
     def __init__(self) -> None:
+        self.turns = itertools.count()
         self.streams: dict[tuple[int, int], Replay] = {}
         self._ticking = False
 
@@ -79,11 +91,12 @@ class Replay:
         self.every = every / 1000
         self.left = deque(replies.answers(request, tokens))
         connection.write(frame(HEADERS, END_HEADERS, ident, GREETING))
-        self._due = asyncio.get_running_loop().time()
         if aligned:
             connection.volley.join(self)
         else:
-            self._speak()
+            loop = asyncio.get_running_loop()
+            self._due = turn(loop.time(), self.every, next(connection.volley.turns))
+            loop.call_later(self._due - loop.time(), self._speak)
 
     def __repr__(self) -> str:
         return f"<Replay {self.ident} {len(self.left)} left>"
