@@ -71,10 +71,10 @@ class Detached:
         return message
 
     async def flow(self, into: Callable[[bytes], bool]) -> None:
+        self._room.set()
         while self._held:
             if not into(self._held.popleft()):
                 return
-        self._room.set()
         self._into = into
         try:
             while self._flowing():

@@ -162,6 +162,24 @@ async def test_a_detached_call_is_read_like_any_other(flowing: bool) -> None:
     await pump
 
 
+async def test_a_reader_that_stops_at_the_last_message_held_hears_the_next() -> None:
+    rpc = ScriptedRpc([b"%d" % at for at in range(MAX_HELD)])
+    detached = Detached(rpc)
+    pump = asyncio.ensure_future(detached.pump())
+    await settle()
+    got: list[bytes] = []
+
+    def take(message: bytes) -> bool:
+        got.append(message)
+        return len(got) < MAX_HELD
+
+    await detached.flow(take)
+    assert len(got) == MAX_HELD
+    async with asyncio.timeout(10):
+        assert await detached.read() is None
+    await pump
+
+
 async def test_a_reader_that_is_cancelled_takes_nothing_with_it() -> None:
     rpc = ScriptedRpc(silent=True)
     detached = Detached(rpc)
