@@ -6,6 +6,7 @@ one piece; what is longer ends in a crash, in garbage or in an error that looks 
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -67,6 +68,7 @@ class Limits:
                 return None
             asked.max_tokens = self.check(tokens, asked.max_tokens, SUBJECTS[asked.kind])
             total += tokens
+            await asyncio.sleep(0)  # many short ones, each of which is counted on the loop, must not hold it up
         return total
 
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from engines.api import Rejected
+from engines.api import SUBJECTS, Rejected
 from engines.generating.sampling import is_greedy
 from engines.text.answer import Writer
 from engines.text.asked import Asked
@@ -41,14 +41,11 @@ class Text:
 
 
 def texts(asked: Asked, prompts: list[str], draw: Draw | None = None) -> list[Text]:
-    """In the order of their indices. Raises Rejected for too many.
+    """In the order of their indices, of what has passed `Reading.check`.
 
     A caller's seed is that of the first choice, the next ones count on from it. Without one each text gets one by
     `draw`: servers use the same seed each time, so that all choices, and all answers to a prompt, would be equal.
     """
-    if len(prompts) * asked.n > MAX_TEXTS:
-        param = "n" if asked.n > 1 else "prompt"
-        raise Rejected(f"This model makes at most {MAX_TEXTS} texts at a time.", param=param, code="invalid_value")
     if asked.n > 1 and (asked.temperature, asked.top_p, asked.top_k) == (None, None, None):
         asked = msgspec.structs.replace(asked, temperature=1.0)  # OpenAI's default: who wants several wants to choose
     return list(_each(asked, prompts, None if is_greedy(asked) else draw))
@@ -74,7 +71,13 @@ class Reading(NamedTuple):
     reasoning: bool
 
     def check(self, asked: Asked) -> None:
-        """Raises Rejected for what could not be told: tools whose calls are not understood, what a prompt is worth."""
+        """Raises Rejected for what could not be told: tools whose calls are not understood, what a prompt is worth.
+
+        And for too many texts: before any of them is counted, as that holds up the loop.
+        """
+        if max(1, len(asked.prompts)) * asked.n > MAX_TEXTS:
+            param = "n" if asked.n > 1 else SUBJECTS[asked.kind]
+            raise Rejected(f"This model makes at most {MAX_TEXTS} texts at a time.", param=param, code="invalid_value")
         if asked.echo and asked.logprobs:
             raise Rejected(
                 "This model tells no log probabilities of prompts.", param="echo", code="unsupported_parameter"

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from engines.api import Rejected
 from engines.generating.limits import Limits
+from engines.text.asked import Asked
 
 
 def test_nothing_known_limits_nothing() -> None:
@@ -35,3 +38,19 @@ def test_p29_or_it_is_refused_with_both_numbers() -> None:
     with pytest.raises(Rejected, match=r"\b100\b.*\b101\b.*\b60\b.*\b41\b") as refused:
         limits.check(60, 41)
     assert (refused.value.param, refused.value.code) == ("max_tokens", "context_length_exceeded")
+
+
+async def test_others_have_their_turn_between_two_prompts() -> None:
+    turns: list[str] = []
+
+    async def count(prompt: str, _enough: int | None) -> int:
+        turns.append(prompt)
+        return 1
+
+    async def other() -> None:
+        turns.append("other")
+
+    waiting = asyncio.create_task(other())
+    assert await Limits().fit(Asked(kind="completion", max_tokens=1), ["a", "b"], count) == 2
+    assert turns == ["a", "other", "b"]
+    await waiting

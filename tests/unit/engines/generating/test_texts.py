@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from engines.api import Rejected
-from engines.generating.texts import MAX_TEXTS, Text, texts
+from engines.api import Kind, Rejected
+from engines.generating.texts import MAX_TEXTS, Reading, Text, texts
 from engines.text.asked import Asked
 
 
@@ -63,8 +63,16 @@ def test_a_model_without_seeds_is_sent_none() -> None:
     assert seeds(made(n=2, temperature=1.0, drawing=False)) == [None, None]
 
 
-@pytest.mark.parametrize(("prompts", "n", "param"), [(MAX_TEXTS + 1, 1, "prompt"), (43, 3, "n")])
-def test_there_may_not_be_too_many(prompts: int, n: int, param: str) -> None:
+@pytest.mark.parametrize(
+    ("kind", "prompts", "n", "param"),
+    [
+        ("completion", MAX_TEXTS + 1, 1, "prompt"),
+        ("completion", 43, 3, "n"),
+        ("embedding", MAX_TEXTS + 1, 1, "input"),
+        ("chat", 0, MAX_TEXTS + 1, "n"),
+    ],
+)
+def test_there_may_not_be_too_many(kind: Kind, prompts: int, n: int, param: str) -> None:
     with pytest.raises(Rejected) as refused:
-        made(prompts, n=n)
+        Reading(None, reasoning=False).check(Asked(kind=kind, prompts=["x"] * prompts, n=n))
     assert refused.value.param == param
