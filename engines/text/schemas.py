@@ -9,6 +9,9 @@ MAX_DEPTH = 64
 MAX_PARTS = 5000
 """Schemas within one schema; what a server makes of them grows faster than their number."""
 
+MAX_PATH = 256
+"""Characters of a path: thousands of parts below one long name would each hold a copy of it."""
+
 _TYPES = frozenset({"string", "number", "integer", "boolean", "array", "object", "null"})
 _NAMED = frozenset({"properties", "patternProperties", "$defs", "definitions", "dependentSchemas"})
 _ONE = frozenset({
@@ -43,7 +46,7 @@ def check_schema(schema: dict[str, Any], path: str, room: int = MAX_PARTS) -> in
         for name, inner in _inner(where, part):
             parts += 1
             _demand(depth < MAX_DEPTH and parts <= room, path, "the schema is too deep or too large")
-            waiting.append((f"{where}.{name}", inner, depth + 1))
+            waiting.append((f"{where}.{name}"[:MAX_PATH], inner, depth + 1))
     return parts
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -63,3 +64,14 @@ def test_what_is_malformed_is_found_where_it_is(schema: dict[str, Any], where: s
     with pytest.raises(Malformed) as found:
         check_schema(schema, "s")
     assert found.value.where == where
+
+
+def test_a_long_name_is_not_copied_for_each_part_below_it() -> None:
+    below = {"properties": {str(at): {} for at in range(MAX_PARTS // 2)}}
+    tracemalloc.start()
+    try:
+        check_schema({"properties": {"n" * 100_000: below}}, "s")
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < 10 << 20
