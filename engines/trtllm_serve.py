@@ -99,7 +99,10 @@ def from_iterations(page: bytes) -> Load | None:
 
     Raises ValueError.
     """
-    iterations = _decode(page)  # msgspec's errors are ValueErrors
+    try:
+        iterations = _decode(page)  # msgspec's errors are ValueErrors
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
     return iterations[-1].load() if iterations else None
 
 

@@ -199,6 +199,9 @@ def _message(message: dict[str, Any], path: str, images: list[Image]) -> dict[st
     """As templates want it: one text where there is only text, and `system` for its newer name."""
     if not isinstance(message.get("role"), str):
         raise invalid(f"{path}.role", "it must be a string")
+    calls = message.get("tool_calls")
+    if calls is not None and not (isinstance(calls, list) and all(isinstance(call, dict) for call in calls)):
+        raise invalid(f"{path}.tool_calls", "it must be an array of objects")
     if message["role"] == "developer":
         message["role"] = "system"
     content = message.get("content")

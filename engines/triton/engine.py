@@ -18,7 +18,7 @@ from engines.generating.answering import Answering
 from engines.generating.cancelling import Cancelling
 from engines.generating.hearing import Generation, Hearing, Opened, Surveillance
 from engines.generating.reply import Tally, collect
-from engines.generating.texts import Draw, Reading, Text, texts
+from engines.generating.texts import Draw, Reading, texts
 from engines.grpc.aio import AioChannel
 from engines.grpc.api import Channel, Rpc, RpcError
 from engines.grpc.http2.channel import Http2Channel
@@ -27,12 +27,12 @@ from engines.text.images import Images
 from engines.text.prompts import Prompts
 from engines.triton.embedding import Embedding, embeddings
 from engines.triton.generation import TextGeneration
-from engines.triton.inference import STREAM, Answers, Memo, encode_request
+from engines.triton.inference import Answers, Memo
 from engines.triton.load import TritonLoad
 from engines.triton.model import Model, unanswered
 from engines.triton.options import TritonOptions
-from engines.triton.profiles.api import Profile
 from engines.triton.repository import Repository
+from engines.triton.request import STREAM, encode_request
 from engines.triton.tensors import Tensor
 
 
@@ -77,7 +77,7 @@ class TritonEngine:
         self._images = Images(options.images, surroundings) if options.images else None
         self._model: Model | None = None
         self._load: TritonLoad | None = None
-        self._memo: Memo = {}
+        self._memo = Memo()
         self._reading = Reading(options.tools, options.reasoning)
         self._draw = draw or partial(random.getrandbits, 31)
         self._serial = itertools.count()  # a call that is tried again must not share its id with what it left behind
@@ -115,16 +115,22 @@ class TritonEngine:
         if self._images is not None and asked.images:
             asked.images = await self._images.fetched(asked.images)
         wanted = texts(asked, prompts, self._draw if profile.seeded else None)
+        requests = [f"{call.id}-{next(self._serial):x}" for _ in wanted]
+        answers = [Answers(profile.expected, self._memo, request) for request in requests]
+        messages = [
+            encode_request(self._name, self._options.version, request, profile.tensors(text.asked, text.prompt))
+            for request, text in zip(requests, wanted, strict=True)
+        ]
         if profile.embeds:
-            vectors = [Embedding(profile, self._answers(profile)) for _ in wanted]
-            tally = Tally(self._open(call, profile, wanted, vectors), tokens)
+            vectors = [Embedding(profile, each) for each in answers]
+            tally = Tally(self._open(call, requests, messages, vectors), tokens)
             return await collect(call, tally, partial(embeddings, vectors, call.model, base64=asked.base64))
         answering = Answering(call, wanted, self._reading)
         generations = [
-            TextGeneration(profile, self._answers(profile), choice, text.asked, self._prompts.measure)
-            for text, choice in zip(wanted, answering.choices, strict=True)
+            TextGeneration(profile, each, choice, text.asked, self._prompts.measure)
+            for each, text, choice in zip(answers, wanted, answering.choices, strict=True)
         ]
-        return await answering.reply(Tally(self._open(call, profile, wanted, generations), tokens, asked.n))
+        return await answering.reply(Tally(self._open(call, requests, messages, generations), tokens, asked.n))
 
     async def probe(self) -> Health:
         """Asks for this model alone: a server is not ready while any of its models is loaded, or has failed."""
@@ -155,18 +161,13 @@ class TritonEngine:
         """The adapter that is called for; "" for none."""
         return str(msgspec.json.decode(call.fields["model"])).rpartition(":")[2] if self._options.adapters else ""
 
-    def _answers(self, profile: Profile) -> Answers:
-        return Answers(profile.expected, self._memo)
-
     def _open(
-        self, call: Call, profile: Profile, wanted: Sequence[Text], generations: Sequence[Generation]
+        self, call: Call, requests: Sequence[str], messages: Sequence[bytes], generations: Sequence[Generation]
     ) -> list[Hearing]:
         """A call to the server for each text, all at once."""
-        encoded = [(f"{call.id}-{next(self._serial):x}", profile.tensors(text.asked, text.prompt)) for text in wanted]
         seconds = max(0.001, call.deadline - monotonic())
         hearings = []
-        for (request, tensors), generation in zip(encoded, generations, strict=True):
-            message = encode_request(self._name, self._options.version, request, tensors)
+        for request, message, generation in zip(requests, messages, generations, strict=True):
             rpc = self._surveillance.cancelling.opened(self._channel.open(STREAM, message, timeout=seconds))
             hearings.append(Hearing(Opened(rpc, request, seconds), generation, self._surveillance))
         return hearings

@@ -1,33 +1,17 @@
-"""Triton's messages: a request as bytes, and the answers read out of theirs by a scan of the few fields that matter.
+"""Triton's answers, read out of their bytes by a scan of the few fields that matter.
 
 Building a whole protobuf object of each answer costs more than all else that is done per token. Here only positions
-are looked at, and after the second answer of a stream, as everything before the outputs' contents repeats, not even
-those. The generated classes are the oracle in the tests.
+are looked at and, as everything before the outputs' contents repeats in a stream, and but for the id in all streams of
+a model, mostly not even those. The generated classes are the oracle in the tests.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from engines.triton.tensors import Tensor
-
-STREAM = "/inference.GRPCInferenceService/ModelStreamInfer"
 MAX_MEMO = 1024
 """Descriptions of outputs that are remembered; shapes that never repeat must not grow it."""
-
-
-def encode_request(model: str, version: str, request: str, tensors: Iterable[Tensor]) -> bytes:
-    """A ModelInferRequest that asks for an end of its own. `request` must be unique among those that run."""
-    from tritonclient.grpc import service_pb2
-
-    message = service_pb2.ModelInferRequest(model_name=model, model_version=version, id=request)
-    for tensor in tensors:
-        message.inputs.add(name=tensor.name, datatype=tensor.datatype, shape=tensor.shape)
-        message.raw_input_contents.append(tensor.content)
-    message.parameters["triton_enable_empty_final_response"].bool_param = True
-    encoded: bytes = message.SerializeToString()
-    return encoded
 
 
 class Described(NamedTuple):
@@ -38,27 +22,63 @@ class Described(NamedTuple):
     shape: tuple[int, ...]
 
 
-Memo = dict[bytes, Described]
+class Memo:
+    """What the answers of one model have in common, whatever stream they belong to.
+
+    `described` are the outputs' descriptions that have been read before. `opening` is what stands around the request's
+    id before the first contents, with the outputs; `ending` the same of an empty final answer.
+    """
+
+    __slots__ = ("described", "ending", "opening")
+
+    def __init__(self) -> None:
+        self.described: dict[bytes, Described] = {}
+        self.opening: tuple[bytes, bytes, Sequence[Described]] | None = None
+        self.ending: tuple[bytes, bytes] | None = None
+
+    def __repr__(self) -> str:
+        return f"<Memo of {len(self.described)} outputs>"
 
 
 class Answers:
     """Reads the answers of one stream: `error`, `final`, and the outputs' contents by name.
 
-    `expected` are the datatypes that outputs must have, by name; others may have any. `memo` holds the descriptions
-    that have been read before and is shared by the streams of one model.
+    `expected` are the datatypes that outputs must have, by name; others may have any. `memo` is shared by the streams
+    of one model, `request` is the id of this one.
     """
 
-    __slots__ = ("_expected", "_memo", "_names", "_prefix", "_raw", "described", "error", "final")
+    __slots__ = (
+        "_ending",
+        "_expected",
+        "_memo",
+        "_names",
+        "_prefix",
+        "_raw",
+        "_request",
+        "_seen",
+        "described",
+        "error",
+        "final",
+    )
 
-    def __init__(self, expected: Mapping[str, str], memo: Memo) -> None:
+    def __init__(self, expected: Mapping[str, str], memo: Memo, request: str = "") -> None:
         self._expected = expected
         self._memo = memo
+        self._request = request.encode()
         self._prefix = b""  # of an answer: all between its length and its first contents
+        self._ending = b""  # all of the last one but its length
         self._names: tuple[str, ...] = ()
         self._raw: list[bytes] = []
-        self.described: list[Described] = []
+        self._seen: list[Described] = []
+        self.described: Sequence[Described] = ()
         self.error = ""
         self.final = False
+        if request and memo.opening is not None:
+            before, after, self.described = memo.opening
+            self._names = tuple([output.name for output in self.described])
+            self._prefix = before + self._request + after
+        if request and memo.ending is not None:
+            self._ending = self._request.join(memo.ending)
 
     def __repr__(self) -> str:
         return f"<Answers {'error' if self.error else 'final' if self.final else 'open'}, outputs {self._names}>"
@@ -74,6 +94,9 @@ class Answers:
                     outputs = self._read_contents(message, inner, inner + len(self._prefix))
                     if outputs is not None:
                         return outputs
+            if self._ending and self._is_ending(message):
+                self.error, self.final, self.described, self._prefix = "", True, (), b""
+                return {}
             return self._read_any(message)
         except IndexError:
             raise ValueError("The message is cut.") from None
@@ -95,10 +118,31 @@ class Answers:
             at += length
         return outputs if at == end else None
 
+    def _is_ending(self, message: bytes) -> bool:
+        start = len(message) - len(self._ending)
+        return (
+            message.endswith(self._ending)
+            and message[:1] == b"\x12"
+            and _varint(message, 1) == (len(self._ending), start)
+        )
+
+    def _learn(self, message: bytes, inner: int, first: int) -> None:
+        """What will repeat of a good answer; `inner` is where its response begins, `first` its contents, 0 without."""
+        if first:
+            if not self.final and self._read_contents(message, inner, first) is not None:
+                self._prefix = message[inner:first]
+                around = self._prefix.split(self._request) if self._request else ()
+                if len(around) == 2:
+                    self._memo.opening = around[0], around[1], self.described
+        elif self.final and self._request and _varint(message, 1) == (len(message) - inner, inner):
+            around = message[inner:].split(self._request)
+            if len(around) == 2:
+                self._memo.ending = around[0], around[1]
+
     def _read_any(self, message: bytes) -> dict[str, bytes]:
         self.error = ""
         self.final = False
-        self.described = []
+        self._seen = []
         self._raw = []
         self._prefix = b""
         inner = first = 0
@@ -107,14 +151,15 @@ class Answers:
                 self.error = message[at:end].decode()
             elif field == _RESPONSE:
                 inner, first = at, self._read_response(message, at, end)
-        self._names = tuple(output.name for output in self.described)
+        self.described = self._seen
+        self._names = tuple([output.name for output in self._seen])
         if len(self._names) != len(self._raw):
             raise ValueError("Outputs without contents, or contents of no output.")
         outputs = dict(zip(self._names, self._raw, strict=True))
         if len(outputs) != len(self._raw):
             raise ValueError("An output came twice.")
-        if first and not self.error and not self.final and self._read_contents(message, inner, first) is not None:
-            self._prefix = message[inner:first]
+        if inner and not self.error:
+            self._learn(message, inner, first)
         return outputs
 
     def _read_response(self, message: bytes, at: int, end: int) -> int:
@@ -126,7 +171,7 @@ class Answers:
                 first = first or here
                 self._raw.append(message[start:stop])
             elif field == _OUTPUT:
-                self.described.append(self._describe(message[start:stop]))
+                self._seen.append(self._describe(message[start:stop]))
             elif field == _PARAMETER:
                 self._read_parameter(message, start, stop)
             here = stop
@@ -145,11 +190,12 @@ class Answers:
                 self.final = field == _BOOL and _varint(message, start)[0] != 0
 
     def _describe(self, encoded: bytes) -> Described:
-        described = self._memo.get(encoded)
+        known = self._memo.described
+        described = known.get(encoded)
         if described is None:
             described = _described(encoded)
-            if len(self._memo) < MAX_MEMO:
-                self._memo[encoded] = described
+            if len(known) < MAX_MEMO:
+                known[encoded] = described
         expected = self._expected.get(described.name, described.datatype)
         if expected != described.datatype:
             raise ValueError(f"{described.name} has the datatype {described.datatype} in place of {expected}.")

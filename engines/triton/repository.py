@@ -146,7 +146,8 @@ def _facts(config: Any) -> ModelFacts:
 def _declared(tensor: Any, *, optional: bool) -> Declared:
     from tritonclient.grpc import model_config_pb2
 
-    datatype = model_config_pb2.DataType.Name(tensor.data_type).removeprefix("TYPE_")
+    known = model_config_pb2.DataType.DESCRIPTOR.values_by_number.get(tensor.data_type)
+    datatype = known.name.removeprefix("TYPE_") if known else f"number {tensor.data_type}"  # newer than what we know
     return Declared("BYTES" if datatype == "STRING" else datatype, tuple(tensor.dims), optional)
 
 

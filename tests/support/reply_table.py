@@ -19,7 +19,7 @@ from engines.text.asked import Asked
 from engines.text.choice import Choice
 from engines.text.stops import Stops
 from engines.triton.generation import TextGeneration
-from engines.triton.inference import Answers
+from engines.triton.inference import Answers, Memo
 from engines.triton.profiles.api import Step
 from tests.support.scripted_rpc import ScriptedRpc
 
@@ -75,7 +75,7 @@ class Table:
     def hearing(self, rpc: ScriptedRpc, call: Call, writer: Any, profile: Delta, stops: Sequence[str] = ()) -> Hearing:
         choice = Choice(writer, stops=Stops(stops) if stops else None)
         asked = Asked(kind=call.kind, max_tokens=5)
-        generation = TextGeneration(profile, Answers(profile.expected, {}), choice, asked, words)  # type: ignore[arg-type]
+        generation = TextGeneration(profile, Answers(profile.expected, Memo()), choice, asked, words)  # type: ignore[arg-type]
         watched = Surveillance(self.sweeper, Timers(first_token=10, inter_token=5), self.cancelling)
         return Hearing(Opened(rpc, call.id, 60.0), generation, watched)
 

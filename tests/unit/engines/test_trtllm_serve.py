@@ -32,7 +32,10 @@ def test_an_iteration_may_lack_any_of_it() -> None:
     assert from_iterations(b'[{"kvCacheStats":{"maxNumBlocks":0}}]') == Load(None, None, None)
 
 
-@pytest.mark.parametrize("page", [b"", b"{}", b"# HELP", b'[{"numActiveRequests":"4"}]', b"[1]"])
+DEEP = b'[{"x":%b%b}]' % (b"[" * 100_000, b"]" * 100_000)
+
+
+@pytest.mark.parametrize("page", [b"", b"{}", b"# HELP", b'[{"numActiveRequests":"4"}]', b"[1]", DEEP], ids=range(6))
 def test_what_is_no_list_of_iterations_is_a_value_error(page: bytes) -> None:
     with pytest.raises(ValueError, match=r".*"):
         from_iterations(page)

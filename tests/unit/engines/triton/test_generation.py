@@ -14,7 +14,7 @@ from engines.text.asked import Asked
 from engines.text.choice import Choice
 from engines.text.stops import Stops
 from engines.triton.generation import TextGeneration
-from engines.triton.inference import Answers
+from engines.triton.inference import Answers, Memo
 from engines.triton.profiles import PROFILES
 from engines.triton.profiles.api import TensorMap
 from tests.support.golden_table import facts
@@ -31,7 +31,7 @@ class Told:
         profile: Any = PROFILES["generic"](facts("generic"), None, names)
         assert not profile.capped
         self._counts = counts
-        answers = Answers(profile.expected, {})
+        answers = Answers(profile.expected, Memo())
         choice = Choice(self._document, stops=Stops(stops) if stops else None)
         asked = Asked(kind="completion", max_tokens=CAP)
         if counts:

@@ -10,7 +10,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from tritonclient.grpc import service_pb2 as pb
 
-from engines.triton.inference import Answers, Described, encode_request
+from engines.triton.inference import Answers, Described, Memo
+from engines.triton.request import encode_request
 from engines.triton.tensors import Tensor
 
 NAMES = st.sampled_from(["text_output", "num_output_tokens", "finish_reason", "x", "", "é" * 60])
@@ -29,6 +30,8 @@ PARAMETERS = st.dictionaries(
     st.one_of(st.booleans(), st.integers(0, 2**63 - 1), st.text(max_size=5), st.floats(allow_nan=False)),
 )
 Output = tuple[str, str, list[int], bytes]
+TEXT: list[Output] = [("text_output", "BYTES", [1], b"x")]
+FINAL: dict[str, Any] = {"triton_final_response": True}
 
 
 def message(
@@ -64,27 +67,55 @@ def by_the_classes(encoded: bytes) -> tuple[dict[str, bytes], str, bool]:
 def test_whatever_the_classes_write_is_read_as_they_read_it(
     stream: list[tuple[list[Output], dict[str, Any], str, int]],
 ) -> None:
-    answers = Answers({}, {})
+    answers = Answers({}, Memo())
     for outputs, parameters, error, times in stream:
         encoded = message(outputs, parameters, error=error).SerializeToString()
         for _ in range(times):  # the second time by what was learned from the first
             assert read(answers, encoded) == by_the_classes(encoded)
-            assert answers.described == [Described(name, kind, tuple(shape)) for name, kind, shape, _ in outputs]
+            assert list(answers.described) == [Described(name, kind, tuple(shape)) for name, kind, shape, _ in outputs]
 
 
 @given(OUTPUTS, st.binary(max_size=400), st.binary(max_size=20_000))
 def test_learned_beginnings_hold_for_contents_of_any_length(outputs: list[Output], one: bytes, other: bytes) -> None:
-    answers = Answers({}, {})
+    answers = Answers({}, Memo())
     for content in (one, other, one, b""):
         encoded = message([(name, kind, shape, content) for name, kind, shape, _ in outputs]).SerializeToString()
         assert read(answers, encoded) == by_the_classes(encoded)
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.text("abc-1", min_size=1, max_size=4),
+            st.lists(st.tuples(OUTPUTS, PARAMETERS, st.sampled_from(["", "", "", "no"])), max_size=4),
+        ),
+        max_size=4,
+    )
+)
+@example(
+    [
+        (name, [([("text_output", "BYTES", [1], b"x")], {}, ""), ([], {"triton_final_response": True}, "")])
+        for name in "ab"
+    ]
+)
+@example([("a", [([], {"triton_final_response": True}, "")]), ("model", [([], {"triton_final_response": True}, "")])])
+def test_what_one_stream_has_learned_is_true_of_the_next(
+    streams: list[tuple[str, list[tuple[list[Output], dict[str, Any], str]]]],
+) -> None:
+    memo = Memo()
+    for name, stream in streams:
+        answers = Answers({}, memo, name)
+        for outputs, parameters, error in stream:
+            encoded = message(outputs, parameters, error=error, request=name).SerializeToString()
+            assert read(answers, encoded) == by_the_classes(encoded)
+            assert list(answers.described) == [Described(name, kind, tuple(shape)) for name, kind, shape, _ in outputs]
 
 
 @given(OUTPUTS, OUTPUTS, st.data())
 def test_bytes_that_are_no_message_raise_value_error_only(
     first: list[Output], second: list[Output], data: st.DataObject
 ) -> None:
-    answers = Answers({"x": "BYTES"}, {})
+    answers = Answers({"x": "BYTES"}, Memo())
     encoded = bytearray(message(second, {"triton_final_response": True}).SerializeToString())
     for _ in range(data.draw(st.integers(1, 4))):
         at = data.draw(st.integers(0, len(encoded)))
@@ -99,7 +130,7 @@ def test_bytes_that_are_no_message_raise_value_error_only(
 
 @given(st.lists(st.binary(max_size=60), max_size=3))
 def test_arbitrary_bytes_raise_value_error_only(stream: list[bytes]) -> None:
-    answers = Answers({}, {})
+    answers = Answers({}, Memo())
     answers.read(message([("text_output", "BYTES", [1], b"text")]).SerializeToString())
     for sent in stream:
         try:
@@ -111,7 +142,7 @@ def test_arbitrary_bytes_raise_value_error_only(stream: list[bytes]) -> None:
 
 
 def test_what_was_learned_is_forgotten_where_an_answer_differs() -> None:
-    answers = Answers({}, {})
+    answers = Answers({}, Memo())
     text = ("text_output", "BYTES", [1], b"a")
     stream = [
         message([text], {"triton_final_response": False}),
@@ -143,14 +174,14 @@ def test_a_server_that_lies_is_not_believed(outputs: list[tuple[str, str]], cont
         answer.infer_response.outputs.add(name=name, datatype=datatype, shape=[1])
     answer.infer_response.raw_output_contents.extend(contents)
     with pytest.raises(ValueError, match=r"datatype|contents|twice"):
-        Answers({"text_output": "BYTES"}, {}).read(answer.SerializeToString())
+        Answers({"text_output": "BYTES"}, Memo()).read(answer.SerializeToString())
 
 
 def test_descriptions_are_remembered_up_to_a_bound() -> None:
-    memo: dict[bytes, Described] = {}
+    memo = Memo()
     for size in range(3000):
         Answers({}, memo).read(message([("x", "BYTES", [size], b"")]).SerializeToString())
-    assert len(memo) == 1024
+    assert len(memo.described) == 1024
 
 
 def test_a_request_is_what_the_classes_read_back() -> None:

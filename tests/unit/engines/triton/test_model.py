@@ -16,7 +16,7 @@ from engines.triton.options import TritonOptions
 from engines.triton.profiles.api import ModelFacts
 from engines.triton.repository import Repository
 from tests.support.golden_table import facts
-from tests.support.scripted_rpc import ScriptedRpc
+from tests.support.scripted_rpc import ScriptedChannel, ScriptedRpc
 
 UNKNOWN = RpcError(Code.NOT_FOUND, "Request for unknown model: 'x' is not found")
 STEPS = ("preprocessing", "tensorrt_llm", "postprocessing")
@@ -107,3 +107,12 @@ async def test_a_bls_model_whose_engine_is_not_known_is_served_without_its_limit
 async def test_while_its_parts_do_not_answer_a_model_is_not_known(name: str, code: Code) -> None:
     with pytest.raises(EngineError):
         await read(name, replace(facts(name), steps=STEPS), broken=RpcError(code, "away"))
+
+
+async def test_a_datatype_that_is_not_known_is_no_reason_to_fail() -> None:
+    """A newer server has more of them; only an input that is to be written has to have one that we know."""
+    made = config(facts("generic"))
+    made.input.add(name="extra", data_type=99, optional=True)
+    answer = service_pb2.ModelConfigResponse(config=made).SerializeToString()
+    told = await Repository(ScriptedChannel(ScriptedRpc([answer]))).facts("generic")
+    assert (told.inputs["extra"].datatype, told.inputs["extra"].optional) == ("number 99", True)
