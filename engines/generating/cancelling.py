@@ -89,13 +89,13 @@ class Cancelling:
         self._watch()
 
     async def aclose(self) -> None:
-        """Ends all that is still owned, at once."""
-        self._sweeper.discard(self)
+        """Ends all that is still owned, at once; also what is begun as others are let go."""
+        while tasks := list(self._tasks):
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
         self._waiting.clear()
-        tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        self._watch()
 
     def _watch(self) -> None:
         self.due = self._free_at if self._waiting else NEVER

@@ -121,6 +121,18 @@ async def test_closing_ends_what_is_still_owned() -> None:
     assert "0 heard here" in repr(cancelling)
 
 
+@pytest.mark.parametrize("rate", [None, 0.5])
+async def test_closing_leaves_nothing_behind_of_what_it_lets_go(rate: float | None) -> None:
+    clock = Clock()
+    cancelling = Cancelling(clock.sweeper, clock, rate=rate, tell=lambda _request: ScriptedRpc(silent=True))
+    for _ in range(3):
+        cancelling.let_end(cancelling.opened(ScriptedRpc(silent=True)), "r")
+    await settle()
+    await cancelling.aclose()
+    assert repr(cancelling) == "<Cancelling cancel, 0 wait to be cancelled, 0 heard here>"
+    assert repr(clock.sweeper) == "<Sweeper 0 watched>"
+
+
 async def test_the_model_inside_is_told_with_the_same_id() -> None:
     clock = Clock()
     told = []
