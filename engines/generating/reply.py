@@ -34,6 +34,12 @@ class Tally:
         exact = prompt is not None and not any(one.counted for one in generations)
         return Usage(prompt or 0, sum(one.completion for one in generations), exact)
 
+    @property
+    def generated(self) -> Usage | None:
+        """The same of a stream without content: None unless there were tokens, as of one that is held back."""
+        usage = self.usage
+        return usage if usage.completion else None
+
 
 class StreamReply:
     """A stream of events whose first content is here; holds its call until it is left."""
@@ -64,8 +70,10 @@ class StreamReply:
         try:
             reply._first = await reply._hearing.read()
         except BaseException:
+            call.spent = tally.generated
             reply._hearing.close()
             raise
+        call.spent = None  # what a server failed at that was asked before is not what this one does
         return reply
 
     def _finale(self) -> bytes:

@@ -87,8 +87,10 @@ class SeveralReply:
         try:
             reply._first = await reply._next()
         except BaseException:
+            call.spent = tally.generated
             reply.__exit__()
             raise
+        call.spent = None  # as for a single text
         return reply
 
     def __aiter__(self) -> Self:

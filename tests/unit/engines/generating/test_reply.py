@@ -12,8 +12,9 @@ import pytest
 
 from engines.api import EngineError, Failed, Interrupted, Overloaded, Reply, TimedOut, Usage
 from engines.generating import cancelling
-from engines.generating.reply import StreamReply
+from engines.generating.reply import StreamReply, Tally
 from engines.grpc.api import Code, RpcError
+from engines.text.answer import Chunks, Envelope
 from tests.support.reply_table import FINAL, Basket, Delta, Table, answer, chunks, text_of
 from tests.support.scripted_rpc import ScriptedRpc
 
@@ -68,6 +69,33 @@ async def test_a_document_that_is_cut_off_tells_what_it_has_used(broken: bool) -
     with pytest.raises(Failed if broken else asyncio.CancelledError):
         await reading
     assert table.call.spent == Usage(7, 2)
+
+
+@pytest.mark.parametrize("broken", [True, False])
+async def test_a_stream_that_ends_before_its_first_content_tells_what_it_has_used(broken: bool) -> None:
+    table = Table()
+    rpc = ScriptedRpc([answer("one"), answer(" tw")], silent=True)
+    opening = asyncio.create_task(table.open(rpc, stops=["one two"]))  # which is all that has come
+    await asyncio.sleep(0)
+    assert not opening.done()
+    if broken:
+        rpc.cancel()
+    else:
+        opening.cancel()
+    with pytest.raises(Failed if broken else asyncio.CancelledError):
+        await opening
+    assert table.call.spent == Usage(7, 2)
+
+
+async def test_what_another_server_has_used_in_vain_is_not_told_of_a_stream() -> None:
+    table = Table()
+    with pytest.raises(Failed):
+        await table.open(ScriptedRpc([answer("one")], RpcError(Code.INTERNAL, "broken")), stops=["one two"])
+    call, envelope = table.call, Envelope(table.call, 1)
+    assert call.spent == Usage(7, 1)
+    hearing = table.hearing(ScriptedRpc([answer("One")], silent=True), call, Chunks(envelope, 0), Delta())
+    with await StreamReply.open(call, envelope, Tally([hearing], None)):
+        assert call.spent is None
 
 
 async def test_a_document_holds_the_whole() -> None:
