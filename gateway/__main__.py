@@ -55,7 +55,7 @@ def _serve(arguments: argparse.Namespace) -> int:
     gc.collect()
     gc.freeze()  # what start-up made lives for ever: the collector need not walk it again
     gc.set_threshold(50_000, 20, 20)
-    Server(gateway, lambda lines: print(lines, file=sys.stderr, flush=True)).run()
+    Server(gateway, lambda lines: print(f"{lines}\n", end="", file=sys.stderr, flush=True)).run()
     return 0
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from engines.api import EngineError
@@ -40,4 +42,6 @@ def why(failure: BaseException) -> str:
     while isinstance(failure, BaseExceptionGroup):
         failure = failure.exceptions[0]
     reason = failure.strerror if isinstance(failure, OSError) else str(failure)
+    if isinstance(failure, OSError) and failure.errno == errno.EADDRINUSE:
+        reason = f"{reason}; server.port and ops.port of the configuration choose others"
     return f"The gateway did not start: {reason}"
