@@ -21,6 +21,8 @@ from engines.text.tools.api import ToolParser
 
 MAX_TEXTS = 128
 """Texts of one request, each of which is a request of its own to the server."""
+MAX_SENT = 64 << 20
+"""Characters that the choices of one request send: each brings the prompt, and its images, once more."""
 Draw = Callable[[], int]
 """Gives a seed: a random number of 31 bits, which any input for one can hold."""
 FORCED = "llama3"
@@ -41,11 +43,14 @@ class Text:
 
 
 def texts(asked: Asked, prompts: list[str], draw: Draw | None = None) -> list[Text]:
-    """In the order of their indices, of what has passed `Reading.check`.
+    """In the order of their indices, of what has passed `Reading.check`. Raises Rejected where they are too long.
 
     A caller's seed is that of the first choice, the next ones count on from it. Without one each text gets one by
     `draw`: servers use the same seed each time, so that all choices, and all answers to a prompt, would be equal.
     """
+    size = sum(map(len, prompts)) + sum(len(image.url) for image in asked.images)
+    if asked.n > 1 and size * asked.n > MAX_SENT:
+        raise Rejected("There are too many choices of so long a prompt.", param="n", code="invalid_value")
     if asked.n > 1 and (asked.temperature, asked.top_p, asked.top_k) == (None, None, None):
         asked = msgspec.structs.replace(asked, temperature=1.0)  # OpenAI's default: who wants several wants to choose
     return list(_each(asked, prompts, None if is_greedy(asked) else draw))

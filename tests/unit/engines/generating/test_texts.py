@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from engines.api import Kind, Rejected
-from engines.generating.texts import MAX_TEXTS, Reading, Text, texts
-from engines.text.asked import Asked
+from engines.generating.texts import MAX_SENT, MAX_TEXTS, Reading, Text, texts
+from engines.text.asked import Asked, Image
 
 
 def made(prompts: int = 1, *, drawing: bool = True, **members: Any) -> list[Text]:
@@ -76,3 +76,16 @@ def test_there_may_not_be_too_many(kind: Kind, prompts: int, n: int, param: str)
     with pytest.raises(Rejected) as refused:
         Reading(None, reasoning=False).check(Asked(kind=kind, prompts=["x"] * prompts, n=n))
     assert refused.value.param == param
+
+
+def test_many_choices_may_not_send_a_long_prompt_too_often() -> None:
+    """A request of a few megabytes would take as many gigabytes."""
+    pictured = Asked(kind="chat", n=128, images=(Image("x" * (MAX_SENT // 128), "messages[0]"),))
+    for asked, prompt in (
+        (Asked(kind="completion", prompts=["w"], n=128), "x" * (MAX_SENT // 128 + 1)),
+        (pictured, "x"),
+    ):
+        with pytest.raises(Rejected) as refused:
+            texts(asked, [prompt])
+        assert refused.value.param == "n"
+    assert len(texts(Asked(kind="completion", prompts=["w"]), ["x" * (MAX_SENT + 1)])) == 1
