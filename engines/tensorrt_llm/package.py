@@ -14,8 +14,9 @@ import msgspec
 from engines.tensorrt_llm.wire import Adapter, Wanted
 
 MISSING = (
-    "The package tensorrt_llm can't be used here ({}). Install it with pip install 'snowshed[tensorrt-llm]'; it needs"
-    " Linux, an NVIDIA GPU with its driver, and the CUDA and MPI libraries that its release notes name."
+    "The package tensorrt_llm can't be used here ({}). Install it, in Snowshed's folder, with"
+    " pip install '.[tensorrt-llm]'; it needs Linux, an NVIDIA GPU with its driver, and the CUDA and MPI libraries that"
+    " its release notes name."
 )
 
 

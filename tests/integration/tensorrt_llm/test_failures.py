@@ -258,7 +258,7 @@ async def test_where_the_package_is_missing_it_says_what_to_install(model: Path,
         await engine.aclose()
         with pytest.raises(Unreachable) as caught:
             await engine.start()
-    assert "pip install 'snowshed[tensorrt-llm]'" in caught.value.message
+    assert "pip install '.[tensorrt-llm]'" in caught.value.message
     assert "libcuda" in caught.value.message
 
 
