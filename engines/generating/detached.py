@@ -21,7 +21,7 @@ class Detached:
     `pump` must run in a task; it returns when the inner call has ended.
     """
 
-    __slots__ = ("_changed", "_end", "_held", "_into", "_left", "_over", "_room", "inner")
+    __slots__ = ("_changed", "_end", "_held", "_into", "_left", "_over", "_raised", "_room", "inner")
 
     def __init__(self, inner: Rpc) -> None:
         self.inner = inner
@@ -32,6 +32,7 @@ class Detached:
         self._left = False
         self._over = False
         self._end: RpcError | None = None
+        self._raised: Exception | None = None  # by the reader's own `into`
 
     def __repr__(self) -> str:
         state = "over" if self._over else "left" if self._left else "read"
@@ -81,6 +82,9 @@ class Detached:
                 await self._wait()
         finally:
             self._into = None
+            raised, self._raised = self._raised, None
+        if raised is not None:
+            raise raised
 
     def cancel(self) -> None:
         if not (self._over or self._left):
@@ -104,7 +108,11 @@ class Detached:
         if self._left:
             return True
         if self._into is not None:
-            if not self._into(message):
+            try:
+                more = self._into(message)
+            except Exception as error:  # noqa: BLE001 - the reader's own, such as of a client that is gone: the call goes on
+                more, self._raised = False, error
+            if not more:
                 self._into = None
                 self._changed.set()
             return True

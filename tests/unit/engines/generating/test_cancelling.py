@@ -174,6 +174,26 @@ async def test_a_detached_call_is_read_like_any_other(flowing: bool) -> None:
     await pump
 
 
+async def test_what_a_reader_raises_is_its_own_and_ends_no_call() -> None:
+    """A client's connection may be closed already when a message comes, and its request not quite."""
+    rpc = ScriptedRpc(silent=True)
+    detached = Detached(rpc)
+    pump = asyncio.ensure_future(detached.pump())
+
+    def take(message: bytes) -> bool:
+        raise RuntimeError(message.decode())
+
+    flow = asyncio.ensure_future(detached.flow(take))
+    await settle()
+    rpc.tell(b"closed")
+    with pytest.raises(RuntimeError, match="closed"):
+        await flow
+    detached.cancel()
+    rpc.tell(b"more", end=True)
+    await pump
+    assert rpc.cancelled == 0
+
+
 async def test_a_reader_that_stops_at_the_last_message_held_hears_the_next() -> None:
     rpc = ScriptedRpc([b"%d" % at for at in range(MAX_HELD)])
     detached = Detached(rpc)
