@@ -195,7 +195,14 @@ class ChildCall:
             self._wake()
             return
         self._count()
-        if not self._into(message):
+        try:
+            more = self._into(message)
+        except Exception as error:  # noqa: BLE001  # the reader's own: it must not break the connection of all
+            self._into = None
+            if self._woken is not None and not self._woken.done():
+                self._woken.set_exception(error)
+            return
+        if not more:
             self._into = None
             self._wake()
 

@@ -154,3 +154,26 @@ async def test_room_is_made_as_messages_are_taken_and_not_before(tmp_path: Path)
         await connection.state(10)
         assert heard.count(Kind.ABORT) == 1
         await connection.aclose()
+
+
+async def test_what_a_reader_raises_is_its_own_and_the_other_calls_go_on(tmp_path: Path) -> None:
+    """A client's connection may be closed already when a text goes on, and its request not quite."""
+
+    def answer(one: Frame) -> bytes:
+        said = frame(Kind.SAID, one.call, Said("a", 1, 1))
+        return said + frame(Kind.ENDED, one.call) if one.kind is Kind.GENERATE else b""
+
+    def take(_message: bytes) -> bool:
+        raise RuntimeError("closed")
+
+    async with child(tmp_path, answer) as path:
+        connection = await ChildConnection.connect(path, Sweeper())
+        try:
+            async with asyncio.timeout(30):
+                with pytest.raises(RuntimeError, match="closed"):
+                    await connection.open(Wanted("a", {}), 60).flow(take)
+                other = connection.open(Wanted("b", {}), 60)
+                assert await other.read() is not None
+                assert await other.read() is None
+        finally:
+            await connection.aclose()
