@@ -12,11 +12,13 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 from engines.generating.adapters import AdapterOptions
 from engines.generating.cancelling import CancelPolicy
 from engines.generating.limits import Limits, Policy
+from engines.grpc.http2.dialling import context
 from engines.grpc.tls import Tls
 from engines.text.images import ImageOptions
 from engines.text.tools import TOOL_PARSERS
 from engines.triton.profiles import PROFILES
 from engines.triton.profiles.api import TensorMap
+from engines.triton.profiles.generic import MAPPED
 
 
 def _address(url: str) -> str:
@@ -38,6 +40,8 @@ def _page(url: str) -> str:
         raise ValueError("must be an http:// or https:// URL")
     if "@" in parts.netloc or parts.query or parts.fragment or not parts.path.strip("/"):
         raise ValueError("must end with a path, and hold no credentials")
+    if parts.port == 0:  # reading it raises ValueError for what is no port at all
+        raise ValueError("must have a port from 1 up, or none")
     return url
 
 
@@ -69,8 +73,14 @@ class TlsOptions(_Options):
         return self
 
     def read(self) -> Tls:
-        """Raises ValueError, naming the file, if one can't be read."""
-        return Tls(_read(self.ca), _read(self.certificate), _read(self.key), self.server_name)
+        """Raises ValueError, naming the files, if one can't be read or is not what it should be."""
+        tls = Tls(_read(self.ca), _read(self.certificate), _read(self.key), self.server_name)
+        try:
+            context(tls)
+        except (OSError, ValueError) as error:
+            files = ", ".join(str(path) for path in (self.ca, self.certificate, self.key) if path is not None)
+            raise ValueError(f"there is no usable certificate or key in {files}: {error}") from None
+        return tls
 
 
 class CancelOptions(_Options):
@@ -124,6 +134,12 @@ class TritonOptions(_Options):
             raise ValueError("tls needs a grpcs:// url")
         if self.tokenizer is None and (self.limits.sequence or self.limits.prompt):
             raise ValueError("limits need a tokenizer")
+        if self.cancel.rate is not None and self.cancel.policy != "cancel":
+            raise ValueError("cancel.rate is of no use where nothing is cancelled")
+        if self.tensors != TensorMap() and self.profile not in ("auto", "generic"):
+            raise ValueError(f"tensors are for the profile generic, not for {self.profile}")
+        if strange := self.tensors.parameters.keys() - MAPPED:
+            raise ValueError(f"tensors.parameters can't have {', '.join(sorted(strange))}")
         if len({it.name for it in self.adapters} | {it.id for it in self.adapters}) < 2 * len(self.adapters):
             raise ValueError("each of the adapters needs a name and an id of its own")
         return self
