@@ -52,9 +52,20 @@ class Readiness:
     async def _watch(self, replica: Replica) -> None:
         pause = FIRST_PROBE_EVERY
         while True:
-            verdict = self._verdicts[replica.name] = await _probe(replica)
+            verdict = await _probe(replica)
+            if verdict != self._verdicts[replica.name]:
+                _tell(replica, verdict)
+            self._verdicts[replica.name] = verdict
             pause = min(PROBE_EVERY, pause * 1.5) if verdict else PROBE_EVERY
             await asyncio.sleep(pause)
+
+
+def _tell(replica: Replica, verdict: str) -> None:
+    """Once for each change: the others of a model may hide from its clients that one is missing."""
+    if verdict:
+        _logger.warning("Replica %s is not ready: %s", replica.name, verdict)
+    else:
+        _logger.info("Replica %s is ready.", replica.name)
 
 
 async def _probe(replica: Replica) -> str:

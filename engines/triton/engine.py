@@ -142,7 +142,8 @@ class TritonEngine:
         except RpcError as error:
             return Health(ready=False, reason=unanswered(error).message)
         except EngineError as error:
-            return Health(ready=False, reason=error.message)
+            cause = f" {error.__cause__}" if isinstance(error.__cause__, ValueError) else ""
+            return Health(ready=False, reason=error.message + cause)
         return Health(ready=True)
 
     async def aclose(self) -> None:

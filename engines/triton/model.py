@@ -44,7 +44,8 @@ class Model(NamedTuple):
             adapters = [Adapter(one.name, one.id, one.path) for one in options.adapters]
             adapted = {adapter.name: PROFILES[kind](facts, adapter, options.tensors) for adapter in adapters}
         except ValueError as error:
-            raise Failed(f"The model on the server does not fit the profile {kind}: {error}") from None
+            # What is wrong is for the operator: `probe` tells it, the client does not learn what the server holds.
+            raise Failed("The model on the server is not of the configured kind.") from error
         generates = next(
             (part.name for part in parts if part.name == USUAL or part.backend == "tensorrtllm"), facts.name
         )

@@ -93,3 +93,13 @@ async def test_before_the_public_address_is_open_nothing_is_ready() -> None:
     readiness = Readiness(Traffic(), [model("a", Probed(GOOD))])
     readiness.listening = False
     assert readiness.reasons() == ["not listening yet"]
+
+
+async def test_a_replica_that_goes_and_comes_is_told_once_each(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "snowshed")
+    readiness = Readiness(Traffic(), [model("a", Probed(BAD, BAD, GOOD))])
+    await watched(readiness, lambda reasons: not reasons)
+    assert [record.getMessage() for record in caplog.records] == [
+        "Replica a-0 is not ready: it is away",
+        "Replica a-0 is ready.",
+    ]

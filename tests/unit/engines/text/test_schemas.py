@@ -67,7 +67,7 @@ def test_what_is_malformed_is_found_where_it_is(schema: dict[str, Any], where: s
 
 
 def test_a_long_name_is_not_copied_for_each_part_below_it() -> None:
-    below = {"properties": {str(at): {} for at in range(MAX_PARTS // 2)}}
+    below: dict[str, Any] = {"properties": {str(at): {} for at in range(MAX_PARTS // 2)}}
     tracemalloc.start()
     try:
         check_schema({"properties": {"n" * 100_000: below}}, "s")
