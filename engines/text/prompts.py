@@ -8,7 +8,7 @@ from typing import Self
 
 from engines.api import Rejected
 from engines.text.asked import Asked
-from engines.text.templates import ChatTemplate, TemplateError
+from engines.text.templates import ChatTemplate, NoTemplate, TemplateError
 from engines.text.tokens import Tokenizer
 
 MEASURED = 1 << 14
@@ -29,7 +29,7 @@ class Prompts:
     async def load(cls, tokenizer: Path | None, template: Path | None) -> Self:
         """The template is the tokenizer's own if it has no path. Raises ValueError or OSError."""
         tokens = None if tokenizer is None else await asyncio.to_thread(Tokenizer.load, tokenizer)
-        return cls(tokens, await asyncio.to_thread(_template, tokenizer, template))
+        return cls(tokens, await asyncio.to_thread(_template, tokenizer, template, tokens))
 
     async def of(self, asked: Asked) -> list[str]:
         """The texts to send. Raises Rejected for a chat that can't be written down."""
@@ -60,12 +60,12 @@ class Prompts:
         return prompt if self._tokenizer is None else self._tokenizer.sendable(prompt)
 
 
-def _template(tokenizer: Path | None, template: Path | None) -> ChatTemplate | None:
+def _template(tokenizer: Path | None, template: Path | None, tokens: Tokenizer | None) -> ChatTemplate | None:
     if template is not None:
-        return ChatTemplate.load(template)
+        return ChatTemplate.load(template, tokenizer=tokens)
     if tokenizer is None:
         return None
     try:
         return ChatTemplate.load(tokenizer)
-    except ValueError:
+    except NoTemplate:
         return None  # a model for completions only

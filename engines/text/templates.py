@@ -92,10 +92,13 @@ class ChatTemplate:
     def load(cls, path: Path, *, tokenizer: Tokenizer | None = None) -> Self:
         """Of a folder with a tokenizer.json, such a file, or a .gguf; or of a .jinja file for that tokenizer.
 
+        No text of a caller's may spell a control token of that tokenizer either, wherever the template is from.
         Raises NoTemplate if there is none, ValueError if it is broken, both naming the file; OSError.
         """
         model = tokenizer if path.suffix == ".jinja" else read(path)
         known: dict[str, Any] = {} if model is None else {"bos": model.bos, "eos": model.eos, "control": model.control}
+        if model is not None and tokenizer is not None:
+            known["control"] |= tokenizer.control
         try:
             return cls(model.templates if isinstance(model, ModelFiles) else path.read_text(encoding="utf-8"), **known)
         except NoTemplate as error:
