@@ -100,8 +100,7 @@ class TritonEngine:
         with contextlib.suppress(EngineError):  # it is asked again at the first probe or call
             await self._known()
         if self._options.metrics is not None:
-            name = self._model.generates if self._model else self._name
-            self._load = TritonLoad(self._options.metrics, name, self._surroundings)
+            self._load = TritonLoad(self._options.metrics, self._generates, self._surroundings)
 
     async def call(self, call: Call) -> Reply:
         """Everything that can be found wrong is found before the server hears of it. Raises EngineError."""
@@ -157,6 +156,9 @@ class TritonEngine:
         if self._model is None:
             self._model = await Model.read(self._repository, self._name, self._options)
         return self._model
+
+    def _generates(self) -> str:
+        return self._model.generates if self._model else self._name
 
     def _adapter(self, call: Call) -> str:
         """The adapter that is called for; "" for none."""

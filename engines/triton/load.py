@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from urllib.parse import urlsplit
 
 from engines.api import Failed, Load, Surroundings
@@ -15,15 +16,17 @@ EVERY = 0.5
 
 
 class TritonLoad:
-    """Reads `url` until it is closed. `model` is the one that generates: of an ensemble, the step that does."""
+    """Reads `url` until it is closed. `model` tells which one generates, of an ensemble the step that does: it is known
+    only once the server has answered.
+    """
 
-    def __init__(self, url: str, model: str, surroundings: Surroundings) -> None:
+    def __init__(self, url: str, model: Callable[[], str], surroundings: Surroundings) -> None:
         path = urlsplit(url).path
         self._path = path
         self._model = model
         self._pool = Pool(url.removesuffix(path), surroundings, connections=2)
         clock = asyncio.get_running_loop().time
-        self._watch = LoadWatch(self._read, clock, name=model, every=EVERY)
+        self._watch = LoadWatch(self._read, clock, name=url, every=EVERY)
         self._watching = asyncio.create_task(self._watch.run())
 
     def __repr__(self) -> str:
@@ -43,4 +46,4 @@ class TritonLoad:
         status, page = await self._pool.fetch("GET", self._path)
         if status != 200:
             raise Failed(f"The metrics were answered with {status}.")
-        return read(page, self._model)
+        return read(page, self._model())
