@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from array import array
 from collections.abc import Mapping
@@ -105,6 +106,8 @@ class GenericEmbedding:
         vector = array("f", content)
         if sys.byteorder == "big":
             vector.byteswap()
+        if not math.isfinite(sum(vector)):  # as doubles they can't add up to more than there is
+            raise ValueError("The answer's vector has numbers that are none.")
         return vector
 
 

@@ -263,6 +263,9 @@ def test_a_vector_is_read_and_has_the_width_that_was_promised() -> None:
     for lie in ({}, {"VECTOR": b""}, {"VECTOR": bytes(383 * 4)}, {"VECTOR": bytes(384 * 4 + 1)}):
         with pytest.raises(ValueError, match="no vector"):
             it.vector(lie)
+    for odd in ("nan", "inf", "-inf"):  # JSON has no word for them
+        with pytest.raises(ValueError, match="numbers that are none"):
+            it.vector({"VECTOR": struct.pack("<384f", *range(382), float(odd), float("inf"))})
     with pytest.raises(ValueError, match="no embeddings"):
         profile("llmapi").vector({})
 
