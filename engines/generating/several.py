@@ -122,6 +122,8 @@ class SeveralReply:
             if self._error is not None:
                 raise self._error
             if all(task.done() for task in self._tasks):
+                for task in self._tasks:
+                    task.result()  # raises what was no EngineError: a mistake of ours is no end either
                 break
             await self._funnel.more()
         return data

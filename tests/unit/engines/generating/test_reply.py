@@ -13,6 +13,7 @@ import pytest
 from engines.api import EngineError, Failed, Interrupted, Overloaded, Reply, TimedOut, Usage
 from engines.generating import cancelling
 from engines.generating.reply import StreamReply, Tally
+from engines.generating.several import SeveralReply
 from engines.grpc.api import Code, RpcError
 from engines.text.answer import Chunks, Envelope
 from tests.support.reply_table import FINAL, Basket, Delta, Table, answer, chunks, text_of
@@ -319,3 +320,16 @@ async def test_a_call_that_is_cancelled_while_it_opens_is_let_go() -> None:
             await task
         assert rpc.cancelled == 1
         assert repr(table.sweeper) == "<Sweeper 0 watched>"
+
+
+async def test_a_mistake_of_ours_is_no_end_of_several_texts() -> None:
+    table = Table()
+    with pytest.raises(Failed):
+        await table.open(ScriptedRpc(end=RpcError(Code.INTERNAL, "broken")))
+    call, envelope = table.call, Envelope(table.call, 1)
+    broken: Any = OSError("unforeseen")
+    rpcs = ScriptedRpc([answer("One"), FINAL]), ScriptedRpc([answer("Two")], broken)
+    hearings = [table.hearing(rpc, call, Chunks(envelope, at), Delta()) for at, rpc in enumerate(rpcs)]
+    with await SeveralReply.open(call, envelope, Tally(hearings, None)) as reply, pytest.raises(OSError, match="unfor"):
+        async for _part in reply:
+            pass
