@@ -86,6 +86,9 @@ class Dispatcher:
         raise _most_telling(errors)
 
     def _may_try_again(self, errors: list[EngineError]) -> bool:
+        last = errors[-1]
+        if isinstance(last, TimedOut) and last.phase == "total":
+            return False  # nobody waits any more
         timed_out = sum(isinstance(error, TimedOut) and error.phase != "connect" for error in errors)
         died = sum(error.died for error in errors)
         return len(errors) < self._attempts and timed_out < SILENT_WAITS and died < DEATHS

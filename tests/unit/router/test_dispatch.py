@@ -136,6 +136,13 @@ async def test_p16_after_a_silent_replica_one_more_is_asked_and_no_third() -> No
     assert taken.attempts == 2
 
 
+async def test_nobody_is_asked_after_the_deadline() -> None:
+    taken, of = notes(), model(*(TimedOut("total", 1) for _ in range(5)))
+    with pytest.raises(TimedOut):
+        await dispatcher(attempts=3).dispatch(of, CALL, taken)
+    assert taken.attempts == 1
+
+
 async def test_a_connect_timeout_costs_the_server_nothing_and_counts_as_any_failure() -> None:
     taken, of = notes(), model(*(TimedOut("connect", 1) for _ in range(5)))
     with pytest.raises(TimedOut):
