@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ssl
-from base64 import b64decode
+from base64 import b64decode, b64encode
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from engines.api import Rejected, Surroundings, Timers
 from engines.sweeper import Sweeper
 from engines.text.asked import Image
-from engines.text.images import ImageOptions, Images, media_type
+from engines.text.images import PIECE, ImageOptions, Images, media_type
 from tests.support import certificates
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256))
@@ -103,6 +103,14 @@ async def test_a_picture_becomes_a_data_url_and_data_urls_stay() -> None:
     assert f"host: 127.0.0.1:{it.port}\r\n" in head
     assert "cookie" not in head
     assert "authorization" not in head
+
+
+@pytest.mark.parametrize("size", [PIECE - 1, PIECE, PIECE + 1, 3 * PIECE + 5])
+async def test_a_large_picture_is_encoded_in_pieces_that_fit_together(size: int) -> None:
+    content = PNG + bytes(size - len(PNG))
+    async with site(answer(content)) as it:
+        (got,) = await own(it).fetched([Image(url(it), PARAM)])
+    assert got.url == f"data:image/png;base64,{b64encode(content).decode()}"
 
 
 async def test_over_tls_the_certificate_must_be_the_host_s(tmp_path: Path) -> None:
