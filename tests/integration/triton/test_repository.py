@@ -62,7 +62,7 @@ async def test_statistics_count_what_was_done(repository: Repository, client: Ra
     before = await repository.statistics("embedder")
     await client.unary("embedder", batched({"text": texts("counted")}))
     async with asyncio.timeout(20):  # Triton counts a request after it has answered it
-        while (after := await repository.statistics("embedder"))[0].succeeded == before[0].succeeded:
+        while (after := await repository.statistics("embedder"))[0].succeeded == before[0].succeeded:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
     assert [entry.name for entry in after] == ["embedder"]
     assert after[0].succeeded == before[0].succeeded + 1
