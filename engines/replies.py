@@ -153,7 +153,7 @@ class StreamReply:
             try:
                 data = connection.take()
             except EngineError as error:
-                raise Interrupted(error.message, timed_out=isinstance(error, TimedOut), died=error.died) from None
+                raise interrupted(error) from None
             if data:
                 out = events.feed(data)
             elif connection.state == "body":
@@ -167,3 +167,8 @@ class StreamReply:
 
     def __exit__(self, *exc: object) -> None:
         self._connection.release(whole=self._events.done)
+
+
+def interrupted(error: EngineError) -> Interrupted:
+    """The same after content has been said."""
+    return Interrupted(error.message, timed_out=isinstance(error, TimedOut), died=error.died)

@@ -1,15 +1,16 @@
-"""Answers of Triton as replies: a text on its way, or one whole document."""
+"""Answers of servers that generate, as replies: texts on their way, or one whole document."""
 
 from __future__ import annotations
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Self
 
-from engines.api import Call, EngineError, Interrupted, Sink, TimedOut, Usage
+from engines.api import Call, EngineError, Sink, Usage
 from engines.generating.hearing import Hearing
-from engines.replies import UnaryReply
+from engines.replies import UnaryReply, interrupted
 from engines.text.answer import DONE, Envelope
 
 
@@ -41,8 +42,8 @@ class Tally:
         return usage if usage.completion else None
 
 
-class StreamReply:
-    """A stream of events whose first content is here; holds its call until it is left."""
+class Stream(ABC):
+    """A stream of events whose first content is here; holds its calls until it is left."""
 
     queued = 0.0
 
@@ -51,12 +52,9 @@ class StreamReply:
         self._show_usage = call.show_usage
         self._envelope = envelope
         self._tally = tally
-        self._hearing = tally.hearings[0]
-        self._hearing.finale = self._finale
         self._first = b""
-
-    def __repr__(self) -> str:
-        return f"<StreamReply {self._hearing!r}>"
+        for hearing in tally.hearings:
+            hearing.finale = self._finale
 
     @property
     def usage(self) -> Usage:
@@ -68,16 +66,13 @@ class StreamReply:
         """Waits for the first content: until then another server may still be asked. Lets go if it fails."""
         reply = cls(call, envelope, tally)
         try:
-            reply._first = await reply._hearing.read()
+            reply._first = await reply._next()
         except BaseException:
             call.spent = tally.generated
-            reply._hearing.close()
+            reply.__exit__()
             raise
         call.spent = None  # what a server failed at that was asked before is not what this one does
         return reply
-
-    def _finale(self) -> bytes:
-        return self._envelope.usage(self.usage) + DONE if self._show_usage else DONE
 
     def __aiter__(self) -> Self:
         return self
@@ -86,12 +81,40 @@ class StreamReply:
         data, self._first = self._first, b""
         if not data:
             try:
-                data = await self._hearing.read()
+                data = await self._next()
             except EngineError as error:
                 raise interrupted(error) from None
         if data:
             return data
         raise StopAsyncIteration
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        for hearing in self._tally.hearings:
+            hearing.close()
+
+    @abstractmethod
+    async def _next(self) -> bytes:
+        """What has come since; b"" at the end. Raises EngineError."""
+
+    def _finale(self) -> bytes:
+        """Only the text that is done last brings the end of the stream."""
+        if not all(hearing.generation.done for hearing in self._tally.hearings):
+            return b""
+        return self._envelope.usage(self.usage) + DONE if self._show_usage else DONE
+
+
+class StreamReply(Stream):
+    """Of a single text."""
+
+    def __init__(self, call: Call, envelope: Envelope, tally: Tally) -> None:
+        super().__init__(call, envelope, tally)
+        self._hearing = tally.hearings[0]
+
+    def __repr__(self) -> str:
+        return f"<StreamReply {self._hearing!r}>"
 
     async def forward(self, sink: Sink) -> None:
         """Chunks go from the connection to the sink as they come."""
@@ -103,16 +126,8 @@ class StreamReply:
         except EngineError as error:
             raise interrupted(error) from None
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self._hearing.close()
-
-
-def interrupted(error: EngineError) -> Interrupted:
-    """The same after content has been said."""
-    return Interrupted(error.message, timed_out=isinstance(error, TimedOut), died=error.died)
+    async def _next(self) -> bytes:
+        return await self._hearing.read()
 
 
 class _Nowhere:

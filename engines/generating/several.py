@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
-from typing import Self
 
-from engines.api import Call, EngineError, Usage
+from engines.api import Call, EngineError
 from engines.generating.hearing import Hearing
-from engines.generating.reply import Tally, interrupted
-from engines.text.answer import DONE, Envelope
+from engines.generating.reply import Stream, Tally
+from engines.text.answer import Envelope
 
 MAX_HELD = 32 * 1024
 """Bytes held for a client that is behind, before the servers have to wait."""
@@ -52,22 +50,14 @@ class Funnel:
         return data
 
 
-class SeveralReply:
-    """The first content of any of the texts is here; where one breaks, all do. Holds the calls until it is left."""
-
-    queued = 0.0
+class SeveralReply(Stream):
+    """The first content of any of the texts is here; where one breaks, all do."""
 
     def __init__(self, call: Call, envelope: Envelope, tally: Tally) -> None:
-        self.headers: Mapping[bytes, bytes] = {}
-        self._show_usage = call.show_usage
-        self._envelope = envelope
-        self._tally = tally
+        super().__init__(call, envelope, tally)
         self._hearings = tally.hearings
         self._funnel = Funnel()
-        self._first = b""
         self._error: EngineError | None = None
-        for hearing in tally.hearings:
-            hearing.finale = self._finale
         loop = asyncio.get_running_loop()
         self._tasks = [loop.create_task(self._hear(hearing)) for hearing in tally.hearings]
 
@@ -75,49 +65,12 @@ class SeveralReply:
         done = sum(hearing.generation.done for hearing in self._hearings)
         return f"<SeveralReply {done} of {len(self._hearings)} texts done>"
 
-    @property
-    def usage(self) -> Usage:
-        """At every moment what has been counted or reported until then."""
-        return self._tally.usage
-
-    @classmethod
-    async def open(cls, call: Call, envelope: Envelope, tally: Tally) -> Self:
-        """Waits for the first content. Closes the hearings if it fails."""
-        reply = cls(call, envelope, tally)
-        try:
-            reply._first = await reply._next()
-        except BaseException:
-            call.spent = tally.generated
-            reply.__exit__()
-            raise
-        call.spent = None  # as for a single text
-        return reply
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> bytes:
-        data, self._first = self._first, b""
-        if not data:
-            try:
-                data = await self._next()
-            except EngineError as error:
-                raise interrupted(error) from None
-        if data:
-            return data
-        raise StopAsyncIteration
-
-    def __enter__(self) -> Self:
-        return self
-
     def __exit__(self, *exc: object) -> None:
-        for hearing in self._hearings:
-            hearing.close()
+        super().__exit__(*exc)
         for task in self._tasks:
             task.cancel()
 
     async def _next(self) -> bytes:
-        """What has come since; b"" at the end."""
         while not (data := self._funnel.pour()):
             if self._error is not None:
                 raise self._error
@@ -136,9 +89,3 @@ class SeveralReply:
         finally:
             # The reader looks whether all tasks are done, and this one is not quite.
             asyncio.get_running_loop().call_soon(self._funnel.wake)
-
-    def _finale(self) -> bytes:
-        """Only the text that is done last brings the end of the stream."""
-        if not all(hearing.generation.done for hearing in self._hearings):
-            return b""
-        return self._envelope.usage(self.usage) + DONE if self._show_usage else DONE
