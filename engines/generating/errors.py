@@ -1,4 +1,4 @@
-"""What a refusal of Triton means: by its code, and by its words, as every mistake may come as INTERNAL or uncoded.
+"""What a refusal of a server means: by its code, and by its words, as every mistake may come as INTERNAL or uncoded.
 
 The first line of `TABLE` that fits decides. The words are the server's, with paths and tracebacks in them: none of
 them reaches a client, who is told in ours.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from engines.api import SUBJECTS, EngineError, Failed, Kind, Overloaded, Rejected, TimedOut, Unreachable
 from engines.grpc.api import Code, RpcError
@@ -42,44 +43,23 @@ def _last_words(text: str) -> str:
     return "\n".join(lines)
 
 
-def _overloaded(_kind: Kind) -> EngineError:
-    return Overloaded("The model server has too much to do.")
+def _says(error: Callable[[str], EngineError], message: str) -> Verdict:
+    return lambda _kind: error(message)
 
 
-def _elsewhere(_kind: Kind) -> EngineError:
-    return Unreachable("The model is not ready on this server.")
-
-
-def _away(_kind: Kind) -> EngineError:
-    return Unreachable("The model server could not be reached.")
-
-
-def _died(_kind: Kind) -> EngineError:
-    return Unreachable("The model server broke down.", died=True)
-
-
-def _failed(_kind: Kind) -> EngineError:
-    return Failed("The model server failed.")
-
-
-def _misunderstood(_kind: Kind) -> EngineError:
-    return Failed("The model server does not take requests of the configured form.")
-
-
-def _unknown(_kind: Kind) -> EngineError:
-    return Failed("The model server does not know the model.")
-
-
-def _forbidden(_kind: Kind) -> EngineError:
-    return Failed("The model server does not let us in.")
-
-
-def _no_adapter(_kind: Kind) -> EngineError:
-    return Failed("The model server does not hold the adapter.")
-
-
-def _cancelled(_kind: Kind) -> EngineError:
-    return Failed("The model server cancelled the request.")
+_overloaded = _says(Overloaded, "The model server has too much to do.")
+_elsewhere = _says(Unreachable, "The model is not ready on this server.")
+_away = _says(Unreachable, "The model server could not be reached.")
+_died = _says(partial(Unreachable, died=True), "The model server broke down.")
+_failed = _says(Failed, "The model server failed.")
+_misunderstood = _says(Failed, "The model server does not take requests of the configured form.")
+_unknown = _says(Failed, "The model server does not know the model.")
+_forbidden = _says(Failed, "The model server does not let us in.")
+_no_adapter = _says(Failed, "The model server does not hold the adapter.")
+_cancelled = _says(Failed, "The model server cancelled the request.")
+_bad_guide = _says(
+    partial(Rejected, param="response_format", code="invalid_value"), "The model server can't follow this format."
+)
 
 
 def _too_long(kind: Kind) -> EngineError:
@@ -87,14 +67,9 @@ def _too_long(kind: Kind) -> EngineError:
     return Rejected(message, param=SUBJECTS[kind], code="context_length_exceeded")
 
 
-def _bad_guide(_kind: Kind) -> EngineError:
-    return Rejected("The model server can't follow this format.", param="response_format", code="invalid_value")
-
-
 def _bad(param: str) -> Verdict:
-    return lambda _kind: Rejected(
-        f"The model server does not take this value of '{param}'.", param=param, code="invalid_value"
-    )
+    message = f"The model server does not take this value of '{param}'."
+    return _says(partial(Rejected, param=param, code="invalid_value"), message)
 
 
 def _line(pattern: str, verdict: Verdict) -> tuple[re.Pattern[str], Verdict]:

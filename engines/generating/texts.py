@@ -14,6 +14,7 @@ from engines.generating.sampling import is_greedy
 from engines.text.answer import Writer
 from engines.text.asked import Asked
 from engines.text.choice import Choice
+from engines.text.members import unsupported
 from engines.text.reasoning import Reasoning
 from engines.text.stops import Stops
 from engines.text.tools import TOOL_PARSERS
@@ -24,7 +25,7 @@ MAX_TEXTS = 128
 MAX_SENT = 64 << 20
 """Characters that the choices of one request send: each brings the prompt, and its images, once more."""
 Draw = Callable[[], int]
-"""Gives a seed: a random number of 31 bits, which any input for one can hold."""
+"""Gives a seed: a random number of as many bits as any of the server's inputs for one can hold."""
 FORCED = "llama3"
 """The parser that reads what a forced call is made to look like: `{"name": ..., "parameters": {...}}`."""
 
@@ -84,11 +85,9 @@ class Reading(NamedTuple):
             param = "n" if asked.n > 1 else SUBJECTS[asked.kind]
             raise Rejected(f"This model makes at most {MAX_TEXTS} texts at a time.", param=param, code="invalid_value")
         if asked.echo and asked.logprobs:
-            raise Rejected(
-                "This model tells no log probabilities of prompts.", param="echo", code="unsupported_parameter"
-            )
+            raise unsupported("echo", "This model tells no log probabilities of prompts.")
         if asked.tools and asked.tool_choice == "auto" and self.tools is None:
-            raise Rejected("This model calls no tools.", param="tools", code="unsupported_parameter")
+            raise unsupported("tools", "This model calls no tools.")
 
     def choice(self, text: Text, writer: Writer) -> Choice:
         """What takes the text."""
