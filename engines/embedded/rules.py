@@ -12,6 +12,8 @@ from typing import Any
 import msgspec
 
 from engines.api import Kind, Rejected
+from engines.text import members
+from engines.text.members import unsupported
 
 Fields = dict[str, msgspec.Raw]
 
@@ -26,24 +28,16 @@ HONOURED: Mapping[Kind, frozenset[str]] = {
 }
 """Members that the child does something with, each tried."""
 
-ADVISORY = frozenset({
-    "user", "metadata", "store", "service_tier", "safety_identifier", "prompt_cache_key", "prompt_cache_retention",
-    "parallel_tool_calls",
-})  # fmt: skip
+ADVISORY = members.ADVISORY | {"parallel_tool_calls"}
 """Members that ask for nothing in the answer. They end here."""
 
 NEUTRAL: Mapping[str, Callable[[Any], bool]] = {
+    **members.NEUTRAL,
     "n": lambda value: value == 1,  # more would take slots that are not counted, and llama.cpp's usage leaves them out
-    "best_of": lambda value: value == 1,
-    "echo": lambda value: value is False,
-    "suffix": lambda value: value == "",
     "logprobs": lambda value: value is False,  # of a completion: llama.cpp's answer is not OpenAI's; chat's is
     "response_format": lambda value: value == {"type": "text"},  # of a completion
     "tools": lambda value: value == [],
-    "functions": lambda value: value == [],
     "tool_choice": lambda value: value in ("none", "auto"),
-    "function_call": lambda value: value in ("none", "auto"),
-    "modalities": lambda value: value == ["text"],
     "min_tokens": lambda value: value == 0,
 }
 """Members that can't be honoured, and the values (besides null) by which nothing is asked. They end here too."""
@@ -102,7 +96,7 @@ def _passes(kind: Kind, name: str, raw: msgspec.Raw) -> bool:
         return True
     if name in ADVISORY or (name in NEUTRAL and NEUTRAL[name](msgspec.json.decode(raw))):
         return False
-    raise Rejected(f"This model does not support '{name}'.", param=name, code="unsupported_parameter")
+    raise unsupported(name)
 
 
 def _messages(raw: msgspec.Raw | None, system: str) -> list[dict[str, Any]]:
@@ -122,14 +116,11 @@ def _messages(raw: msgspec.Raw | None, system: str) -> list[dict[str, Any]]:
 def _plain(message: _Message, path: str) -> dict[str, Any]:
     role = "system" if message.role == "developer" else message.role
     if role not in ("system", "user", "assistant") or message.tool_calls or message.function_call:
-        raise Rejected("This model does not use tools.", param=path, code="unsupported_parameter")
+        raise unsupported(path, "This model does not use tools.")
     if isinstance(message.content, list):
         for place, part in enumerate(message.content):
             if part.type != "text":
-                where = f"{path}.content[{place}]"
-                raise Rejected(
-                    f"This model reads text only, not '{part.type}'.", param=where, code="unsupported_parameter"
-                )
+                raise unsupported(f"{path}.content[{place}]", f"This model reads text only, not '{part.type}'.")
     return {"role": role, "content": message.content or ""}
 
 
@@ -140,7 +131,7 @@ def _one_prompt(raw: msgspec.Raw | None) -> msgspec.Raw:
         prompt = prompt[0]
     if isinstance(prompt, str) or (isinstance(prompt, list) and prompt and all(type(token) is int for token in prompt)):
         return _raw(prompt)
-    raise Rejected("This model takes one prompt a call.", param="prompt", code="unsupported_parameter")
+    raise unsupported("prompt", "This model takes one prompt a call.")
 
 
 def _raw(value: object) -> msgspec.Raw:

@@ -74,7 +74,7 @@ def test_what_can_not_be_honoured_is_refused_by_name(kind: Kind, members: dict[s
 NEUTRAL: list[tuple[Kind, dict[str, Any]]] = [
     ("chat", {"tools": [], "tool_choice": "none", "parallel_tool_calls": True}),
     ("chat", {"functions": [], "function_call": "auto", "tool_choice": "auto"}),
-    ("chat", {"n": 1, "modalities": ["text"], "min_tokens": 0}),
+    ("chat", {"n": 1, "modalities": ["text"], "min_tokens": 0, "priority": 0}),
     ("chat", {"user": "u", "metadata": {"a": "b"}, "store": False, "service_tier": "auto"}),
     ("chat", {"tools": None, "audio": None, "n": None, "grammar": None, "response_format": None}),
     ("completion", {"best_of": 1, "echo": False, "suffix": "", "logprobs": None, "n": 1}),
