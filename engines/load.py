@@ -14,7 +14,7 @@ _logger = logging.getLogger("snowshed")
 
 
 class LoadWatch:
-    """Asks `read` every `every` seconds while `run` runs, or `pause` seconds after it failed.
+    """Asks `read` every `every` seconds until it is closed, or `pause` seconds after it failed.
 
     `read` may take its time. It gives None where the answer says nothing, and raises EngineError or ValueError where
     there is none.
@@ -37,6 +37,7 @@ class LoadWatch:
         self._last: Load | None = None
         self._at = 0.0
         self._failing = False
+        self._asking = asyncio.create_task(self._run())
 
     def __repr__(self) -> str:
         return f"<LoadWatch of {self._name}: {self.load or 'unknown'}>"
@@ -46,8 +47,11 @@ class LoadWatch:
         """What was said within the last second; None if nothing was."""
         return self._last if self._last is not None and self._clock() - self._at <= STALE else None
 
-    async def run(self) -> None:
-        """Until it is cancelled."""
+    async def aclose(self) -> None:
+        self._asking.cancel()
+        await asyncio.wait([self._asking])
+
+    async def _run(self) -> None:
         while True:
             asked = self._clock()
             try:

@@ -33,7 +33,6 @@ class TrtllmServe:
         self._gauges = True  # until the server turns out to have none
         clock = asyncio.get_running_loop().time
         self._watch = LoadWatch(self._read, clock, name=self._pool.authority.decode(), every=EVERY)
-        self._watching = asyncio.create_task(self._watch.run())
 
     def __repr__(self) -> str:
         return f"<TrtllmServe {self._pool.authority.decode()} {self._watch!r}>"
@@ -53,8 +52,7 @@ class TrtllmServe:
         return Health(status == 200, "" if status == 200 else f"The health check answered {status}.")
 
     async def aclose(self) -> None:
-        self._watching.cancel()
-        await asyncio.wait([self._watching])
+        await self._watch.aclose()
         await self._pool.aclose()
 
     async def _read(self) -> Load | None:

@@ -6,7 +6,6 @@ never work again.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from time import monotonic
 from typing import Self
@@ -33,7 +32,6 @@ class ChildReplica:
         self._silence = silence
         self._heard = monotonic()
         self._watch = LoadWatch(self._read, monotonic, name="the TensorRT-LLM model", every=EVERY, pause=EVERY)
-        self._watching = asyncio.create_task(self._watch.run())
 
     def __repr__(self) -> str:
         return f"<ChildReplica {self.connection!r} {self._watch!r}>"
@@ -62,8 +60,7 @@ class ChildReplica:
         return Health(state.healthy, "" if state.healthy else "The model has failed and is started again.")
 
     async def aclose(self) -> None:
-        self._watching.cancel()
-        await asyncio.wait([self._watching])
+        await self._watch.aclose()
         await self.connection.aclose()
 
     async def _read(self) -> Load | None:

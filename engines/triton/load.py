@@ -27,7 +27,6 @@ class TritonLoad:
         self._pool = Pool(url.removesuffix(path), surroundings, connections=2)
         clock = asyncio.get_running_loop().time
         self._watch = LoadWatch(self._read, clock, name=url, every=EVERY)
-        self._watching = asyncio.create_task(self._watch.run())
 
     def __repr__(self) -> str:
         return f"<TritonLoad {self._watch!r}>"
@@ -38,8 +37,7 @@ class TritonLoad:
         return self._watch.load
 
     async def aclose(self) -> None:
-        self._watching.cancel()
-        await asyncio.wait([self._watching])
+        await self._watch.aclose()
         await self._pool.aclose()
 
     async def _read(self) -> Load | None:

@@ -35,10 +35,9 @@ class Server:
 async def watched(server: Server) -> LoadWatch:
     """What has heard all that the server says."""
     watch = LoadWatch(server.read, lambda: server.now, name="it", every=0.0, pause=0.0)
-    watching = asyncio.create_task(watch.run())
     async with asyncio.timeout(20):
         await server.silent.wait()
-    watching.cancel()
+    await watch.aclose()
     return watch
 
 
