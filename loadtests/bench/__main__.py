@@ -2,22 +2,8 @@
 
 from __future__ import annotations
 
-import argparse
-from pathlib import Path
-
-from loadtests.bench.runner import QUICK, Effort, run
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m loadtests.bench", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="two short repetitions: a first impression")
-    parser.add_argument("--json", metavar="FILE", type=Path, help="also write all figures to this file")
-    arguments = parser.parse_args()
-    report = run(QUICK if arguments.quick else Effort())
-    if arguments.json:
-        arguments.json.write_bytes(report.as_json())
-    print(report.table())
-
+from loadtests.bench.command import command
+from loadtests.bench.runner import run
 
 if __name__ == "__main__":
-    main()
+    command(run, __doc__)

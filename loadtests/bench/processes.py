@@ -9,7 +9,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -21,10 +22,20 @@ ESTABLISHED, CONNECTING = "01", "02"
 """States of a TCP connection in /proc/net/tcp."""
 
 
-def split_cores() -> tuple[set[int], set[int]]:
-    """The core of what is measured, and the cores of the rest; the same one where there is only one."""
-    cores = sorted(os.sched_getaffinity(0))
-    return {cores[-1]}, set(cores[:-1]) or {cores[0]}
+@contextmanager
+def apart() -> Iterator[tuple[int, set[int]]]:
+    """The core of what is measured, and the cores of the rest; the same one where there is only one.
+
+    Our own process, and what it starts, keeps to the rest meanwhile.
+    """
+    ours = os.sched_getaffinity(0)
+    *others, core = sorted(ours)
+    rest = set(others) or {core}
+    os.sched_setaffinity(0, rest)
+    try:
+        yield core, rest
+    finally:
+        os.sched_setaffinity(0, ours)
 
 
 def free_ports(count: int) -> list[int]:

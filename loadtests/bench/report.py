@@ -37,6 +37,9 @@ class Origin(msgspec.Struct, frozen=True):
     command: str
     date: str
 
+    def __str__(self) -> str:
+        return f"{self.machine}, {self.cores} cores, {self.kernel}, Python {self.python}, commit {self.commit}"
+
 
 class Report(msgspec.Struct, frozen=True):
     """Everything of one run.
@@ -80,7 +83,7 @@ class Report(msgspec.Struct, frozen=True):
             "refusal": self.refusal_ratio,
             "late_refusal": self.late_refusal_ratio,
         }
-        return msgspec.json.format(msgspec.json.encode(rounded(msgspec.to_builtins(self) | {"ratios": ratios}))) + b"\n"
+        return document(msgspec.to_builtins(self) | {"ratios": ratios})
 
     def table(self) -> str:
         """The figures for people."""
@@ -103,10 +106,9 @@ class Report(msgspec.Struct, frozen=True):
             ("ready after, s", "", self.ready_s, ""),
         ]
         lines = [f"{name:<31}{_cell(a):>12}{_cell(b):>12}{_cell(ratio):>9}" for name, a, b, ratio in rows]
-        origin = self.origin
         lines += [
             "",
-            f"{origin.machine}, {origin.cores} cores, {origin.kernel}, Python {origin.python}, commit {origin.commit}",
+            str(self.origin),
             f"medians of {self.repetitions} repetitions; dropped as disturbed: {self.dropped}, kept: {self.disturbed}",
         ]
         return "\n".join(lines)
@@ -118,13 +120,17 @@ def _cell(value: float | str) -> str:
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.2f}"  # noqa: PLR2004 - four digits are enough
 
 
-def rounded(value: object) -> object:
-    """The same JSON with four decimals at most."""
+def document(value: object) -> bytes:
+    """As JSON for people and files: indented, with four decimals at most."""
+    return msgspec.json.format(msgspec.json.encode(_rounded(value))) + b"\n"
+
+
+def _rounded(value: object) -> object:
     if isinstance(value, float):
         return round(value, 4)
     if isinstance(value, dict):
-        return {key: rounded(inner) for key, inner in value.items()}
-    return [rounded(inner) for inner in value] if isinstance(value, list) else value
+        return {key: _rounded(inner) for key, inner in value.items()}
+    return [_rounded(inner) for inner in value] if isinstance(value, list) else value
 
 
 def origin() -> Origin:
@@ -135,14 +141,15 @@ def origin() -> Origin:
         kernel=f"{platform.system()} {platform.release()}",
         python=platform.python_version(),
         commit=_commit(),
-        command=shlex.join(["python", "-m", *_module(), *sys.argv[1:]]),
+        command=shlex.join([*invocation(), *sys.argv[1:]]),
         date=dt.datetime.now(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
     )
 
 
-def _module() -> list[str]:
+def invocation() -> list[str]:
+    """How this program was called, but for its arguments."""
     spec = sys.modules["__main__"].__spec__
-    return [spec.name.removesuffix(".__main__")] if spec else sys.argv[:1]
+    return ["python", "-m", *([spec.name.removesuffix(".__main__")] if spec else sys.argv[:1])]
 
 
 def _chip() -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import http.client
-import os
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -14,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from loadtests.bench.processes import Server, free_ports, listening, split_cores
+from loadtests.bench.processes import Server, apart, free_ports, listening
 
 # The shipped defaults: only addresses and the one model are given.
 CONFIG = """\
@@ -90,10 +89,8 @@ class Stand(Front):
 def stand(**options: Any) -> Iterator[Stand]:
     """A stand whose gateway has `options` in its only replica; everything that was started is stopped at the end."""
     ports = Ports(*free_ports(5))
-    measured, rest = split_cores()
     with ExitStack() as stack:
-        stack.callback(os.sched_setaffinity, 0, os.sched_getaffinity(0))
-        os.sched_setaffinity(0, rest)
+        core, rest = stack.enter_context(apart())
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="snowshed-bench-")))
         config = folder / "snowshed.yaml"
         replica = msgspec.json.encode({"url": f"http://127.0.0.1:{ports.upstream}/v1", **options}).decode()
@@ -101,7 +98,7 @@ def stand(**options: Any) -> Iterator[Stand]:
         fleet = ["loadtests.bench.upstream", str(ports.upstream), str(ports.control)]
         upstream = stack.enter_context(Server("simulated upstream", fleet, rest))
         upstream.ready(lambda: listening(ports.control))
-        yield Stand(ports, config, min(measured), rest, upstream)
+        yield Stand(ports, config, core, rest, upstream)
 
 
 def ask(port: int, method: str, path: str, body: bytes | None = None, **fields: str) -> tuple[int, bytes]:

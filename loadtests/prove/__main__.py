@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 from collections.abc import Callable
 
@@ -34,6 +35,7 @@ PROOFS: dict[str, Callable[[], Verdict]] = {
 
 def main() -> int:
     """Exit status: 0 if every proof holds, 1 if not."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # else it would leave behind what it has started
     parser = argparse.ArgumentParser(prog="python -m loadtests.prove", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(PROOFS)}; all without one")
     names = parser.parse_args().names or list(PROOFS)

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from loadtests.bench.report import origin, rounded
+from loadtests.bench.report import document, origin
 
 FOLDER = Path(__file__).parents[2] / "docs" / "evidence"
 
@@ -49,7 +49,7 @@ def keep(name: str, claim: str, verdict: Verdict) -> Path:
         {"what": bar.what, "value": bar.value, "limit": bar.limit, "exact": bar.exact, "passed": bar.passed}
         for bar in verdict.bars
     ]
-    document = {
+    evidence = {
         "proof": name,
         "claim": claim,
         "passed": verdict.passed,
@@ -59,5 +59,5 @@ def keep(name: str, claim: str, verdict: Verdict) -> Path:
     }
     FOLDER.mkdir(parents=True, exist_ok=True)
     path = FOLDER / f"{name}.json"
-    path.write_bytes(msgspec.json.format(msgspec.json.encode(rounded(document))) + b"\n")
+    path.write_bytes(document(evidence))
     return path

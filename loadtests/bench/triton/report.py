@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from loadtests.bench.report import Origin, rounded
+from loadtests.bench.report import Origin, document
 
 ROWS = {
     "staggered": "CPU per token, streams each at its time, us",
@@ -26,7 +26,7 @@ class Report(msgspec.Struct, frozen=True):
 
     def as_json(self) -> bytes:
         ratios = {load: {side: self.ratio(load, side) for side in sides} for load, sides in self.cpu_us.items()}
-        return msgspec.json.format(msgspec.json.encode(rounded(msgspec.to_builtins(self) | {"ratios": ratios}))) + b"\n"
+        return document(msgspec.to_builtins(self) | {"ratios": ratios})
 
     def table(self) -> str:
         """The figures for people."""
@@ -34,10 +34,9 @@ class Report(msgspec.Struct, frozen=True):
         for load, sides in self.cpu_us.items():
             cells = "".join(f"{sides[side]:>9.1f}{self.ratio(load, side):>7.2f}" for side in ("http2", "grpc"))
             lines.append(f"{ROWS[load]:<45}{sides['bare']:>8.1f}{cells}")
-        origin = self.origin
         lines += [
             "",
-            f"{origin.machine}, {origin.cores} cores, {origin.kernel}, Python {origin.python}, commit {origin.commit}",
+            str(self.origin),
             f"medians of {self.repetitions} repetitions; bare: a reader over grpc.aio's stub that does nothing else",
         ]
         return "\n".join(lines)

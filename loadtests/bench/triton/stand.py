@@ -11,7 +11,7 @@ from typing import Literal
 
 import msgspec
 
-from loadtests.bench.processes import Server, free_ports, listening, split_cores
+from loadtests.bench.processes import Server, apart, free_ports, listening
 from loadtests.bench.stand import Front, Ports, Stand
 from loadtests.bench.triton import replies
 
@@ -38,15 +38,10 @@ models:
 def fronts(
     upstream: int, model: str, *, control: int = 0, timeouts: Mapping[str, float] | None = None
 ) -> Iterator[dict[Transport, Front]]:
-    """Gateways for the `model` of the Triton at 127.0.0.1:`upstream`.
-
-    Our own process keeps off the core of what is measured.
-    """
+    """Gateways for the `model` of the Triton at 127.0.0.1:`upstream`; see `apart` for what becomes of us."""
     ports = iter(free_ports(2 * len(TRANSPORTS)))
-    measured, rest = split_cores()
     with ExitStack() as stack:
-        stack.callback(os.sched_setaffinity, 0, os.sched_getaffinity(0))
-        os.sched_setaffinity(0, rest)
+        core, rest = stack.enter_context(apart())
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="snowshed-bench-")))
         template = folder / "chatml.jinja"
         template.write_text(_TEMPLATE)
@@ -63,7 +58,7 @@ def fronts(
                     replica=msgspec.json.encode(replica | {"chat_template": str(template)}).decode(),
                 )
             )
-            places[transport] = Front(place, config, min(measured), rest)
+            places[transport] = Front(place, config, core, rest)
         yield places
 
 
@@ -91,7 +86,7 @@ def fleet(contract: Contract, port: int, control: int) -> Server:
 
 
 def _server(words: list[str]) -> Server:
-    return Server("Triton", words, os.sched_getaffinity(0))  # where we are: see `fronts`
+    return Server("Triton", words, os.sched_getaffinity(0))  # where we are: see `apart`
 
 
 def _with(front: Front, server: Server, port: int) -> Stand:
