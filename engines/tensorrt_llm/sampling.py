@@ -82,9 +82,8 @@ def fields(asked: Asked) -> dict[str, Value]:
         out.setdefault("top_p", 1.0)
     if asked.logprobs:
         out["logprobs"] = 1
-    if (
-        asked.stops
-    ):  # the LLM takes back tokens, but not what it has already said of a stop string: we know which is one
+    if asked.stops:
+        # The LLM takes back tokens, but not what it has already said of a stop string: we know which is one.
         out["include_stop_str_in_output"] = True
     return out
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import mmap
 import struct
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -60,8 +59,9 @@ class _Reader:
         found: dict[str, Any] = {}
         for _ in range(count):
             key, kind = self._string(), self._scalar("I")
-            value = self._value(kind, keep=key.startswith(prefix))
-            if key.startswith(prefix):
+            keep = key.startswith(prefix)
+            value = self._value(kind, keep=keep)
+            if keep:
                 found[key.decode()] = value
         return found
 
@@ -78,8 +78,7 @@ class _Reader:
         if count > ITEMS:
             raise ValueError(f"a list of {count} items")
         if kind == STRING:
-            read: Callable[[], bytes] = self._string
-            return [text.decode() for text in [read() for _ in range(count)]] if keep else self._skip(count)
+            return [self._string().decode() for _ in range(count)] if keep else self._skip(count)
         code = _format(kind)
         raw = self._take(count * struct.calcsize(code))
         return list(struct.unpack(f"<{count}{code}", raw)) if keep else []

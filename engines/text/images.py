@@ -89,8 +89,8 @@ class Images:
         try:
             async with asyncio.TaskGroup() as group:
                 tasks = {image.param: group.create_task(self._fetch(image, place)) for image, place in far}
-        except* Rejected as errors:
-            raise _first(errors) from None
+        except BaseExceptionGroup as several:
+            raise several.exceptions[0] from None  # the others were cancelled for it
         return tuple(
             Image(tasks[image.param].result(), image.param) if image.param in tasks else image for image in images
         )
@@ -217,11 +217,6 @@ def _lost(image: Image, why: str) -> Rejected:
     return Rejected(
         f"The image could not be fetched: {why}.", param=f"{image.param}.image_url.url", code="image_not_fetched"
     )
-
-
-def _first(errors: BaseExceptionGroup[Rejected]) -> BaseException:
-    first = errors.exceptions[0]
-    return _first(first) if isinstance(first, BaseExceptionGroup) else first
 
 
 def _forgotten(_connection: Connection) -> None:

@@ -110,7 +110,7 @@ _RULES: Mapping[str, tuple[Callable[[Any], bool], str]] = {
 
 def _leads_somewhere(pointer: Any, whole: dict[str, Any]) -> bool:
     """Whether it is a JSON pointer into this very schema: a server must be sent nowhere else to read one."""
-    if not isinstance(pointer, str) or not pointer.startswith("#"):
+    if not isinstance(pointer, str) or not (pointer == "#" or pointer.startswith("#/")):
         return False
     here: Any = whole
     for name in pointer[1:].split("/")[1:]:
@@ -121,4 +121,4 @@ def _leads_somewhere(pointer: Any, whole: dict[str, Any]) -> bool:
             here = here.get(name) if isinstance(here, dict) else None
         if here is None:
             return False
-    return pointer == "#" or pointer.startswith("#/")
+    return True
