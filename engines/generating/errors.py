@@ -14,6 +14,13 @@ from engines.api import SUBJECTS, EngineError, Failed, Kind, Overloaded, Rejecte
 from engines.grpc.api import Code, RpcError
 
 Verdict = Callable[[Kind], EngineError]
+Sign = Callable[[str], object]
+"""Whether a message says something: true where it does."""
+
+END = 1024
+"""Characters that are read from each end of a message: what is between may be a caller's, thousands of them."""
+NEAR = 80
+"""Characters between two words that belong together."""
 
 
 def refused(error: RpcError, kind: Kind, seconds: float) -> EngineError:
@@ -30,17 +37,22 @@ def reported(text: str, kind: Kind) -> EngineError:
 
 
 def _by_words(text: str) -> Verdict | None:
-    said = _last_words(text)
-    return next((verdict for pattern, verdict in TABLE if pattern.search(said)), None)
+    said = _telling(text)
+    return next((verdict for says, verdict in TABLE if says(said)), None)
 
 
-def _last_words(text: str) -> str:
-    """What a traceback ends with: the lines of code before it would be taken for the message."""
-    lines = text[-8192:].splitlines()
+def _telling(text: str) -> str:
+    """Both ends of a message; of a traceback those of its last words, as lines of code would be taken for them."""
+    text = _ends(text, 8 * END)
+    lines = text.splitlines()
     if any(line.startswith("Traceback (most recent call last)") for line in lines) or text.count('  File "') > 1:
         shown = max((at for at, line in enumerate(lines) if line.startswith("  ")), default=-1)
-        lines = lines[shown + 1 :]
-    return "\n".join(lines)
+        text = "\n".join(lines[shown + 1 :])
+    return _ends(text, END)
+
+
+def _ends(text: str, size: int) -> str:
+    return text if len(text) <= 2 * size else f"{text[:size]}\n{text[-size:]}"
 
 
 def _says(error: Callable[[str], EngineError], message: str) -> Verdict:
@@ -72,33 +84,49 @@ def _bad(param: str) -> Verdict:
     return _says(partial(Rejected, param=param, code="invalid_value"), message)
 
 
-def _line(pattern: str, verdict: Verdict) -> tuple[re.Pattern[str], Verdict]:
-    return re.compile(pattern, re.IGNORECASE), verdict
+def _line(pattern: str, verdict: Verdict) -> tuple[Sign, Verdict]:
+    return re.compile(pattern, re.IGNORECASE).search, verdict
+
+
+def _near(word: str, other: str, verdict: Verdict, *, before: int = NEAR, after: int = 0) -> tuple[Sign, Verdict]:
+    """`word`, and `other` up to so many characters before or after it.
+
+    One pattern for both would try each of those many characters anew wherever it finds its first half.
+    """
+    return partial(_are_near, re.compile(word, re.IGNORECASE), re.compile(other, re.IGNORECASE), before, after), verdict
+
+
+def _are_near(word: re.Pattern[str], other: re.Pattern[str], before: int, after: int, said: str) -> bool:
+    return any(
+        other.search(line, max(0, found.start() - before), found.start())
+        or other.search(line, found.end(), found.end() + after)
+        for line in said.splitlines()
+        for found in word.finditer(line)
+    )
 
 
 _WRONG = r"\b(?:must|invalid|should|out of range|not (?:supported|allowed)|requested value|exceeds?)\b"
 
 
-def _about(name: str, param: str) -> tuple[re.Pattern[str], Verdict]:
+def _about(name: str, param: str) -> tuple[Sign, Verdict]:
     """A complaint about a sampling parameter, before or after its name."""
-    named = rf"(?<![a-z]){name}(?![a-z])"
-    return _line(rf"{named}.{{0,80}}{_WRONG}|{_WRONG}.{{0,80}}{named}", _bad(param))
+    return _near(rf"(?<![a-z])(?:{name})(?![a-z])", _WRONG, _bad(param), after=NEAR)
 
 
-TABLE: Sequence[tuple[re.Pattern[str], Verdict]] = (
+TABLE: Sequence[tuple[Sign, Verdict]] = (
     _line("exceeds maximum queue size|request timeout expired", _overloaded),
     _line("max(imum)? queue size (is )?(reached|exceeded)|too many (pending|active|queued) requests", _overloaded),
     _line("queue (is )?full|out of (gpu |device )?memory|no free (slots|blocks)", _overloaded),
     _line("has no available versions|is not ready|not yet ready|unloading|shutting down|draining", _elsewhere),
-    _line("lora.{0,80}(not found|not in|evict|missing|required|not exist|no such|please send|fail)", _no_adapter),
-    _line("unknown model|version \\S+ is not found|model .{0,300}not found", _unknown),
+    _near("not found|not in|evict|missing|required|not exist|no such|please send|fail", "lora", _no_adapter),
+    _line("unknown model|version \\S+ is not found", _unknown),
+    _near("not found", "model ", _unknown, before=300),
     _line("request (was )?cancell?ed", _cancelled),
     _line("unexpected (inference )?(input|output|data-?type|shape)|data-type is|byte size", _misunderstood),
-    _line("expected (number of|\\d+|\\[.*) (inputs?|string elements)|streaming is only supported", _misunderstood),
+    _line("expected (number of|\\d+|\\[.{1,80}) (inputs?|string elements)|streaming is only supported", _misunderstood),
     _line("exceeds (the )?max(imum)? (input|sequence|context|prompt)|max_(input|seq)_?len|max_num_tokens", _too_long),
-    _line("(prompt|input|sequence|context)[ _]?(token )?(length|is).{0,80}(exceed|longer|greater|too long)", _too_long),
-    _line("(guided|guide|grammar|schema|regex|ebnf).{0,200}(invalid|fail|error|unsupported|not supported)", _bad_guide),
-    _line("(invalid|fail\\w*|error|unsupported).{0,80}(guided|guide|grammar|schema|regex|ebnf)", _bad_guide),
+    _near("exceed|longer|greater|too long", "(prompt|input|sequence|context)[ _]?(token )?(length|is)", _too_long),
+    _near("guide|grammar|schema|regex|ebnf", "invalid|fail|error|(un|not )supported", _bad_guide, after=200),
     _about("temperature", "temperature"),
     _about("(?:runtime)?_?top_?p", "top_p"),
     _about("(?:runtime)?_?top_?k", "top_k"),
@@ -111,11 +139,11 @@ TABLE: Sequence[tuple[re.Pattern[str], Verdict]] = (
     _about("stop_?words?|sampling_param_stop", "stop"),
     _about("bad_?words?", "bad_words"),
     _about("seed", "seed"),
-    _line("stub process .{0,80}(not healthy|dead|exit)", _died),
+    _near("not healthy|dead|exit", "stub process ", _died),
     _line("connection to the server broke|connection reset|socket closed|broken pipe|unexpected eof", _died),
     _line("connection refused|failed to connect", _away),
 )  # fmt: skip
-"""Words, found anywhere in a message, and what they mean."""
+"""Words, found anywhere in the ends of a message, and what they mean."""
 
 CODES: dict[Code, Verdict] = {
     Code.UNAVAILABLE: _away,

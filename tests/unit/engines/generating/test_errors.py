@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from time import process_time
+
 import pytest
 
 from engines.api import EngineError, Failed, Overloaded, Rejected, TimedOut, Unreachable
@@ -40,6 +42,10 @@ WORDS: list[tuple[str, type[EngineError], str | None]] = [
     ("repetition_penalty must be positive", Rejected, "repetition_penalty"),
     ("Failed to compile the grammar: bad rule", Rejected, "response_format"),
     ("guided_decoding_guide is invalid", Rejected, "response_format"),
+    ("Failed to compile the grammar: " + "a rule of the caller's, " * 1000, Rejected, "response_format"),
+    ("The engine died over a request with request_output_len 16", Failed, None),
+    ("The engine died over a request with max_tokens 16 and stop_words", Failed, None),
+    ("The engine died over a seed.\nThis must not happen.", Failed, None),
     ("unexpected inference input 'top_k' for model 'm'", Failed, None),
     ("unexpected shape for input 'max_tokens' for model 'm'. Expected [-1,1], got [1].", Failed, None),
     ("inference input 'seed' data-type is 'INT32', but model 'm' expects 'UINT64'", Failed, None),
@@ -96,3 +102,11 @@ def test_a_traceback_of_any_size_is_read_from_its_end() -> None:
     lines = "".join(f'  File "{SECRET}", line {at}, in f\n    invalid(temperature)\n' for at in range(10_000))
     text = f"Traceback (most recent call last):\n{lines}RuntimeError: it died"
     assert type(reported(text, "chat")) is Failed
+
+
+@pytest.mark.parametrize("word", ["fail", "must ", "guide ", "invalid ", "seed ", "expected [", "lora ", "error", "\n"])
+def test_words_of_a_caller_that_a_server_repeats_do_not_hold_up_the_loop(word: str) -> None:
+    """A few milliseconds each; patterns that try again from every word needed up to 50 seconds."""
+    began = process_time()
+    assert isinstance(reported(word * 10_000, "chat"), EngineError)
+    assert process_time() - began < 0.25
