@@ -81,16 +81,21 @@ class Soak:
         return "whole" if whole else f"unexpected: {ending} {visitor.status}"
 
 
+def open_in(place: Stand, gateway: Server) -> tuple[int, int]:
+    """The gateway's connections to the upstream, its own probes' among them; and its other descriptors."""
+    upstream = len(gateway.sockets_to(place.ports.upstream))
+    return upstream, gateway.descriptors() - upstream
+
+
 def prove() -> Verdict:
     """20,000 streams with 10 % cancels and 5 % upstream errors leave no memory, descriptor or connection behind."""
     with stand() as place, place.gateway() as (gateway, _):
         place.control(tokens=TOKENS, delay_ms=5)
         soak = Soak(place, gateway, text(place).encode())
-        files = gateway.descriptors()
+        _, files = open_in(place, gateway)
         uvloop.run(soak.run())
         in_flight, running = settle(place)
-        upstream = len(gateway.sockets_to(place.ports.upstream))
-        left_open = gateway.descriptors() - upstream - files
+        upstream, files_afterwards = open_in(place, gateway)
     warm = [sample for sample in soak.memory if sample[0] >= WARM_UP]
     slope = linear_regression(*zip(*warm, strict=True)).slope * 1000
     unexpected = sum(count for ending, count in soak.endings.items() if ending.startswith("unexpected"))
@@ -99,7 +104,7 @@ def prove() -> Verdict:
         Bar("streams that ended otherwise than they should", unexpected, 0, exact=True),
         Bar("requests in flight afterwards", in_flight, 0, exact=True),
         Bar("calls running at the upstream afterwards", running, 0, exact=True),
-        Bar("descriptors more than before, idle upstream connections aside", left_open, 0),
+        Bar("descriptors more than before, idle upstream connections aside", files_afterwards - files, 0),
         Bar("idle upstream connections", upstream, WORKERS),
     ]
     every = max(1, len(soak.memory) // 40)

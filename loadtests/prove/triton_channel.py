@@ -116,8 +116,8 @@ async def until_good(side: Side, port_open: asyncio.Future[float]) -> None:
             await asyncio.sleep(PAUSE)
 
 
-async def recover(sides: list[Side], server: Server, down: float) -> Server:
-    """Kill the server, leave it away for `down` seconds, start it again; returns the new one."""
+async def recover(sides: list[Side], server: Server, down: float, stack: ExitStack) -> Server:
+    """Kill the server, leave it away for `down` seconds, start it again; returns the new one, which `stack` stops."""
     port, control = sides[0].place.ports.upstream, sides[0].place.ports.control
     os.kill(server.pid, signal.SIGKILL)
     wait_until(lambda: not server.alive, PATIENCE, "the server's death")
@@ -127,7 +127,7 @@ async def recover(sides: list[Side], server: Server, down: float) -> Server:
         for side in sides:
             group.create_task(until_good(side, port_open))
         await asyncio.sleep(down)
-        new = fleet("llmapi", port, control)
+        new = stack.enter_context(fleet("llmapi", port, control))
         await asyncio.to_thread(wait_until, lambda: listening(port), PATIENCE, "the server's return", 0.002)
         port_open.set_result(time.monotonic())
     return new
@@ -139,7 +139,7 @@ async def prove_all(sides: list[Side], server: Server, stack: ExitStack) -> list
         await ask_many(side)
     rng = random.Random(20)
     for _ in range(KILLS):
-        server = stack.enter_context(await recover(sides, server, rng.uniform(*DOWN)))
+        server = await recover(sides, server, rng.uniform(*DOWN), stack)
     return bars
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import math
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from loadtests.bench.triton.stand import fronts, simulated
 from loadtests.prove.evidence import Bar, Verdict
 from loadtests.prove.quiet import PATIENCE
 from loadtests.prove.triton_visits import LIFE_MS, TOKEN_MS, Known, Outcome, left
-from loadtests.triton import TritonServer
+from loadtests.triton import Entry, TritonServer
 
 LEAVINGS, LEAVINGS_REAL = 1000, 200
 RESET_MS = 20.0
@@ -29,7 +30,10 @@ ON_THE_WIRE = 1
 
 
 class Seen(msgspec.Struct, frozen=True):
-    """How a call ended at the server: as cancelled, `at` the seconds of the machine's clock, after so many tokens."""
+    """How a call ended at the server: as cancelled, `at` the seconds of the machine's clock, after so many tokens.
+
+    One that goes on for ever ends, uncancelled, at infinity.
+    """
 
     cancelled: bool
     at: float
@@ -114,18 +118,27 @@ def from_fleet(place: Stand) -> Callable[[str], Seen | None]:
         call = calls.get(request)
         if call is None:
             return None
-        return Seen(call["outcome"] == "cancelled", call["left"] or call["end"], call["tokens"])
+        return Seen(call["outcome"] == "cancelled", call["left"] or call["end"] or math.inf, call["tokens"])
 
     return seen
 
 
 def from_journal(server: TritonServer) -> Callable[[str], Seen | None]:
-    """What the model in the real server saw."""
-    ends = {entry.id.rpartition("-")[0]: entry for entry in server.journal() if entry.outcome is not None}
+    """What the model in the real server saw, once it has ended all that it began or PATIENCE is over."""
+
+    def entries() -> dict[str, Entry]:
+        """The last of each request."""
+        return {entry.id.rpartition("-")[0]: entry for entry in server.journal()}
+
+    with contextlib.suppress(TimeoutError):
+        wait_until(lambda: all(entry.outcome for entry in entries().values()), PATIENCE, "silence", step=0.1)
+    ends = entries()
 
     def seen(request: str) -> Seen | None:
         entry = ends.get(request)
-        return None if entry is None else Seen(entry.outcome == "cancelled", entry.at, entry.tokens)
+        if entry is None:
+            return None
+        return Seen(entry.outcome == "cancelled", entry.at if entry.outcome else math.inf, entry.tokens)
 
     return seen
 

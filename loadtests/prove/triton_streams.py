@@ -60,7 +60,7 @@ def over_http() -> float:
 
 @contextlib.contextmanager
 def unread(place: Stand, count: int = 1) -> Iterator[None]:
-    """Streams whose client takes nothing; from where everything on their way is full."""
+    """Streams whose client takes nothing; from where everything on their way is full. Afterwards none runs any more."""
     body = msgspec.json.decode(bodies.chat(stream=True, remark=f"@@tokens={SLOW_TOKENS},delay_ms=1@@"))
     request = bodies.http(place.ports.public, msgspec.json.encode(body | {"max_tokens": SLOW_TOKENS}))
     with contextlib.ExitStack() as stack:
@@ -74,6 +74,7 @@ def unread(place: Stand, count: int = 1) -> Iterator[None]:
         yield
         if running(place) < count:
             raise WrongAnswerError("an unread stream ended while others were measured")
+    wait_until(lambda: not running(place), 120, "the end of what nobody listens to", step=0.1)
 
 
 class Still:
