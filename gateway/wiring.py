@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from engines import ENGINES
-from engines.api import Engine, Surroundings, Timers
+from engines.api import Engine, EngineError, Surroundings, Timers, Unreachable
 from engines.sweeper import Sweeper
 from gateway.accounts import Accounts
 from gateway.body_memory import BodyMemory
@@ -42,10 +42,15 @@ class Gateway:
     config: Config
     edge: Edge
     catalog: Catalog
-    engines: list[Engine]
+    replicas: list[Replica]
     readiness: Readiness
     telemetry: Telemetry
     ops: OpsServer
+
+    @property
+    def engines(self) -> list[Engine]:
+        """In the order in which they start; they are closed in reverse."""
+        return [replica.engine for replica in self.replicas]
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -57,8 +62,8 @@ class Gateway:
                 sweeping = background.create_task(self.edge.sweeper.run(self.telemetry.beat))
                 watching = background.create_task(self.readiness.watch())
                 try:
-                    for engine in self.engines:
-                        await engine.start()
+                    for replica in self.replicas:
+                        await _start(replica)
                     yield
                 finally:
                     watching.cancel()
@@ -68,6 +73,14 @@ class Gateway:
         finally:
             self.telemetry.close()
             self.ops.close()
+
+
+async def _start(replica: Replica) -> None:
+    """Raises EngineError that says which of them can't start."""
+    try:
+        await replica.engine.start()
+    except EngineError as error:
+        raise Unreachable(f"Replica {replica.name}: {error}") from None
 
 
 def build(config: Config, cache: Path, log_fd: int = 1) -> Gateway:
@@ -94,8 +107,8 @@ def build(config: Config, cache: Path, log_fd: int = 1) -> Gateway:
     readiness = Readiness(traffic, models)
     telemetry = Telemetry(accounts, metrics, RequestLog(log_fd), heartbeat)
     ops = OpsServer(config.ops.host, config.ops.port, heartbeat, readiness.reasons, metrics.render)
-    engines = list(dict.fromkeys(replica.engine for model in models for replica in model.replicas))
-    return Gateway(config, edge, catalog, engines, readiness, telemetry, ops)
+    replicas = list(dict.fromkeys(replica for model in models for replica in model.replicas))
+    return Gateway(config, edge, catalog, replicas, readiness, telemetry, ops)
 
 
 def _models(spec: ModelSpec, surroundings: Surroundings) -> list[Model]:

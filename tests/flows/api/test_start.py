@@ -122,6 +122,15 @@ def test_an_engine_that_can_not_start_is_told_in_one_sentence(
     assert words in sentence(serve(tmp_path, configuration(models=models), **nowhere))
 
 
+def test_of_several_models_the_one_that_can_not_start_is_named(tmp_path: Path) -> None:
+    replicas = [{"url": "127.0.0.1:1"}, {"url": "127.0.0.1:1", "tokenizer": str(tmp_path / "absent")}]
+    models = [{"name": "plain", "engine": "triton", "replicas": replicas[:1]},
+              {"name": "chatty", "engine": "triton", "replicas": replicas}]  # fmt: skip
+    said = sentence(serve(tmp_path, configuration(models=models)))
+    assert "Replica chatty-1: The tokenizer" in said
+    assert str(tmp_path / "absent") in said
+
+
 @pytest.mark.parametrize("is_open", [False, True])
 def test_it_says_at_the_start_where_it_is_and_who_may_use_it(tmp_path: Path, is_open: bool) -> None:
     with spawned_gateway(configuration(server={"open": is_open}), tmp_path) as gateway:
