@@ -61,6 +61,7 @@ def cleaned(start: bytes) -> bytes:
     token, but not at all if that token is not a whole character: half an emoji.
     """
     events = [event for event in start.split(b"\n\n") if b'"prompt_progress":{' not in event]
-    if b'"role":' not in events[0]:
-        events[0] = events[0].replace(b'"delta":{', b'"delta":{"role":"assistant",', 1)  # only a chat's events have it
+    if b'"role":' not in events[0]:  # only a chat's events have a delta, and one that says nothing has an empty one
+        begun = events[0].replace(b'"delta":{', b'"delta":{"role":"assistant",', 1)
+        events[0] = begun.replace(b'"assistant",}', b'"assistant"}', 1)
     return b"\n\n".join(events)
