@@ -88,15 +88,12 @@ class EmbeddedEngine:
         try:
             queued = time.monotonic() - began
             server = self._served()  # perhaps another child by now
-            reply = await server.call(
-                replace(call, fields=fields, stream=True, show_usage=call.show_usage or not call.stream)
-            )
-            if not call.stream:
-                reply = await gather(reply)
+            asked = replace(call, fields=fields, stream=True, show_usage=call.show_usage or not call.stream)
+            reply = SlotReply(await server.call(asked), slot, queued, prompt)
         except BaseException:
             slot.release()
             raise
-        return SlotReply(reply, slot, queued, prompt)
+        return reply if call.stream else await gather(call, reply)
 
     async def probe(self) -> Health:
         try:

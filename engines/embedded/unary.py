@@ -12,20 +12,25 @@ from typing import Any
 
 import msgspec
 
-from engines.api import Failed, Interrupted, Reply
+from engines.api import Call, Failed, Interrupted, Reply
 from engines.replies import UnaryReply
 
 _HEADERS = {b"content-type": b"application/json"}
 
 
-async def gather(reply: Reply) -> UnaryReply:
+async def gather(call: Call, reply: Reply) -> UnaryReply:
     """Read a stream to its end and leave it. Raises Failed if it breaks: the client has seen nothing of it yet."""
     with reply:
         try:
             stream = b"".join([data async for data in reply])
-        except Interrupted as error:
-            raise Failed(error.message) from None
-        return UnaryReply(_HEADERS, assemble(stream), reply.usage)
+        except BaseException as error:
+            call.spent = reply.usage
+            if isinstance(error, Interrupted):
+                raise Failed(error.message, died=error.died) from None
+            raise
+    whole = UnaryReply(_HEADERS, assemble(stream), reply.usage)
+    whole.queued = reply.queued
+    return whole
 
 
 def assemble(stream: bytes) -> bytes:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from typing import Any, Self
 
 import msgspec
+import pytest
 
-from engines.embedded.reply import cleaned
-from engines.embedded.unary import assemble
+from engines.api import Call, Failed, Interrupted, Usage
+from engines.embedded.reply import SlotReply, cleaned
+from engines.embedded.slots import Slots
+from engines.embedded.unary import assemble, gather
 
 ENVELOPE = {"id": "chatcmpl-1", "created": 7, "model": "m", "system_fingerprint": "f"}
 USAGE = {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}
@@ -63,6 +68,12 @@ def test_a_stream_without_the_role_has_it_all_the_same() -> None:
     assert second == {"content": "x"}
 
 
+@pytest.mark.parametrize("progress", [(), ({"choices": [], "prompt_progress": {"total": 9}},)], ids=["", "progress"])
+def test_a_stream_that_says_nothing_has_its_role_too(progress: tuple[dict[str, Any], ...]) -> None:
+    """As where half a character is all that there is room for."""
+    assert cleaned(stream(*progress, delta("length"))) == stream(delta("length", role="assistant"))
+
+
 def test_a_start_that_has_its_role_or_is_no_chat_stays_as_it_is() -> None:
     for start in (stream(delta(role="assistant", content=None), delta(content="x")), b'{"object":"text_completion"}'):
         assert cleaned(start) == start
@@ -85,3 +96,36 @@ def test_a_completion_whose_last_piece_carries_the_usage() -> None:
     )
     assert (found["object"], found["usage"]) == ("text_completion", USAGE)
     assert found["choices"] == [{"index": 0, "text": "ab", "finish_reason": "length", "logprobs": None}]
+
+
+class Broken:
+    """A stream that breaks after its first content."""
+
+    queued = 0.0
+    usage = Usage(0, 1, exact=False)
+
+    def __init__(self, error: BaseException) -> None:
+        self.headers: Mapping[bytes, bytes] = {}
+        self.error = error
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        yield stream(delta(role="assistant", content="a"))
+        raise self.error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        """Nothing is held."""
+
+
+@pytest.mark.parametrize("error", [Interrupted("It broke.", died=True), asyncio.CancelledError()], ids=["died", "left"])
+async def test_an_answer_that_breaks_off_tells_what_it_has_used_and_holds_nothing(error: BaseException) -> None:
+    call = Call("1", "chat", {}, "m", stream=False, show_usage=False, deadline=0.0)
+    slots = Slots(1, 0, lambda: 0.0)
+    slot = await slots.take(0.0)
+    with pytest.raises((Failed, asyncio.CancelledError)) as caught:
+        await gather(call, SlotReply(Broken(error), slot, 0.5, 7))
+    assert not isinstance(caught.value, Failed) or caught.value.died
+    assert call.spent == Usage(7, 1, exact=False)
+    assert slots.held == 0
