@@ -132,17 +132,22 @@ class TritonEngine:
         return await answering.reply(Tally(self._open(call, requests, messages, generations), tokens, asked.n))
 
     async def probe(self) -> Health:
-        """Asks for this model alone: a server is not ready while any of its models is loaded, or has failed."""
+        """Asks for this model alone: a server is not ready while any of its models is loaded, or has failed.
+
+        And reads it again: while it is loaded anew, or one inside it is, it stays ready.
+        """
         try:
             if not await self._repository.ready(self._name, self._options.version):
                 self._model = None  # it may be another one when it is back
                 return Health(ready=False, reason="The model is not ready.")
-            await self._known()
+            self._model = await self._read()
         except RpcError as error:
             return Health(ready=False, reason=unanswered(error).message)
         except EngineError as error:
-            cause = f" {error.__cause__}" if isinstance(error.__cause__, ValueError) else ""
-            return Health(ready=False, reason=error.message + cause)
+            if not isinstance(error.__cause__, ValueError):
+                return Health(ready=False, reason=error.message)
+            self._model = None  # what is there now is no such model
+            return Health(ready=False, reason=f"{error.message} {error.__cause__}")
         return Health(ready=True)
 
     async def aclose(self) -> None:
@@ -152,10 +157,13 @@ class TritonEngine:
         await self._channel.aclose()
 
     async def _known(self) -> Model:
-        """How to talk to the model, and how much it takes: read again after it was away."""
+        """How to talk to the model, and how much it takes."""
         if self._model is None:
-            self._model = await Model.read(self._repository, self._name, self._options)
+            self._model = await self._read()
         return self._model
+
+    async def _read(self) -> Model:
+        return await Model.read(self._repository, self._name, self._options)
 
     def _generates(self) -> str:
         return self._model.generates if self._model else self._name

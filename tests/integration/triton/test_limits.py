@@ -46,3 +46,19 @@ async def test_p29_a_prompt_beyond_what_the_inner_model_takes_is_refused(
             await engine.call(asked)
         assert (refused.value.param, refused.value.code) == ("prompt", "context_length_exceeded")
         assert triton.journal(request_id=f"{asked.id}-1") == triton.journal(request_id=f"{asked.id}-0") == []
+
+
+@pytest.mark.parametrize("model", ["ensemble", "tensorrt_llm_bls"])
+async def test_p29_limits_that_change_while_the_outer_model_stays_are_known_after_the_next_probe(
+    triton: TritonServer, model: str, tmp_path: Path
+) -> None:
+    """P29: a model that is reloaded is ready all the while, and so is what is around it."""
+    triton.need(model)
+    await tell_limits(triton, "tensorrt_llm", max_seq_len="100")
+    async with engine_for(triton, model, write_tiny_tokenizer(tmp_path)) as engine:
+        asked = call(prompt=" ".join(["word"] * LONGEST), max_tokens=8)
+        assert (await ask(engine, asked))[1].completion == 8
+        await tell_limits(triton, "tensorrt_llm", max_seq_len=str(LONGEST))
+        assert (await engine.probe()).ready
+        with pytest.raises(Rejected, match=rf"\b{LONGEST}\b"):
+            await engine.call(asked)
