@@ -24,7 +24,11 @@ def gauges(page: bytes, names: Collection[str]) -> Iterator[Gauge]:
 
     starts = tuple(name + end for name in names for end in ("{", " ", "\t"))
     lines = [line for line in page.decode().splitlines() if line.startswith(starts)]
-    for family in text_string_to_metric_families("\n".join(lines) + "\n"):
+    try:
+        families = list(text_string_to_metric_families("\n".join(lines) + "\n"))
+    except IndexError as error:  # for some labels that have no name
+        raise ValueError("its labels can't be read") from error
+    for family in families:
         for sample in family.samples:
             if isfinite(sample.value) and sample.value >= 0:
                 yield Gauge(sample.name, sample.labels, sample.value)
