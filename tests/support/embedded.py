@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import msgspec
 from engines.api import Call, Kind, Reply, Surroundings, Timers
 from engines.embedded.engine import EmbeddedEngine, EmbeddedOptions
 from engines.sweeper import Sweeper
+from tests.support.waiting import until_told
 
 QUESTION = [{"role": "user", "content": "What is the capital of France?"}]
 NEVER_ENDS: dict[str, Any] = {"logit_bias": {"0": -100, "1": -100, "2": -100}}
@@ -53,12 +54,6 @@ async def answer(engine: EmbeddedEngine, call: Call) -> dict[str, Any]:
     return found
 
 
-async def until(condition: Callable[[], bool], seconds: float = 20) -> None:
-    async with asyncio.timeout(seconds):
-        while not condition():  # noqa: ASYNC110 - what is waited for happens in another process
-            await asyncio.sleep(0.01)
-
-
 def running_process(pid: int) -> bool:
     """Whether the process runs; one that is dead and waits for its parent's notice does not."""
     try:
@@ -93,6 +88,4 @@ async def busy_slots(engine: EmbeddedEngine) -> int:
 
 
 async def until_busy(engine: EmbeddedEngine, count: int) -> None:
-    async with asyncio.timeout(20):
-        while await busy_slots(engine) != count:  # noqa: ASYNC110 - it happens in another process
-            await asyncio.sleep(0.01)
+    await until_told(lambda: busy_slots(engine), lambda busy: busy == count)

@@ -27,6 +27,7 @@ from tests.support.embedded import NEVER_ENDS
 from tests.support.micro_gguf import write_micro_gguf
 from tests.support.tensorrt_llm import Journal, fake_engine, fake_model, real_model
 from tests.support.tiny_tokenizer import write_tiny_tokenizer
+from tests.support.waiting import until
 
 PUBLIC = 'public/"name"\\1'
 """The name that clients know: with a slash, and characters that JSON escapes."""
@@ -148,8 +149,7 @@ class _Embedded:
         assert child is not None
         assert child.pid is not None
         os.kill(child.pid, signal.SIGKILL)
-        while "down" not in repr(child):  # noqa: ASYNC110 - it happens in another process
-            await asyncio.sleep(0.005)
+        await until(lambda: "down" in repr(child))
 
 
 class _Triton:
@@ -198,8 +198,7 @@ class _TensorrtLlm:
         assert child is not None
         assert child.pid is not None
         os.kill(child.pid, signal.SIGKILL)
-        while "down" not in repr(child):  # noqa: ASYNC110 - it happens in another process
-            await asyncio.sleep(0.005)
+        await until(lambda: "down" in repr(child))
 
 
 @contextlib.asynccontextmanager

@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import zip_longest
@@ -19,9 +18,9 @@ import msgspec
 from loadtests.fleet.calls import Outcome
 from loadtests.fleet.settings import Mode
 from loadtests.fleet.triton.contracts import ContractName
+from tests.support.waiting import wait_until
 
 _ROOT = Path(__file__).parents[2]
-_POLL = 0.005
 
 
 class LoggedCall(msgspec.Struct):
@@ -84,12 +83,7 @@ class SpawnedReplica:
         self, predicate: Callable[[Sequence[LoggedCall]], bool], timeout: float = 5.0, since: int = 0
     ) -> list[LoggedCall]:
         """The calls as soon as `predicate(calls)` holds; `TimeoutError` after `timeout` seconds."""
-        deadline = time.monotonic() + timeout
-        while not predicate(calls := self.calls(since)):
-            if time.monotonic() > deadline:
-                raise TimeoutError(f"{self!r}: not within {timeout} s; last calls: {calls[-5:]}")
-            time.sleep(_POLL)
-        return calls
+        return wait_until(lambda: self.calls(since), predicate, timeout)
 
     def _ask(self, method: str, path: str, body: object = None, **query: int) -> httpx2.Response:
         params = {"replica": self._number, **query}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import re
 import signal
@@ -10,9 +11,7 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
@@ -24,6 +23,7 @@ from gateway.app import create_app
 from gateway.config import check
 from gateway.server import Server
 from gateway.wiring import Gateway, build
+from tests.support.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
 Adapter = Literal["front_door", "asgi"]
@@ -62,11 +62,8 @@ class RunningGateway:
         return httpx2.Client(base_url=self.url, trust_env=False, timeout=30)
 
     def wait_until(self, holds: Callable[[], bool], timeout: float = 10.0) -> None:
-        """Poll plain state; AssertionError if it never holds."""
-        end = time.monotonic() + timeout
-        while not holds():
-            assert time.monotonic() < end, f"not within {timeout} s: {self.objects.edge.traffic!r}"
-            time.sleep(0.005)
+        """Poll plain state; `TimeoutError` with the traffic if it never holds."""
+        wait_until(lambda: (holds(), self.objects.edge.traffic), lambda seen: seen[0], timeout)
 
     def wait_idle(self, timeout: float = 10.0) -> None:
         """Until no request is live, none counted in flight, no body held, no replica busy: nothing leaked."""
@@ -91,7 +88,7 @@ class RunningGateway:
         return asyncio.run_coroutine_threadsafe(there(), self.loop).result(10)
 
 
-@contextmanager
+@contextlib.contextmanager
 def running_gateway(
     tree: dict[str, Any], adapter: Adapter = "front_door", log_fd: int | None = None, tls: Path | None = None
 ) -> Iterator[RunningGateway]:
@@ -119,11 +116,8 @@ def running_gateway(
 
         thread = threading.Thread(target=lambda: _run(server, serve), daemon=True)
         thread.start()
-        end = time.monotonic() + 20
-        while not server.started:
-            assert thread.is_alive()
-            assert time.monotonic() < end
-            time.sleep(0.005)
+        wait_until(lambda: server.started or not thread.is_alive())
+        assert server.started, "the gateway did not start"
         try:
             yield RunningGateway(objects, server, loops[0])
         finally:
@@ -159,7 +153,7 @@ class SpawnedGateway:
         return self.child.wait(timeout)
 
 
-@contextmanager
+@contextlib.contextmanager
 def spawned_gateway(
     tree: dict[str, Any], folder: Path, ready: bool = True, module: str = "gateway"
 ) -> Iterator[SpawnedGateway]:
@@ -190,16 +184,13 @@ def spawned_gateway(
 
 
 def _wait_ready(gateway: SpawnedGateway, timeout: float = 30.0) -> None:
-    end = time.monotonic() + timeout
-    while True:
+    def ready() -> bool:
         assert gateway.child.poll() is None, gateway.errors.read_text()
-        assert time.monotonic() < end, gateway.errors.read_text()
-        try:
-            if httpx2.get(f"{gateway.ops_url}/readyz", trust_env=False).status_code == 200:
-                return
-        except httpx2.TransportError:
-            pass
-        time.sleep(0.02)
+        with contextlib.suppress(httpx2.TransportError):
+            return httpx2.get(f"{gateway.ops_url}/readyz", trust_env=False).status_code == 200
+        return False
+
+    wait_until(lambda: (ready(), gateway.errors.read_text()), lambda seen: seen[0], timeout)
 
 
 def _free_ports(count: int) -> list[int]:

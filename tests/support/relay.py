@@ -7,6 +7,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
+from tests.support.waiting import until
+
 
 @dataclass(slots=True)
 class Relay:
@@ -23,9 +25,7 @@ class Relay:
             writer.transport.abort()
 
     async def all_closed(self) -> None:
-        async with asyncio.timeout(10):
-            while self._writers:  # noqa: ASYNC110 - a test's patience
-                await asyncio.sleep(0.005)
+        await until(lambda: not self._writers)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1

@@ -21,6 +21,7 @@ from engines.sweeper import Sweeper
 from engines.tensorrt_llm.engine import TensorrtLlmEngine
 from engines.tensorrt_llm.options import TensorrtLlmOptions
 from tests.support.tiny_tokenizer import write_tiny_tokenizer
+from tests.support.waiting import until
 
 FAKE = Path(__file__).parent / "fake_tensorrt_llm"
 
@@ -58,10 +59,7 @@ class Journal:
 
     async def until(self, what: str, count: int = 1) -> list[dict[str, Any]]:
         """The notes of a kind, once there are so many."""
-        async with asyncio.timeout(20):
-            while len(notes := self.notes(what)) < count:  # noqa: ASYNC110  # another process writes them
-                await asyncio.sleep(0.005)
-        return notes
+        return await until(lambda: self.notes(what), lambda notes: len(notes) >= count)
 
 
 @contextlib.asynccontextmanager

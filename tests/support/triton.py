@@ -6,7 +6,6 @@ import asyncio
 import os
 import struct
 import subprocess
-import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
@@ -17,9 +16,9 @@ import pytest
 
 from engines.embedded.weights import default_cache, pull
 from loadtests.triton import Entry, TritonServer
+from tests.support.waiting import until
 
 _ROOT = Path(__file__).parents[2]
-_PATIENCE = 20.0
 Tensor = tuple[str, list[int], bytes]
 """Datatype, shape, content as it goes over the wire."""
 
@@ -173,12 +172,7 @@ async def raw_triton(server: TritonServer) -> AsyncIterator[RawTriton]:
 
 async def journal_until(server: TritonServer, enough: Callable[[list[Entry]], bool], **which: str) -> list[Entry]:
     """The journal as soon as `enough(entries)` holds of what `which` (model, request_id) selects."""
-    deadline = time.monotonic() + _PATIENCE
-    while not enough(entries := server.journal(**which)):
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"not within {_PATIENCE} s; last: {entries[-3:]}")
-        await asyncio.sleep(0.005)
-    return entries
+    return await until(lambda: server.journal(**which), enough)
 
 
 async def ended(server: TritonServer, **which: str) -> Entry:

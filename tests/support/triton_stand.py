@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 import json
 import os
@@ -22,8 +21,8 @@ from engines.triton.options import TritonOptions
 from loadtests.triton import Entry, TritonServer
 from tests.support.gateway import RunningGateway, configuration, running_gateway
 from tests.support.tiny_tokenizer import write_tiny_tokenizer
+from tests.support.waiting import until
 
-PATIENCE = 30.0
 """Seconds until what must happen is taken not to."""
 TRANSPORTS: tuple[str, ...] = get_args(TritonOptions.model_fields["transport"].annotation)
 GENERIC = {
@@ -162,7 +161,4 @@ class Journal:
 
     async def until(self, enough: Callable[[list[Entry]], bool]) -> list[Entry]:
         """The entries as soon as `enough(entries)` holds."""
-        async with asyncio.timeout(PATIENCE):
-            while not enough(entries := self.entries()):  # noqa: ASYNC110 - another process writes it
-                await asyncio.sleep(0.01)
-        return entries
+        return await until(self.entries, enough)

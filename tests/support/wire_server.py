@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import socket
 import struct
+import sys
+import termios
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -13,6 +16,7 @@ from typing import Literal
 from engines.api import Surroundings, Timers
 from engines.http import Pool
 from engines.sweeper import Sweeper
+from tests.support.waiting import until
 
 After = Literal["keep", "close", "reset", "silent"]
 POST = b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 4\r\n\r\nbody"
@@ -49,7 +53,7 @@ class Answers:
         writer.write(answer)
         await writer.drain()
         if self.after == "reset":
-            await asyncio.sleep(0.02)  # what was written must be out before the reset drops it
+            await until(lambda: not _under_way(writer))  # or the reset drops what was written
             linger = struct.pack("ii", 1, 0)
             writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
             writer.transport.abort()
@@ -58,13 +62,18 @@ class Answers:
         return self.after == "keep"
 
 
+def _under_way(writer: asyncio.StreamWriter) -> int:
+    """Bytes that the other end's kernel has not got yet."""
+    return int.from_bytes(fcntl.ioctl(writer.get_extra_info("socket"), termios.TIOCOUTQ, bytes(4)), sys.byteorder)
+
+
 @asynccontextmanager
 async def serving(answers: Answers, timers: Timers | None = None, connections: int = 8) -> AsyncIterator[Pool]:
     """A pool to a server that answers so; both, and the sweeper, are gone after the block."""
     server = await asyncio.start_server(answers.serve, "127.0.0.1", 0)
     sweeper = Sweeper()
     sweeping = asyncio.create_task(sweeper.run(lambda _now: None))
-    await asyncio.sleep(0)
+    await asyncio.sleep(0)  # the sweeper looks at the clock
     port = server.sockets[0].getsockname()[1]
     pool = Pool(f"http://127.0.0.1:{port}", Surroundings(sweeper, timers or Timers()), connections=connections)
     try:
@@ -75,9 +84,7 @@ async def serving(answers: Answers, timers: Timers | None = None, connections: i
         for writer in tuple(answers.open):
             writer.close()
         sweeping.cancel()
-        async with asyncio.timeout(5):
-            while pool._open or answers.open:  # noqa: ASYNC110  # closing takes the loop a round or two
-                await asyncio.sleep(0.001)
+        await until(lambda: not (pool._open or answers.open))
 
 
 def ok(body: bytes, *fields: bytes) -> bytes:

@@ -13,6 +13,7 @@ import pytest_asyncio
 from engines import ENGINES
 from engines.api import Call, Kind, Rejected, Unreachable, Usage
 from tests.support.engine_stands import PUBLIC, STANDS, Stand, call, standing
+from tests.support.waiting import until_told
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -42,9 +43,7 @@ async def pieces(stand: Stand, asked: Call) -> tuple[list[bytes], Usage]:
 
 
 async def until_idle(stand: Stand) -> None:
-    async with asyncio.timeout(10):
-        while await stand.busy():  # noqa: ASYNC110 - what is waited for happens in another process
-            await asyncio.sleep(0.005)
+    await until_told(stand.busy, lambda busy: not busy)
 
 
 def events(parts: list[bytes]) -> list[Any]:

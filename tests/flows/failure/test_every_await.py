@@ -23,6 +23,7 @@ from tests.support.asking import body
 from tests.support.gateway import ROOT
 from tests.support.interrupting import Interrupting, When
 from tests.support.stand import two_models
+from tests.support.waiting import until
 
 HEADERS = {b"host": b"127.0.0.1", b"content-type": b"application/json"}
 
@@ -121,12 +122,6 @@ class Bench:
         else:
             arrive()
         return Exchange(edge, "chat", HEADERS, wire, intake), wire
-
-
-async def until(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
-        while not holds():  # noqa: ASYNC110  # what is waited for happens in protocols
-            await asyncio.sleep(0.001)
 
 
 @asynccontextmanager

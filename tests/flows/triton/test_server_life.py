@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 import threading
 import time
 from collections import Counter
@@ -15,11 +14,13 @@ import httpx2
 import openai
 import pytest
 
+from loadtests.bench.processes import listening
 from loadtests.fleet.answers import words
 from loadtests.triton import TritonServer
 from tests.support.fleet import SpawnedFleet, spawn_fleet
 from tests.support.triton import running_triton
-from tests.support.triton_stand import PATIENCE, TRANSPORTS, TritonStand, behind, triton_stand
+from tests.support.triton_stand import TRANSPORTS, TritonStand, behind, triton_stand
+from tests.support.waiting import until, wait_until
 
 SLACK = 20.0
 """Ten times the two seconds in which a server that is back must be used again."""
@@ -71,12 +72,10 @@ class Load:
     async def until(self, *, good: int = 0, bad: int = 0) -> None:
         """Until so many more have come."""
         begun = len(self.endings)
-        async with asyncio.timeout(PATIENCE):
-            while True:
-                came = Counter(how == "good" for _, how in self.endings[begun:])
-                if came[True] >= good and came[False] >= bad:
-                    return
-                await asyncio.sleep(0.01)
+        await until(
+            lambda: Counter(how == "good" for _, how in self.endings[begun:]),
+            lambda came: came[True] >= good and came[False] >= bad,
+        )
 
     async def _one(self) -> str:
         text, ended = "", None
@@ -110,11 +109,8 @@ async def load(stand: TritonStand, model: str) -> AsyncIterator[Load]:
 
 def opened(port: int) -> float:
     """When somebody listens there."""
-    while True:
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return time.monotonic()
-        time.sleep(0.005)
+    wait_until(lambda: listening(port))
+    return time.monotonic()
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)

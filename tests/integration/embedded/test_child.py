@@ -8,7 +8,6 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -22,10 +21,10 @@ from tests.support.embedded import (
     pid_of,
     running,
     running_process,
-    until,
     whole,
     words_of,
 )
+from tests.support.waiting import until, wait_until
 
 
 async def test_a_killed_child_interrupts_its_streams_and_a_new_one_answers(engine: EmbeddedEngine) -> None:
@@ -106,8 +105,4 @@ def test_the_child_never_outlives_its_parent(micro: Path, kill: signal.Signals) 
         assert running_process(pid)
         parent.send_signal(kill)
         parent.wait(20)
-    _wait_until(lambda: not running_process(pid))
-
-
-def _wait_until(condition: Callable[[], bool]) -> None:
-    asyncio.run(until(condition))
+    wait_until(lambda: not running_process(pid))

@@ -19,10 +19,10 @@ from tests.support.embedded import (
     endless,
     running,
     slots_of,
-    until,
     until_busy,
     whole,
 )
+from tests.support.waiting import until
 
 
 async def events_of(reply: Reply) -> list[Any]:

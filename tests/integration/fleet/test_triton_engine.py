@@ -36,6 +36,7 @@ from loadtests.fleet.replica import Replica
 from loadtests.fleet.settings import Settings
 from loadtests.fleet.triton.contracts import ContractName
 from tests.support.tiny_tokenizer import write_tiny_tokenizer
+from tests.support.waiting import until
 
 MODELS: dict[ContractName, str] = {"llmapi": "tensorrt_llm", "ensemble": "ensemble"}
 CONTRACTS = tuple(MODELS)
@@ -293,9 +294,7 @@ async def test_p24_drained_calls_go_on_and_their_end_is_seen(contract: ContractN
         await ended(stage, "finished", 2)
         assert [one.tokens for one in stage.replica.calls] == [100, 100]
         assert stage.replica.stats()["cancelled"] == 0
-        async with asyncio.timeout(5):
-            while "0 heard here" not in repr(stage.engine):  # noqa: ASYNC110 - trailers are on their way
-                await asyncio.sleep(0)
+        await until(lambda: "0 heard here" in repr(stage.engine))  # trailers are on their way
 
 
 async def test_p24_cancellations_keep_to_the_rate(staged: Staged) -> None:

@@ -17,8 +17,9 @@ from engines.api import EngineError, Failed, Interrupted, Reply, TimedOut, Timer
 from engines.sweeper import Sweeper
 from engines.tensorrt_llm import child
 from engines.tensorrt_llm.engine import OURS, TensorrtLlmEngine
-from tests.support.embedded import running_process, until
+from tests.support.embedded import running_process
 from tests.support.tensorrt_llm import FAKE, Journal, answer, call, chunks, fake_model, running, text_of
+from tests.support.waiting import until, until_told
 
 
 def child_of(engine: TensorrtLlmEngine) -> Any:
@@ -282,9 +283,7 @@ async def test_nothing_stays_behind_after_many_callers_left_at_any_moment(model:
             await asyncio.wait([asking])
             if not asking.cancelled():
                 asking.result().__exit__(None, None, None)
-        async with asyncio.timeout(20):
-            while (await engine._served().connection.state(10)).running != 0:  # noqa: ASYNC110  # in another process
-                await asyncio.sleep(0.01)
+        await until_told(lambda: engine._served().connection.state(10), lambda state: state.running == 0)
         await until(lambda: len(journal.notes("begin")) == len(journal.notes("end")))
         assert not engine._served().connection._calls
         assert repr(engine._surroundings.sweeper) == repr(Sweeper())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from array import array
 from base64 import b64decode
@@ -17,6 +16,7 @@ from loadtests.triton import TritonServer
 from tests.support.tiny_tokenizer import write_tiny_tokenizer
 from tests.support.triton import journal_until
 from tests.support.triton_engine import ask, call, engine_for, text_of
+from tests.support.waiting import until
 
 GENERIC = {
     "text_input": "PROMPT",
@@ -127,10 +127,9 @@ async def test_leaving_reaches_the_model(
 async def test_its_load_is_known_while_it_is_watched(triton: TritonServer, tmp_path: Path) -> None:
     page = f"http://127.0.0.1:{triton.ports.metrics}/metrics"
     async with engine_for(triton, "llmapi", write_tiny_tokenizer(tmp_path), metrics=page) as engine:
-        async with asyncio.timeout(10):
-            while engine.load is None:  # noqa: ASYNC110 - it happens in another process
-                await asyncio.sleep(0.01)
-        assert engine.load.waiting == 0
+        load = await until(lambda: engine.load)
+        assert load is not None
+        assert load.waiting == 0
     await engine.aclose()
 
 

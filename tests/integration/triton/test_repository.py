@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -14,6 +13,7 @@ from engines.triton.repository import Repository
 from loadtests.fleet.fleet import Fleet
 from loadtests.triton import TritonServer
 from tests.support.triton import RawTriton, batched, texts
+from tests.support.waiting import until_told
 
 
 @asynccontextmanager
@@ -61,9 +61,9 @@ async def test_statistics_count_what_was_done(repository: Repository, client: Ra
     await repository.load("embedder")
     before = await repository.statistics("embedder")
     await client.unary("embedder", batched({"text": texts("counted")}))
-    async with asyncio.timeout(20):  # Triton counts a request after it has answered it
-        while (after := await repository.statistics("embedder"))[0].succeeded == before[0].succeeded:  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
+    after = await until_told(  # Triton counts a request after it has answered it
+        lambda: repository.statistics("embedder"), lambda now: now[0].succeeded > before[0].succeeded
+    )
     assert [entry.name for entry in after] == ["embedder"]
     assert after[0].succeeded == before[0].succeeded + 1
     assert after[0].computed > before[0].computed

@@ -8,7 +8,6 @@ import os
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -16,6 +15,7 @@ import pytest
 from loadtests.triton import Ports, TritonError, TritonServer
 from tests.support.embedded import running_process
 from tests.support.triton import RawTriton, flags, ints, journal_until, raw_triton, running_triton, texts
+from tests.support.waiting import wait_until
 
 ROOT = Path(__file__).parents[3]
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - where Triton keeps what it shares with its models
@@ -61,10 +61,7 @@ def test_a_killed_server_leaves_nothing_and_starts_on_the_same_ports() -> None:
         before, ports = group(server.pid), server.ports
         assert len(before) == 5, "the server and a process for each Python model"
         server.kill()
-        deadline = time.monotonic() + 10
-        while any(running_process(pid) for pid in before):
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
+        wait_until(lambda: not any(running_process(pid) for pid in before))
         server.start()
         assert server.ports == ports
         assert server.is_ready("ensemble")
@@ -90,10 +87,7 @@ def test_a_server_whose_owner_dies_dies_too() -> None:
     processes = group(pid)
     owner.kill()
     owner.communicate()
-    deadline = time.monotonic() + 10
-    while any(running_process(one) for one in processes):
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    wait_until(lambda: not any(running_process(one) for one in processes))
 
 
 def test_a_command_runs_with_it_and_hears_our_signals() -> None:

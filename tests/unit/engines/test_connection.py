@@ -10,6 +10,7 @@ import pytest
 from engines.api import EngineError, Failed, TimedOut, Timers, Unreachable
 from engines.connection import PAUSE_AT
 from engines.http import read_all
+from tests.support.waiting import until
 from tests.support.wire_server import POST, After, Answers, ok, serving
 
 CHUNKED = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
@@ -106,8 +107,7 @@ async def test_bytes_that_nobody_asked_for_end_an_idle_connection() -> None:
         connection.release()
         for writer in answers.open:
             writer.write(b"HTTP/1.1 408 Request Timeout\r\n\r\n")
-        while pool._open:  # noqa: ASYNC110  # the packet is on its way
-            await asyncio.sleep(0.001)
+        await until(lambda: not pool._open)
         assert len(pool._idle) == 0
 
 
@@ -115,8 +115,7 @@ async def test_p21_a_reader_that_is_behind_holds_back_the_server() -> None:
     answers = Answers([ok(bytes(30_000_000))])
     async with asyncio.timeout(20), serving(answers) as pool:
         connection = await pool.request(POST)
-        while not connection.paused:  # noqa: ASYNC110  # until enough has come
-            await asyncio.sleep(0.001)
+        await until(lambda: connection.paused)
         assert connection._buffered <= PAUSE_AT + 256 * 1024
         assert len(await read_all(connection)) == 30_000_000
         connection.release()
@@ -155,8 +154,7 @@ async def test_closing_the_pool_wakes_whoever_waits(head: bytes) -> None:
             return await read_all(await pool.request(POST))
 
         waiting = asyncio.create_task(ask())
-        while not any(one._waiter for one in pool._open):  # noqa: ASYNC110  # until it waits
-            await asyncio.sleep(0.001)
+        await until(lambda: any(one._waiter for one in pool._open))
         await pool.aclose()
         with pytest.raises(EngineError):
             await waiting

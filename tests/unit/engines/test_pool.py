@@ -11,6 +11,7 @@ import uvloop
 from engines.api import EngineError, Failed, Overloaded, TimedOut, Timers, Unreachable
 from engines.http import Pool, read_all
 from loadtests.fleet import Fleet
+from tests.support.waiting import until
 from tests.support.wire_server import POST, Answers, ok, serving
 
 
@@ -41,9 +42,7 @@ async def test_p04_over_the_limit_is_overload_and_room_comes_back() -> None:
             await pool.request(POST)
         assert caught.value.retry_after
         held[0].abort()
-        async with asyncio.timeout(5):
-            while len(pool._open) > 1:  # noqa: ASYNC110  # the abort takes a round of the loop
-                await asyncio.sleep(0.001)
+        await until(lambda: len(pool._open) == 1)
         assert await fetch(pool) == b"hello"
 
 
@@ -91,8 +90,7 @@ async def test_p04_an_idle_connection_is_let_go_before_the_server_does() -> None
         (connection,) = pool._idle
         assert connection.due < asyncio.get_running_loop().time() + 5
         pool._sweeper.sweep(connection.due + 1)
-        while pool._open:  # noqa: ASYNC110  # the abort takes a round of the loop
-            await asyncio.sleep(0.001)
+        await until(lambda: not pool._open)
         assert len(pool._idle) == 0
 
 
@@ -105,8 +103,7 @@ async def test_p04_an_answer_whose_framing_ends_late_keeps_its_connection() -> N
         assert len(pool._idle) == 0
         for writer in answers.open:
             writer.write(b"0\r\n\r\n")
-        while not pool._idle:  # noqa: ASYNC110  # the packet is on its way
-            await asyncio.sleep(0.001)
+        await until(lambda: pool._idle)
 
 
 async def test_p04_an_answer_whose_framing_never_ends_loses_its_connection() -> None:

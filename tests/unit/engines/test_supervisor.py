@@ -14,7 +14,8 @@ import pytest
 
 from engines.api import Unreachable
 from engines.supervisor import Backoff, Manners, Supervisor
-from tests.support.embedded import running_process, until
+from tests.support.embedded import running_process
+from tests.support.waiting import until
 
 GOOD = 'import sys; sys.stdin.readline(); print(\'{"address": "here"}\', flush=True); sys.stdin.read()'
 STUBBORN = f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); {GOOD}; import time; time.sleep(60)"
@@ -138,7 +139,9 @@ async def test_a_child_that_ignores_the_polite_signal_is_killed() -> None:
 async def test_a_condemned_child_is_ended_with_its_own_processes_and_started_again(tmp_path: Path) -> None:
     note = tmp_path / "pid"
     spawn = "import subprocess, sys; one = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'])"
-    child = supervised(f"{spawn}; open({str(note)!r}, 'w').write(str(one.pid)); {GOOD}", first=1.0)
+    child = supervised(
+        f"{spawn}; open({str(note)!r}, 'w').write(str(one.pid)); {GOOD}", first=0.2, manners=Manners(end=0.1)
+    )
     child.condemn("before there is one")
     await child.start()
     grandchild = int(note.read_text())

@@ -12,6 +12,7 @@ from engines.api import Load, Surroundings, Timers
 from engines.openai import OpenAIEngine, OpenAIOptions
 from engines.sweeper import Sweeper
 from engines.trtllm_serve import from_gauges, from_iterations
+from tests.support.waiting import until
 
 ITERATION = (
     b'{"iter":7,"numActiveRequests":%d,"numQueuedRequests":2,"iterLatencyMS":3.5,'
@@ -91,8 +92,8 @@ async def engine(serve: Serve) -> AsyncIterator[OpenAIEngine]:
 
 
 async def told(asked: OpenAIEngine) -> Load:
-    while (load := asked.load) is None:  # noqa: ASYNC110 - it comes from another task
-        await asyncio.sleep(0.01)
+    load = await until(lambda: asked.load)
+    assert load is not None
     return load
 
 

@@ -13,6 +13,7 @@ from gateway.readiness import Readiness
 from gateway.traffic import Traffic
 from router.api import Model, Replica
 from router.policies import POLICIES
+from tests.support.waiting import until
 
 SECRET = "snowblind"
 
@@ -42,15 +43,19 @@ def model(name: str, *engines: Probed) -> Model:
     return Model(name, name, 0, 1, "max_tokens", replicas, POLICIES["round_robin"]())
 
 
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is not ready is asked again soon."""
+    monkeypatch.setattr("gateway.readiness.FIRST_PROBE_EVERY", 0.01)
+
+
 async def watched(readiness: Readiness, holds: Callable[[list[str]], bool]) -> list[str]:
     """The reasons as soon as they are as wanted."""
     watching = asyncio.create_task(readiness.watch())
     try:
-        async with asyncio.timeout(10):
-            while not holds(readiness.reasons()):  # noqa: ASYNC110  # probes run at their own rhythm
-                await asyncio.sleep(0.005)
+        reasons = await until(readiness.reasons, holds)
         assert not watching.done()
-        return readiness.reasons()
+        return reasons
     finally:
         watching.cancel()
 

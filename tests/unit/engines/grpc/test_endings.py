@@ -34,6 +34,7 @@ from tests.support.raw_grpc import (
     say,
     word,
 )
+from tests.support.waiting import until
 from tests.unit.engines.grpc.conftest import METHOD, Line
 
 PROTOCOL_ERROR, CANCEL, REFUSED_STREAM = 1, 8, 7
@@ -315,9 +316,8 @@ async def test_closing_with_a_server_that_reads_nothing_does_not_take_long() -> 
         await peer.until(DATA)
         peer.send(frame(WINDOW_UPDATE, 0, 0, word(2**30)))
         (connection,) = channel._connections
+        await until(lambda: connection._outflow.paused)  # the kernel takes no more
         async with asyncio.timeout(20):
-            while not connection._outflow.paused:  # noqa: ASYNC110 - until the kernel takes no more
-                await asyncio.sleep(0.01)
             await channel.aclose()
         assert not channel._connections
         assert [await code(rpc) for rpc in rpcs] == [Code.UNAVAILABLE] * 8

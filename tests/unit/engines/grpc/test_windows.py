@@ -28,6 +28,7 @@ from tests.support.raw_grpc import (
     say,
     word,
 )
+from tests.support.waiting import until
 from tests.unit.engines.grpc.conftest import MAX_MESSAGE, METHOD, Line
 
 PROTOCOL_ERROR, FLOW_CONTROL_ERROR = 1, 3
@@ -293,9 +294,7 @@ async def test_a_server_that_reads_nothing_makes_calls_wait_not_memory_grow(line
     (connection,) = line.channel._connections
     transport = connection._transport
     assert transport is not None
-    async with asyncio.timeout(20):
-        while not connection._outflow.paused:  # noqa: ASYNC110 - until the kernel takes no more
-            await asyncio.sleep(0.01)
+    await until(lambda: connection._outflow.paused)  # the kernel takes no more
     assert transport.get_write_buffer_size() < 128 * 1024
     late = line.open(b"late")
     assert line.channel._waiting

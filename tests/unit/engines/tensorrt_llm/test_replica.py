@@ -16,6 +16,7 @@ from engines.tensorrt_llm import replica as replicas
 from engines.tensorrt_llm.client import ChildConnection
 from engines.tensorrt_llm.replica import ChildReplica
 from engines.tensorrt_llm.wire import MAX_PAYLOAD, WINDOW, Frame, Frames, Kind, Said, State, Wanted, frame
+from tests.support.waiting import until
 
 Answer = Callable[[Frame], bytes]
 
@@ -74,10 +75,7 @@ async def test_it_tells_its_health_and_its_load(tmp_path: Path) -> None:
     async with child(tmp_path, lambda _: state) as path:
         replica = await ChildReplica.connect(path, Sweeper(), lambda _: None)
         assert (await replica.health()).ready
-        async with asyncio.timeout(10):
-            while replica.load is None:  # noqa: ASYNC110  # asked by a task of its own
-                await asyncio.sleep(0.005)
-        assert replica.load == Load(3, 1, 0.5)
+        assert await until(lambda: replica.load) == Load(3, 1, 0.5)
         await replica.aclose()
         assert not (await replica.health()).ready
 

@@ -18,6 +18,7 @@ from engines.sweeper import Sweeper
 from engines.text.asked import Image
 from engines.text.images import PIECE, ImageOptions, Images, media_type
 from tests.support import certificates
+from tests.support.waiting import until
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256))
 PARAM = "messages[0].content[1]"
@@ -210,9 +211,7 @@ async def test_fetches_run_side_by_side_and_end_together() -> None:
     async with site(b"HTTP/1.1 ", slow=True) as slow, site() as broken:
         fetching = images(internal=[f"http://127.0.0.1:{it.port}" for it in (slow, broken)])
         waiting = asyncio.create_task(fetching.fetched([Image(url(slow), "a"), Image(url(broken), "b")]))
-        async with asyncio.timeout(PATIENCE):
-            while not (slow.requests and broken.requests):  # noqa: ASYNC110 - each sees its own half
-                await asyncio.sleep(0.005)
+        await until(lambda: slow.requests and broken.requests)
         waiting.cancel()
         with pytest.raises(asyncio.CancelledError):
             await waiting

@@ -1,0 +1,52 @@
+"""Waiting for what tells nobody that it has happened: it is looked at again and again, within a deadline."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+T = TypeVar("T")
+
+PATIENCE = 20.0
+FIRST, LONGEST = 0.0005, 0.01
+"""Seconds between two looks: each pause is twice the one before, so that what is nearly there is seen at once."""
+
+
+async def until_told(
+    ask: Callable[[], Awaitable[T]], enough: Callable[[T], object] = bool, seconds: float = PATIENCE
+) -> T:
+    """The first answer that is enough; `TimeoutError` with the last one if there is none within `seconds`."""
+    last: object = None
+    pause = FIRST
+    try:
+        async with asyncio.timeout(seconds):
+            while not enough(found := await ask()):
+                last = found
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, LONGEST)
+            return found
+    except TimeoutError:
+        raise TimeoutError(f"not within {seconds} s; last: {last!r}") from None
+
+
+async def until(look: Callable[[], T], enough: Callable[[T], object] = bool, seconds: float = PATIENCE) -> T:
+    """The same for what is seen without waiting."""
+
+    async def ask() -> T:
+        return look()
+
+    return await until_told(ask, enough, seconds)
+
+
+def wait_until(look: Callable[[], T], enough: Callable[[T], object] = bool, seconds: float = PATIENCE) -> T:
+    """The same on a thread without a loop."""
+    end = time.monotonic() + seconds
+    pause = FIRST
+    while not enough(found := look()):
+        if time.monotonic() > end:
+            raise TimeoutError(f"not within {seconds} s; last: {found!r}")
+        time.sleep(pause)
+        pause = min(2 * pause, LONGEST)
+    return found
