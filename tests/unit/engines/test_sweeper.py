@@ -103,25 +103,30 @@ async def stand_still() -> bool:
     sweeper = Sweeper()
     mine, theirs = socket.socketpair()
     waiting = Waiting(NEVER)
+    beats: asyncio.Queue[float] = asyncio.Queue()
+    came = asyncio.Event()
 
     def come() -> None:
         mine.recv(1)
         waiting.due = NEVER
+        came.set()
 
     def pause() -> None:  # a read's callback, as a stopped process stands in the wait for reads
         mine.recv(1)
         loop.add_reader(mine, come)
         theirs.send(b"x")
-        time.sleep(0.6)
+        time.sleep(4 * TICK)  # longer than the wait may take, to which `soon` adds a tick
 
     with mine, theirs:
         sweeper.add(waiting)
-        sweeping = asyncio.create_task(sweeper.run(lambda _now: None))
-        await asyncio.sleep(0.15)
-        waiting.due = sweeper.soon(0.3)
-        loop.add_reader(mine, pause)
-        theirs.send(b"x")
-        await asyncio.sleep(1)
+        sweeping = asyncio.create_task(sweeper.run(beats.put_nowait))
+        async with asyncio.timeout(10):
+            await beats.get()
+            waiting.due = sweeper.soon(2 * TICK)
+            loop.add_reader(mine, pause)
+            theirs.send(b"x")
+            await came.wait()
+            await beats.get()
         loop.remove_reader(mine)
         sweeping.cancel()
         return bool(waiting.expired)

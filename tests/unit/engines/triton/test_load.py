@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 
+import pytest
+
 from engines.api import Load, Surroundings, Timers
 from engines.sweeper import Sweeper
 from engines.triton.load import TritonLoad
@@ -15,8 +17,9 @@ PAGE = b"".join(
 )
 
 
-async def test_the_model_that_generates_may_become_known_later() -> None:
+async def test_the_model_that_generates_may_become_known_later(monkeypatch: pytest.MonkeyPatch) -> None:
     """As where the server comes up after the gateway."""
+    monkeypatch.setattr("engines.triton.load.EVERY", 0.01)
     asked: asyncio.Queue[None] = asyncio.Queue()
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
