@@ -12,7 +12,7 @@ from engines.grpc.api import Code, RpcError
 from engines.triton.limits import told
 from engines.triton.options import TritonOptions
 from engines.triton.profiles import PROFILES, detect
-from engines.triton.profiles.api import Adapter, ModelFacts, Profile
+from engines.triton.profiles.api import Adapter, ModelFacts, Profile, TensorMap
 from engines.triton.repository import Repository
 
 BLS_CALLS = "tensorrt_llm_model_name"
@@ -35,14 +35,13 @@ class Model(NamedTuple):
         """`name` is Triton's. Raises EngineError; for a model that fits no profile, Failed with the reason."""
         try:
             facts = await repository.facts(name, options.version)
-            kind = detect(facts) if options.profile == "auto" else options.profile
+            kind = _kind(facts, options)
             parts = [part async for part in _parts(repository, facts, kind)]
-        except RpcError as error:
-            raise unanswered(error) from None
-        try:
             profile = PROFILES[kind](facts, None, options.tensors)
             adapters = [Adapter(one.name, one.id, one.path) for one in options.adapters]
             adapted = {adapter.name: PROFILES[kind](facts, adapter, options.tensors) for adapter in adapters}
+        except RpcError as error:
+            raise unanswered(error) from None
         except ValueError as error:
             # What is wrong is for the operator: `probe` tells it, the client does not learn what the server holds.
             raise Failed("The model on the server is not of the configured kind.") from error
@@ -50,6 +49,16 @@ class Model(NamedTuple):
             (part.name for part in parts if part.name == USUAL or part.backend == "tensorrtllm"), facts.name
         )
         return cls(profile, adapted, told([facts, *parts], options.limits.made()), generates)
+
+
+def _kind(facts: ModelFacts, options: TritonOptions) -> str:
+    """The name of its profile. Raises ValueError where only one of two options makes a generic one of a known kind."""
+    found = detect(facts)
+    if options.profile not in ("auto", "generic"):
+        return options.profile
+    if found != "generic" and (options.tensors != TensorMap()) != (options.profile == "generic"):
+        raise ValueError(f"The model '{facts.name}' is of the kind {found}; as generic it needs profile and tensors.")
+    return found if options.profile == "auto" else "generic"
 
 
 async def _parts(repository: Repository, facts: ModelFacts, profile: str) -> AsyncIterator[ModelFacts]:

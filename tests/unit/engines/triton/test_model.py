@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from tritonclient.grpc import model_config_pb2, service_pb2
 
-from engines.api import EngineError, Rejected
+from engines.api import EngineError, Failed, Rejected
 from engines.grpc.api import Code, RpcError
 from engines.triton.model import Model
 from engines.triton.options import TritonOptions
@@ -107,6 +107,22 @@ async def test_a_bls_model_whose_engine_is_not_known_is_served_without_its_limit
 async def test_while_its_parts_do_not_answer_a_model_is_not_known(name: str, code: Code) -> None:
     with pytest.raises(EngineError):
         await read(name, replace(facts(name), steps=STEPS), broken=RpcError(code, "away"))
+
+
+@pytest.mark.parametrize("name", ["llmapi", "ensemble", "bls"])
+async def test_a_model_of_a_known_kind_is_generic_only_by_the_names_of_its_tensors(name: str) -> None:
+    """Without them its text, which may be all so far each time, would be taken for what is new."""
+    for options in ({"profile": "generic"}, {"tensors": {"cumulative": True}}):
+        with pytest.raises(Failed) as failed:
+            await read(name, facts(name), **options)
+        assert f"'{name}' is of the kind {name}" in str(failed.value.__cause__)
+        assert name not in failed.value.message
+
+
+async def test_who_names_the_tensors_may_take_any_model_for_a_generic_one() -> None:
+    model = await read("llmapi", facts("llmapi"), profile="generic", tensors={"cumulative": True})
+    assert model.profile.name == "generic"
+    assert model.profile.cumulative
 
 
 async def test_a_datatype_that_is_not_known_is_no_reason_to_fail() -> None:
