@@ -15,10 +15,10 @@ serve: ## Set up, fetch the model once, and serve on http://127.0.0.1:8080 (ARGS
 	@$(run) gateway pull $(ARGS)
 	@exec $(run) gateway serve $(ARGS)
 
-serve-triton: ## The same in front of a real Triton server on this CPU (its ports: 8000 to 8002)
+serve-triton: ## The same in front of a real Triton server on this CPU, whose ports are 8000 to 8002 (ARGS as for serve)
 	@scripts/setup serve
 	@scripts/triton
-	@exec scripts/serve-triton
+	@exec scripts/serve-triton $(ARGS)
 
 test: ## Set up and run all tests (ARGS="tests/unit -k retry")
 	@scripts/setup dev
