@@ -1,7 +1,8 @@
 """A Triton that replays: HTTP/2 by hand, as little work per token as Python allows, so that a core feeds any reader.
 
 A prompt says how: `@@every_ms=20,tokens=100,aligned=1@@`. Streams speak each at its own time, or all in the same
-instant as a model does that steps all its requests together. Flow control is not heeded: answers here fit any window.
+instant as a model does that steps all its requests together. Each answer fits a stream's window; that of a connection
+is heeded, for a reader that was held up for a moment may have left a dozen volleys unread.
 
     python -m loadtests.bench.triton.upstream PORT
 """
@@ -24,17 +25,21 @@ from loadtests.bench.upstream import FineLoop
 
 HEAD = Struct(">IBI")  # length and type in one; flags; stream
 PREFACE = len(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
-DATA, HEADERS, RESET, SETTINGS, PING = 0, 1, 3, 4, 6
+DATA, HEADERS, RESET, SETTINGS, PING, WINDOW_UPDATE = 0, 1, 3, 4, 6, 8
 END_STREAM, ACK, END_HEADERS, PADDED, PRIORITY = 1, 1, 4, 8, 0x20
 OPENING = (
     HEAD.pack(6 << 8 | SETTINGS, 0, 0) + b"\0\4\0\x40\0\0"  # streams may send 4 MiB
-    + HEAD.pack(4 << 8 | 8, 0, 0) + (1 << 30).to_bytes(4, "big")  # and the connection a gigabyte more
+    + HEAD.pack(4 << 8 | WINDOW_UPDATE, 0, 0) + (1 << 30).to_bytes(4, "big")  # and the connection a gigabyte more
 )  # fmt: skip
 GREETING = b"\x88\x5f\x10application/grpc"
 """Status 200 and a content type, as literals that need no state."""
 TRAILERS = b"\x00\x0bgrpc-status\x010"
+WINDOW = 65_535
+"""Bytes of messages that may be on their way on a connection before its client has asked for more."""
 WISH = re.compile(rb"@@every_ms=(\d+),tokens=(\d+),aligned=(\d)@@")
 
+Said = tuple[bytes, int]
+"""Frames, and how many of their bytes count against the window of a connection."""
 
 GOLDEN = (5**0.5 - 1) / 2
 
@@ -65,14 +70,14 @@ class Volley:
 
     def _strike(self, due: float) -> None:
         every = 0.02
-        written: dict[Connection, list[bytes]] = {}
+        said: dict[Connection, list[Said]] = {}
         for key, stream in list(self.streams.items()):
-            written.setdefault(stream.connection, []).append(stream.next())
+            said.setdefault(stream.connection, []).append(stream.next())
             if not stream.left:
                 del self.streams[key]
             every = stream.every
-        for connection, frames in written.items():
-            connection.write(b"".join(frames))
+        for connection, pieces in said.items():
+            connection.say(*pieces)
         loop = asyncio.get_running_loop()
         self._ticking = bool(self.streams)
         if self._ticking:
@@ -101,15 +106,15 @@ class Replay:
     def __repr__(self) -> str:
         return f"<Replay {self.ident} {len(self.left)} left>"
 
-    def next(self) -> bytes:
-        """The frames of the next message; with the last token comes the end."""
-        message = framed(self.ident, self.left.popleft())
+    def next(self) -> Said:
+        """The next message; with the last token comes the end."""
+        frames, size = framed(self.ident, self.left.popleft())
         if len(self.left) == 1:
-            message += framed(self.ident, self.left.popleft()) + frame(
-                HEADERS, END_HEADERS | END_STREAM, self.ident, TRAILERS
-            )
+            last, more = framed(self.ident, self.left.popleft())
+            frames += last + frame(HEADERS, END_HEADERS | END_STREAM, self.ident, TRAILERS)
+            size += more
             self.connection.streams.pop(self.ident, None)
-        return message
+        return frames, size
 
     def drop(self) -> None:
         """The client has left."""
@@ -119,7 +124,7 @@ class Replay:
     def _speak(self) -> None:
         if not self.left:
             return
-        self.connection.write(self.next())
+        self.connection.say(self.next())
         if self.left:
             loop = asyncio.get_running_loop()
             self._due += self.every
@@ -135,6 +140,8 @@ class Connection(asyncio.Protocol):
         self._decoder = hpack.Decoder()
         self._paths: dict[int, str] = {}
         self._bodies: dict[int, bytes] = {}
+        self._window = WINDOW
+        self._waiting: deque[Said] = deque()  # until the window is wide enough
         self._rest = b""
         self._greeted = False
         self._transport: asyncio.Transport | None = None
@@ -145,6 +152,17 @@ class Connection(asyncio.Protocol):
     def write(self, data: bytes) -> None:
         if self._transport is not None:
             self._transport.write(data)
+
+    def say(self, *pieces: Said) -> None:
+        """As soon as the client's window allows it, in this order."""
+        self._waiting += pieces
+        frames = []
+        while self._waiting and self._waiting[0][1] <= self._window:
+            data, size = self._waiting.popleft()
+            self._window -= size
+            frames.append(data)
+        if frames:
+            self.write(b"".join(frames))
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
@@ -179,6 +197,9 @@ class Connection(asyncio.Protocol):
             self._paths[ident] = next(str(value) for name, value in headers if str(name) == ":path")
         elif kind == RESET and ident in self.streams:
             self.streams.pop(ident).drop()
+        elif kind == WINDOW_UPDATE and not ident:
+            self._window += int.from_bytes(payload, "big")
+            self.say()
         elif kind in (SETTINGS, PING) and not flags & ACK:
             self.write(frame(kind, ACK, 0, b"" if kind == SETTINGS else payload))
         if kind in (DATA, HEADERS) and flags & END_STREAM:
@@ -189,20 +210,19 @@ class Connection(asyncio.Protocol):
             self.streams[ident] = Replay(self, ident, request)
             return
         message = replies.config() if path.endswith("/ModelConfig") else replies.ready()
-        self.write(
-            frame(HEADERS, END_HEADERS, ident, GREETING)
-            + framed(ident, message)
-            + frame(HEADERS, END_HEADERS | END_STREAM, ident, TRAILERS)
-        )
+        data, size = framed(ident, message)
+        trailers = frame(HEADERS, END_HEADERS | END_STREAM, ident, TRAILERS)
+        self.say((frame(HEADERS, END_HEADERS, ident, GREETING) + data + trailers, size))
 
 
 def frame(kind: int, flags: int, ident: int, payload: bytes) -> bytes:
     return HEAD.pack(len(payload) << 8 | kind, flags, ident) + payload
 
 
-def framed(ident: int, message: bytes) -> bytes:
+def framed(ident: int, message: bytes) -> Said:
     """A gRPC message in a DATA frame."""
-    return frame(DATA, 0, ident, b"\0" + len(message).to_bytes(4, "big") + message)
+    payload = b"\0" + len(message).to_bytes(4, "big") + message
+    return frame(DATA, 0, ident, payload), len(payload)
 
 
 async def serve(port: int) -> None:
