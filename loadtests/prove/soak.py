@@ -58,15 +58,19 @@ class Soak:
         for number in self.numbers:
             if not visitor.open:
                 visitor = await arrive(self.place.ports.public)
-            self.endings[await self.stream(visitor, random.Random(number))] += 1
+            self.endings[await self.stream(visitor, number)] += 1
         visitor.transport.close()
 
-    async def stream(self, visitor: Visitor, rng: random.Random) -> str:
-        """One stream: whole, left or broken, by its number's chance; says how it ended."""
+    async def stream(self, visitor: Visitor, number: int) -> str:
+        """One stream: whole, left or broken, by its number's chance; says how it ended.
+
+        No prompt under which a server breaks comes twice: it would be refused.
+        """
+        rng = random.Random(number)
         draw, after = rng.random(), rng.randrange(1, TOKENS - 5)
         fault = rng.choice(FAULT_KINDS) if CANCELS <= draw < CANCELS + FAULTS else ""
         leave_after = after if draw < CANCELS else 0
-        body = bodies.chat(stream=True, remark=f"@@fault={fault},after={after}@@" if fault else "")
+        body = bodies.chat(stream=True, remark=f"{number} @@fault={fault},after={after}@@" if fault else "")
         ending = await visitor.visit(bodies.http(self.place.ports.public, body), leave_after=leave_after)
         return self.judge(visitor, ending, fault)
 
