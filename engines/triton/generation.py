@@ -7,6 +7,7 @@ from engines.generating.errors import reported
 from engines.text.asked import Asked
 from engines.text.choice import Choice
 from engines.text.deltas import Cumulative, Deltas
+from engines.text.prompts import MEASURED
 from engines.triton.cutting import Cut, Measure
 from engines.triton.inference import Answers
 from engines.triton.profiles.api import Profile, Step
@@ -17,7 +18,8 @@ class TextGeneration:
 
     `completion` are the tokens so far: as reported or, where the server reports none, one for each answer with text
     (a server may put several into one). `counted` tells which, unless those are as many as were asked for, which is
-    then no accident. A text that comes in one piece is measured by `measure`, and so is one that is to be cut here.
+    then no accident. A text that comes in one piece is measured by `measure`, of a long one its beginning, and so is
+    one that is to be cut here.
     """
 
     __slots__ = (
@@ -118,8 +120,9 @@ class TextGeneration:
 
     def _end(self) -> bytes:
         """The server has said everything."""
-        if self._whole and (tokens := self._measure(self._whole)):
-            self.completion = min(tokens, self._cap)
+        beginning = self._whole[:MEASURED]
+        if beginning and (tokens := self._measure(beginning)):  # the rest of a long text has about as many
+            self.completion = min(tokens * len(self._whole) // len(beginning), self._cap)
         taken_back = self._deltas.taken_back
         rest = self._deltas.flush()
         out = self._say(rest, None) if rest else b""

@@ -12,6 +12,7 @@ from engines.api import Call, Usage
 from engines.text.answer import Document, Envelope
 from engines.text.asked import Asked
 from engines.text.choice import Choice
+from engines.text.prompts import MEASURED
 from engines.text.stops import Stops
 from engines.triton.generation import TextGeneration
 from engines.triton.inference import Answers, Memo
@@ -22,21 +23,31 @@ from tests.support.golden_table import facts
 CAP = 4
 
 
-class Told:
-    """A generation of up to four words by a model that takes no cap; `counts`: the model says it made three a time."""
+def words(text: str) -> int | None:
+    """Like the prompts' own measure: no text that would hold up the loop."""
+    return len(text.split()) if len(text) <= MEASURED else None
 
-    def __init__(self, *, counts: bool = False, stops: tuple[str, ...] = ()) -> None:
+
+class Told:
+    """A generation of up to `cap` words by a model that takes no cap, or is told it; `counts`: the model says it made
+    three a time.
+    """
+
+    def __init__(
+        self, *, cap: int = CAP, capped: bool = False, counts: bool = False, stops: tuple[str, ...] = ()
+    ) -> None:
         self._document = Document(0)
-        names = TensorMap(text_input="PROMPT", text_output="ANSWER")
+        parameters = {"max_tokens": "MAX_NEW"} if capped else {}
+        names = TensorMap(text_input="PROMPT", text_output="ANSWER", parameters=parameters)
         profile: Any = PROFILES["generic"](facts("generic"), None, names)
-        assert not profile.capped
+        assert profile.capped is capped
         self._counts = counts
         answers = Answers(profile.expected, Memo())
         choice = Choice(self._document, stops=Stops(stops) if stops else None)
-        asked = Asked(kind="completion", max_tokens=CAP)
+        asked = Asked(kind="completion", max_tokens=cap)
         if counts:
             profile.step = self._counting(profile.step)
-        self.generation = TextGeneration(profile, answers, choice, asked, lambda text: len(text.split()))
+        self.generation = TextGeneration(profile, answers, choice, asked, words)
 
     @staticmethod
     def _counting(step: Any) -> Any:
@@ -89,6 +100,15 @@ def test_a_text_that_fits_ends_by_itself() -> None:
     told.hear("The quick", " brown", final=True)
     assert told.choice == ("The quick brown", "stop")
     assert (told.generation.completion, told.generation.counted) == (3, True)
+
+
+@pytest.mark.parametrize("cap", [100_000, 9_000])
+def test_of_a_long_text_in_one_piece_the_beginning_tells_how_many_tokens_it_has(cap: int) -> None:
+    told = Told(cap=cap, capped=True)
+    told.hear("word " * 10_000, final=True)
+    assert told.generation.completion == pytest.approx(min(10_000, cap), rel=0.01)
+    assert told.generation.counted is (cap == 100_000)
+    assert told.choice[1] == ("stop" if cap == 100_000 else "length")
 
 
 def test_the_server_s_own_count_is_believed() -> None:
