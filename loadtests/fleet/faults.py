@@ -38,7 +38,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from loadtests.fleet.answers import DONE, Events, error
-from loadtests.fleet.turn import FOREVER, Script
+from loadtests.fleet.turn import Script, at_once, silence
 from loadtests.fleet.wire import LAST, Framing, chunk, head, json_head, refusal, response
 
 if TYPE_CHECKING:
@@ -51,11 +51,10 @@ _ERROR = error("The engine died.", "server_error", "internal_error")
 _JSON = b"application/json"
 
 
-def close(turn: HttpTurn) -> Script:
+@at_once
+def close(turn: HttpTurn) -> None:
     """FIN, once what was written is out."""
     turn.connection.close()
-    yield from ()
-    return "fault"
 
 
 def _reset(turn: HttpTurn) -> Script:
@@ -64,46 +63,36 @@ def _reset(turn: HttpTurn) -> Script:
     return "fault"
 
 
-def _silence(_turn: HttpTurn) -> Script:
-    yield FOREVER
-    return "fault"
-
-
 def _half_open(turn: HttpTurn) -> Script:
     turn.connection.stop_reading()
-    yield FOREVER
-    return "fault"
+    return (yield from silence(turn))
 
 
 def _headers_silent(turn: HttpTurn) -> Script:
     settings = turn.settings
     turn.write(Framing(settings.fault, settings.chunking).head if turn.ask.stream else json_head(500))
-    yield FOREVER
-    return "fault"
+    return (yield from silence(turn))
 
 
-def _status(turn: HttpTurn) -> Script:
+@at_once
+def _status(turn: HttpTurn) -> None:
     again = turn.settings.retry_after
     turn.write(refusal(turn.settings.status, *([b"retry-after: " + again.encode()] if again else [])))
-    yield from ()
-    return "fault"
 
 
-def _early(turn: HttpTurn) -> Script:
+@at_once
+def _early(turn: HttpTurn) -> None:
     turn.connection.refuse_early(turn.settings)
-    yield from ()
-    return "fault"
 
 
-def _error_body(turn: HttpTurn) -> Script:
+@at_once
+def _error_body(turn: HttpTurn) -> None:
     turn.write(response(200, _ERROR))
-    yield from ()
-    return "fault"
 
 
 INSTEAD: dict[str, Callable[[HttpTurn], Script]] = {
     "reset": _reset,
-    "accept_silent": _silence,
+    "accept_silent": silence,
     "half_open": _half_open,
     "headers_silent": _headers_silent,
     "status": _status,
@@ -113,10 +102,9 @@ INSTEAD: dict[str, Callable[[HttpTurn], Script]] = {
 """Faults that stand in for the answer."""
 
 
-def _clean_end(turn: HttpTurn, framing: Framing, _events: Events) -> Script:
+@at_once
+def _clean_end(turn: HttpTurn, framing: Framing, _events: Events) -> None:
     turn.write(framing.end())
-    yield from ()
-    return "fault"
 
 
 def _cut(turn: HttpTurn, framing: Framing, events: Events) -> Script:
@@ -125,22 +113,20 @@ def _cut(turn: HttpTurn, framing: Framing, events: Events) -> Script:
     return (yield from close(turn))
 
 
-def _malformed(turn: HttpTurn, framing: Framing, events: Events) -> Script:
+@at_once
+def _malformed(turn: HttpTurn, framing: Framing, events: Events) -> None:
     parts = (_BROKEN, events.finish(), DONE)
     turn.write(b"".join(map(framing.frame, parts)) + framing.end())
-    yield from ()
-    return "fault"
 
 
-def _error_event(turn: HttpTurn, framing: Framing, _events: Events) -> Script:
+@at_once
+def _error_event(turn: HttpTurn, framing: Framing, _events: Events) -> None:
     turn.write(framing.frame(b"data: " + _ERROR + b"\n\n") + framing.frame(DONE) + framing.end())
-    yield from ()
-    return "fault"
 
 
 STREAM: dict[str, Callable[[HttpTurn, Framing, Events], Script]] = {
     "reset_after": lambda turn, _framing, _events: _reset(turn),
-    "stall": lambda turn, _framing, _events: _silence(turn),
+    "stall": lambda turn, _framing, _events: silence(turn),
     "eof_clean": _clean_end,
     "eof_close": lambda turn, _framing, _events: close(turn),
     "eof_delimited": lambda turn, _framing, _events: close(turn),
@@ -168,10 +154,9 @@ def _drip(turn: HttpTurn, body: bytes) -> Script:
     return "finished"
 
 
-def _half_chunked(turn: HttpTurn, body: bytes) -> Script:
+@at_once
+def _half_chunked(turn: HttpTurn, body: bytes) -> None:
     turn.write(head(200, _JSON, b"transfer-encoding: chunked") + chunk(body[: len(body) // 2]) + LAST)
-    yield from ()
-    return "fault"
 
 
 def _half_delimited(turn: HttpTurn, body: bytes) -> Script:
@@ -184,10 +169,9 @@ def _wrong_length(turn: HttpTurn, body: bytes) -> Script:
     return (yield from close(turn))
 
 
-def _broken_json(turn: HttpTurn, body: bytes) -> Script:
+@at_once
+def _broken_json(turn: HttpTurn, body: bytes) -> None:
     turn.write(response(200, body[:-1]))
-    yield from ()
-    return "fault"
 
 
 def _late_end(turn: HttpTurn, body: bytes) -> Script:
@@ -199,7 +183,7 @@ def _late_end(turn: HttpTurn, body: bytes) -> Script:
 
 UNARY: dict[str, Callable[[HttpTurn, bytes], Script]] = {
     "reset_after": _half_then(_reset),
-    "stall": _half_then(_silence),
+    "stall": _half_then(silence),
     "drip": _drip,
     "eof_clean": _half_chunked,
     "eof_close": _half_then(close),

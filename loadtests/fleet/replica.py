@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Replica:
-    """Serves on 127.0.0.1 from the moment it is made until `close`. Belongs to the running loop."""
+    """Serves on 127.0.0.1 from the moment it is made until `aclose`. Belongs to the running loop."""
 
     def __init__(self, fleet: list[Replica], settings: Settings, port: int = 0) -> None:
         self.loop = asyncio.get_running_loop()

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Generator
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Generator
+from typing import TYPE_CHECKING, ParamSpec
 
 from loadtests.fleet.calls import Call, Outcome
 from loadtests.fleet.settings import Settings
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from loadtests.fleet.replica import Replica
 
 FOREVER = float("inf")
+P = ParamSpec("P")
 Script = Generator[float, None, Outcome]
 """Writes to the wire and yields the seconds until it goes on (0: in the loop's next round); returns how it ended.
 
@@ -25,6 +27,24 @@ Scripts are plain generators because one that is waiting costs a timer, not a ta
 def _waiting() -> Script:
     yield FOREVER
     return "cancelled"
+
+
+def silence(_turn: Turn) -> Script:
+    """The fault that never says anything again."""
+    yield FOREVER
+    return "fault"
+
+
+def at_once(deed: Callable[P, None]) -> Callable[P, Script]:
+    """The fault that is over with one deed."""
+
+    @functools.wraps(deed)
+    def script(*args: P.args, **kwargs: P.kwargs) -> Script:
+        deed(*args, **kwargs)
+        yield from ()
+        return "fault"
+
+    return script
 
 
 class Turn(ABC):

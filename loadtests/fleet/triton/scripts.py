@@ -26,7 +26,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from loadtests.fleet.turn import FOREVER, Script
+from loadtests.fleet.turn import FOREVER, Script, at_once, silence
 
 if TYPE_CHECKING:
     from loadtests.fleet.triton.stream import StreamTurn
@@ -87,21 +87,15 @@ def _end(turn: StreamTurn) -> Script:
     if not size:
         turn.tell(0, 0)
     if settings.fault == "no_final":
-        return (yield from _silence(turn))
+        return (yield from silence(turn))
     if not (turn.flagged and size):
         turn.final()
     return "fault" if settings.fault in _LIES else "finished"
 
 
-def _silence(_turn: StreamTurn) -> Script:
-    yield FOREVER
-    return "fault"
-
-
 def _half_open(turn: StreamTurn) -> Script:
     turn.stream.stop_reading()
-    yield FOREVER
-    return "fault"
+    return (yield from silence(turn))
 
 
 def _reset(turn: StreamTurn) -> Script:
@@ -110,15 +104,14 @@ def _reset(turn: StreamTurn) -> Script:
     return "fault"
 
 
-def _status(turn: StreamTurn) -> Script:
+@at_once
+def _status(turn: StreamTurn) -> None:
     status = turn.settings.status
     turn.stream.abort(status if status <= 16 else _UNAVAILABLE, "The server had an error.")  # noqa: PLR2004 -- the last
-    yield from ()
-    return "fault"
 
 
 INSTEAD: dict[str, Callable[[StreamTurn], Script]] = {
-    "accept_silent": _silence,
+    "accept_silent": silence,
     "half_open": _half_open,
     "reset": _reset,
     "status": _status,
@@ -126,27 +119,24 @@ INSTEAD: dict[str, Callable[[StreamTurn], Script]] = {
 """Faults that stand in for the answer."""
 
 
-def _clean_end(turn: StreamTurn) -> Script:
+@at_once
+def _clean_end(turn: StreamTurn) -> None:
     turn.stream.end()
-    yield from ()
-    return "fault"
 
 
-def _error(turn: StreamTurn) -> Script:
+@at_once
+def _error(turn: StreamTurn) -> None:
     turn.fail(turn.settings.error or turn.answer.died)
-    yield from ()
-    return "fault"
 
 
-def _traceback(turn: StreamTurn) -> Script:
+@at_once
+def _traceback(turn: StreamTurn) -> None:
     turn.fail(_TRACEBACK)
-    yield from ()
-    return "fault"
 
 
 BREAKS: dict[str, Callable[[StreamTurn], Script]] = {
     "reset_after": _reset,
-    "stall": _silence,
+    "stall": silence,
     "eof_clean": _clean_end,
     "error": _error,
     "traceback": _traceback,
