@@ -91,6 +91,7 @@ class Cancelling:
     async def aclose(self) -> None:
         """Ends all that is still owned, at once; also what is begun as others are let go."""
         while tasks := list(self._tasks):
+            await asyncio.sleep(0)  # one that is cancelled before its first step would let go of nothing
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)

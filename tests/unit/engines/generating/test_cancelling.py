@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from engines.generating.cancelling import Cancelling
+from engines.generating.cancelling import Cancelling, CancelPolicy
 from engines.generating.detached import MAX_HELD, Detached
 from engines.grpc.api import Code, RpcError
 from engines.sweeper import TICK, Sweeper
@@ -131,6 +131,28 @@ async def test_closing_leaves_nothing_behind_of_what_it_lets_go(rate: float | No
     await cancelling.aclose()
     assert repr(cancelling) == "<Cancelling cancel, 0 wait to be cancelled, 0 heard here>"
     assert repr(clock.sweeper) == "<Sweeper 0 watched>"
+
+
+@pytest.mark.parametrize("policy", ["cancel", "drain-then-discard"])
+async def test_closing_lets_go_of_what_has_only_just_been_opened(policy: CancelPolicy) -> None:
+    """A task that is cancelled before its first step does nothing at its end."""
+    clock = Clock()
+    told: list[ScriptedRpc] = []
+
+    def tell(_request: str) -> ScriptedRpc:
+        told.append(ScriptedRpc(silent=True))
+        return told[-1]
+
+    cancelling = Cancelling(clock.sweeper, clock, policy=policy, rate=1 if policy == "cancel" else None, tell=tell)
+    rpcs = [ScriptedRpc(silent=True) for _ in range(3)]
+    opened = [cancelling.opened(rpc) for rpc in rpcs]
+    cancelling.let_go(opened[1], "r")
+    cancelling.let_end(opened[2], "r")
+    await cancelling.aclose()
+    async with asyncio.timeout(10):
+        assert await opened[0].read() is None
+    assert [rpc.cancelled for rpc in (*rpcs, *told)] == [1] * (3 + len(told))
+    assert len(told) == (policy == "cancel")
 
 
 async def test_the_model_inside_is_told_with_the_same_id() -> None:
