@@ -26,7 +26,7 @@ class Manners:
     `load` until it listens: a model of many gigabytes comes from a slow disk. `end` when it is asked to.
     """
 
-    name: str = "embedded model"
+    name: str
     load: float = 300.0
     end: float = 2.0
 
@@ -67,22 +67,20 @@ class _Introduction(msgspec.Struct):
 
 
 class Supervisor(Generic[S]):
-    """Runs `command`, gives it the line `opening` on its standard input, and to callers what `connect(address)` makes.
+    """Runs a command from `start` to `aclose`, and gives callers what `connect` makes of the address it tells.
 
     The child is told to end by the end of its standard input, so it never outlives this process, however that ends.
     """
 
     def __init__(
         self,
-        command: Sequence[str],
-        opening: str,
         connect: Callable[[str], Awaitable[S]],
         backoff: Backoff,
         clock: Callable[[], float],
-        manners: Manners = Manners(),
+        manners: Manners,
     ) -> None:
-        self._command = command
-        self._opening = opening
+        self._command: Sequence[str] = ()
+        self._opening = ""
         self._connect = connect
         self._backoff = backoff
         self._clock = clock
@@ -93,7 +91,7 @@ class Supervisor(Generic[S]):
         self._served: S | None = None
         self._settled: asyncio.Future[None] | None = None
         self.pid: int | None = None
-        self.state = "stopped"
+        self.state = "not started"
         self.restarts = 0
 
     def __repr__(self) -> str:
@@ -107,8 +105,12 @@ class Supervisor(Generic[S]):
             raise Unreachable(f"The {self._manners.name} is not running; it is being started again.")
         return self._served
 
-    async def start(self) -> None:
-        """Returns when the child listens. Raises Unreachable with its reason if the first one dies before that."""
+    async def start(self, command: Sequence[str], opening: str) -> None:
+        """Returns when the child listens; `opening` is the first line of its standard input.
+
+        Raises Unreachable with its reason if the first one dies before that.
+        """
+        self._command, self._opening = command, opening
         self._settled = asyncio.get_running_loop().create_future()
         self._task = asyncio.create_task(self._run(), name=self._manners.name)
         try:

@@ -21,7 +21,7 @@ from engines.embedded.rules import Defaults, translate
 from engines.embedded.server import ChildServer
 from engines.embedded.slots import Slots
 from engines.embedded.unary import gather
-from engines.supervisor import Backoff, Supervisor
+from engines.supervisor import Backoff, Manners, Supervisor
 
 
 class EmbeddedOptions(BaseModel):
@@ -48,10 +48,16 @@ class EmbeddedEngine:
 
     def __init__(self, options: EmbeddedOptions, surroundings: Surroundings) -> None:
         self._options = options
-        self._surroundings = surroundings
+        self._cache = surroundings.cache
         self._defaults = Defaults(options.system, options.temperature, options.top_p, options.repeat_penalty)
         self._slots = Slots(options.slots, options.queue, time.monotonic)
-        self._child: Supervisor[ChildServer] | None = None
+        self._key = secrets.token_urlsafe(32)
+        self._child = Supervisor(
+            lambda address: ChildServer.connect(address, self._key, surroundings),
+            Backoff(random.random),
+            time.monotonic,
+            Manners("embedded model"),
+        )
 
     def __repr__(self) -> str:
         return f"<EmbeddedEngine {self._slots!r} {self._child!r}>"
@@ -59,17 +65,9 @@ class EmbeddedEngine:
     async def start(self) -> None:
         """Load the model and wait until it answers; raises Unreachable, with the reason for people, if it can't."""
         options = self._options
-        path = await asyncio.to_thread(_model_file, options.model_path, self._surroundings.cache)
+        path = await asyncio.to_thread(_model_file, options.model_path, self._cache)
         numbers = map(str, (options.slots, options.context, options.threads))
-        key = secrets.token_urlsafe(32)
-        self._child = Supervisor(
-            [sys.executable, "-P", child.__file__, str(path), *numbers],
-            key,
-            lambda address: ChildServer.connect(address, key, self._surroundings),
-            Backoff(random.random),
-            time.monotonic,
-        )
-        await self._child.start()
+        await self._child.start([sys.executable, "-P", child.__file__, str(path), *numbers], self._key)
 
     async def call(self, call: Call) -> Reply:
         """Refuse, count, wait for a slot, ask. Raises EngineError.
@@ -80,14 +78,14 @@ class EmbeddedEngine:
         fields = translate(call.kind, call.fields, self._defaults)
         refuse_huge(fields, limit)
         self._slots.check()
-        server = self._served()
+        server = self._child.served
         prompt = await server.count(fields)
         fields = fit(fields, prompt, limit, server.context)
         began = time.monotonic()
         slot = await self._slots.take(call.deadline)
         try:
             queued = time.monotonic() - began
-            server = self._served()  # perhaps another child by now
+            server = self._child.served  # perhaps another child by now
             asked = replace(call, fields=fields, stream=True, show_usage=call.show_usage or not call.stream)
             reply = SlotReply(await server.call(asked), slot, queued, prompt)
         except BaseException:
@@ -97,18 +95,12 @@ class EmbeddedEngine:
 
     async def probe(self) -> Health:
         try:
-            return await self._served().health()
+            return await self._child.served.health()
         except Unreachable:
-            return Health(ready=False, reason=self._child.state if self._child else "not started")
+            return Health(ready=False, reason=self._child.state)
 
     async def aclose(self) -> None:
-        if self._child is not None:
-            await self._child.aclose()
-
-    def _served(self) -> ChildServer:
-        if self._child is None:
-            raise Unreachable("The embedded model has not been started.")
-        return self._child.served
+        await self._child.aclose()
 
 
 def _model_file(path: Path | None, cache: Path | None) -> Path:

@@ -44,7 +44,6 @@ class TensorrtLlmEngine:
 
     def __init__(self, options: TensorrtLlmOptions, surroundings: Surroundings, folders: Sequence[Path] = ()) -> None:
         self._options = options
-        self._surroundings = surroundings
         self._folders = [*folders, OURS]
         cancelling = Cancelling(surroundings.sweeper, monotonic, policy=options.cancel_policy, rate=options.cancel_rate)
         self._surveillance = Surveillance(surroundings.sweeper, surroundings.timers, cancelling)
@@ -52,7 +51,12 @@ class TensorrtLlmEngine:
         self._reading = Reading(options.tools, options.reasoning)
         self._sampling = Sampling(options.lora(), guided=options.guided_decoding is not None)
         self._prompts = Prompts(None, None)
-        self._child: Supervisor[ChildReplica] | None = None
+        self._child: Supervisor[ChildReplica] = Supervisor(
+            lambda address: ChildReplica.connect(address, surroundings.sweeper, self._child.condemn),
+            Backoff(random.random),
+            monotonic,
+            MANNERS,
+        )
 
     def __repr__(self) -> str:
         return f"<TensorrtLlmEngine {self._options.model} {self._child!r}>"
@@ -64,52 +68,38 @@ class TensorrtLlmEngine:
             self._prompts = await Prompts.load(path, self._options.chat_template)
         except (ValueError, OSError) as error:
             raise Unreachable(f"The tokenizer or chat template can't be used: {error}") from None
-        self._child = supervisor = Supervisor(
-            [sys.executable, "-P", child.__file__],
-            self._opening(),
-            lambda address: ChildReplica.connect(address, self._surroundings.sweeper, supervisor.condemn),
-            Backoff(random.random),
-            monotonic,
-            MANNERS,
-        )
-        await supervisor.start()
+        await self._child.start([sys.executable, "-P", child.__file__], self._opening())
 
     async def call(self, call: Call) -> Reply:
         """Everything that can be found wrong is found before the child hears of it. Raises EngineError."""
         asked = with_defaults(asking.read(call))
         self._reading.check(asked)
         self._sampling.check(asked)
-        child = self._served()
+        served = self._child.served
         prompts = await self._prompts.of(asked)
         tokens = await self._limits.fit(asked, prompts, self._prompts.count)
         wanted = texts(asked, prompts, partial(random.getrandbits, 63))
         answering = Answering(call, wanted, self._reading)
         generations = [ChildText(choice, call.kind) for choice in answering.choices]
-        return await answering.reply(Tally(self._open(call, child, wanted, generations), tokens, asked.n))
+        return await answering.reply(Tally(self._open(call, served, wanted, generations), tokens, asked.n))
 
     @property
     def load(self) -> Load | None:
         """As the child last said; None while there is none."""
         try:
-            return self._served().load
+            return self._child.served.load
         except Unreachable:
             return None
 
     async def probe(self) -> Health:
         try:
-            return await self._served().health()
+            return await self._child.served.health()
         except Unreachable:
-            return Health(ready=False, reason=self._child.state if self._child else "not started")
+            return Health(ready=False, reason=self._child.state)
 
     async def aclose(self) -> None:
         await self._surveillance.cancelling.aclose()
-        if self._child is not None:
-            await self._child.aclose()
-
-    def _served(self) -> ChildReplica:
-        if self._child is None:
-            raise Unreachable("The TensorRT-LLM model has not been started.")
-        return self._child.served
+        await self._child.aclose()
 
     def _opening(self) -> str:
         """What the child is told first."""
@@ -118,13 +108,13 @@ class TensorrtLlmEngine:
         return msgspec.json.encode({"folders": [str(one) for one in self._folders], "model": settings}).decode()
 
     def _open(
-        self, call: Call, child: ChildReplica, wanted: Sequence[Text], generations: Sequence[ChildText]
+        self, call: Call, served: ChildReplica, wanted: Sequence[Text], generations: Sequence[ChildText]
     ) -> list[Hearing]:
         """A request to the child for each text, all at once."""
         seconds = max(0.001, call.deadline - monotonic())
         hearings = []
         for text, generation in zip(wanted, generations, strict=True):
             message = self._sampling.wanted(text.asked, text.prompt)
-            rpc = self._surveillance.cancelling.opened(child.connection.open(message, seconds))
+            rpc = self._surveillance.cancelling.opened(served.connection.open(message, seconds))
             hearings.append(Hearing(Opened(rpc, call.id, seconds), generation, self._surveillance))
         return hearings

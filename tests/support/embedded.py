@@ -68,7 +68,6 @@ def endless(**members: Any) -> Call:
 
 
 def pid_of(engine: EmbeddedEngine) -> int:
-    assert engine._child is not None
     assert engine._child.pid is not None
     return engine._child.pid
 
@@ -79,7 +78,7 @@ def words_of(pid: int) -> bytes:
 
 
 async def slots_of(engine: EmbeddedEngine) -> list[dict[str, Any]]:
-    _status, slots = await engine._served()._ask("GET", "/slots")
+    _status, slots = await engine._child.served._ask("GET", "/slots")
     return msgspec.json.decode(slots, type=list[dict[str, Any]])
 
 

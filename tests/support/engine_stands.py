@@ -131,7 +131,7 @@ class _Embedded:
 
     @property
     def address(self) -> str:
-        return self.engine._served()._pool.authority.decode()
+        return self.engine._child.served._pool.authority.decode()
 
     async def busy(self) -> int:
         return sum(slot["is_processing"] for slot in await self._slots())
@@ -140,13 +140,12 @@ class _Embedded:
         return max(int(slot.get("id_task", 0)) for slot in await self._slots())
 
     async def _slots(self) -> list[dict[str, Any]]:
-        _status, slots = await self.engine._served()._ask("GET", "/slots")
+        _status, slots = await self.engine._child.served._ask("GET", "/slots")
         found: list[dict[str, Any]] = msgspec.json.decode(slots)
         return found
 
     async def take_away(self) -> None:
         child = self.engine._child
-        assert child is not None
         assert child.pid is not None
         os.kill(child.pid, signal.SIGKILL)
         await until(lambda: "down" in repr(child))
@@ -187,7 +186,7 @@ class _TensorrtLlm:
         self.address = "snowshed-"  # how the folder with its socket begins
 
     async def busy(self) -> int:
-        running = (await self.engine._served().connection.state(10)).running
+        running = (await self.engine._child.served.connection.state(10)).running
         return 1 if running is None else running  # what is not known is not idle
 
     async def served(self) -> int:
@@ -195,7 +194,6 @@ class _TensorrtLlm:
 
     async def take_away(self) -> None:
         child = self.engine._child
-        assert child is not None
         assert child.pid is not None
         os.kill(child.pid, signal.SIGKILL)
         await until(lambda: "down" in repr(child))

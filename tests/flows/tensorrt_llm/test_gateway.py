@@ -108,7 +108,6 @@ def test_100_callers_at_a_time_each_get_their_own(client: openai.OpenAI) -> None
 def test_a_child_that_dies_is_back_for_the_next_caller(client: openai.OpenAI, gateway: RunningGateway) -> None:
     (engine,) = gateway.objects.engines
     child = cast("TensorrtLlmEngine", engine)._child
-    assert child is not None
     assert child.pid is not None
     os.kill(child.pid, signal.SIGKILL)
     gateway.wait_until(lambda: child.restarts == 1 and child.state == "ready", 30)

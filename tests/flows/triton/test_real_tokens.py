@@ -32,7 +32,7 @@ def sayable(rng: random.Random) -> list[Any]:
 async def ids_of(engine: EmbeddedEngine, text: str) -> list[int]:
     """Those of llama.cpp itself."""
     question = msgspec.json.encode({"content": text, "add_special": True, "parse_special": True})
-    status, answer = await engine._served()._ask("POST", "/tokenize", question)
+    status, answer = await engine._child.served._ask("POST", "/tokenize", question)
     assert status == 200
     ids: list[int] = msgspec.json.decode(answer)["tokens"]
     return ids

@@ -58,9 +58,8 @@ async def test_while_the_child_is_down_calls_fail_at_once_and_the_probe_says_why
 
 
 async def test_nobody_without_the_key_is_answered(engine: EmbeddedEngine) -> None:
-    status, _ = await engine._served()._pool.fetch("POST", "/tokenize", b'{"content":"a"}')
+    status, _ = await engine._child.served._pool.fetch("POST", "/tokenize", b'{"content":"a"}')
     assert status == 401
-    assert engine._child is not None
     assert engine._child._opening.encode() not in words_of(pid_of(engine))
 
 

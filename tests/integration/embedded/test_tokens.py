@@ -18,7 +18,7 @@ from tests.support.vocabularies import PRE_TOKENIZERS, byte_level, sentence_piec
 
 
 async def asked(engine: EmbeddedEngine, path: str, key: str, **question: object) -> object:
-    status, answer = await engine._served()._ask("POST", path, msgspec.json.encode(question))
+    status, answer = await engine._child.served._ask("POST", path, msgspec.json.encode(question))
     assert status == 200, answer
     return msgspec.json.decode(answer)[key]
 

@@ -23,7 +23,6 @@ from tests.support.waiting import until, until_told
 
 
 def child_of(engine: TensorrtLlmEngine) -> Any:
-    assert engine._child is not None
     return engine._child
 
 
@@ -126,7 +125,7 @@ async def test_p01_leaving_aborts_in_the_llm(model: Path, journal: Journal) -> N
         assert end["reason"] == "cancelled"
         assert end["tokens"] < 1000
         asking = asyncio.create_task(engine.call(call("@@tokenise=0.3@@", max_tokens=100_000)))
-        await until(lambda: bool(engine._served().connection._calls))
+        await until(lambda: bool(engine._child.served.connection._calls))
         asking.cancel()
         await asyncio.wait([asking])
         await answer(engine, call())
@@ -176,7 +175,7 @@ async def test_p21_a_client_that_does_not_read_is_waited_for_and_slows_nobody(mo
         with await engine.call(call(stream=True, max_tokens=1500)) as reply:
             ends = await journal.until("end")
             assert ends[0]["tokens"] == 1500
-            (held,) = engine._served().connection._calls.values()
+            (held,) = engine._child.served.connection._calls.values()
             assert len(held._held) <= 32
             assert (await answer(engine, call()))["usage"]["completion_tokens"] == 12
             assert await drained(reply) is None
@@ -283,7 +282,7 @@ async def test_nothing_stays_behind_after_many_callers_left_at_any_moment(model:
             await asyncio.wait([asking])
             if not asking.cancelled():
                 asking.result().__exit__(None, None, None)
-        await until_told(lambda: engine._served().connection.state(10), lambda state: state.running == 0)
+        await until_told(lambda: engine._child.served.connection.state(10), lambda state: state.running == 0)
         await until(lambda: len(journal.notes("begin")) == len(journal.notes("end")))
-        assert not engine._served().connection._calls
-        assert repr(engine._surroundings.sweeper) == repr(Sweeper())
+        assert not engine._child.served.connection._calls
+        assert repr(engine._surveillance.sweeper) == repr(Sweeper())

@@ -42,12 +42,16 @@ class Connector:
 
 
 def supervised(
-    script: str, connect: Connector | None = None, first: float = 0.01, manners: Manners | None = None
+    connect: Connector | None = None, first: float = 0.01, manners: Manners | None = None
 ) -> Supervisor[Connected]:
-    backoff = Backoff(lambda: 0.5, first=first)
     return Supervisor(
-        [sys.executable, "-c", script], "key", connect or Connector(), backoff, time.monotonic, manners or Manners()
+        connect or Connector(), Backoff(lambda: 0.5, first=first), time.monotonic, manners or Manners("child")
     )
+
+
+def python(script: str) -> tuple[list[str], str]:
+    """What a child is started with."""
+    return [sys.executable, "-c", script], "key"
 
 
 def pid_of(child: Supervisor[Connected]) -> int:
@@ -71,8 +75,9 @@ def test_the_pause_is_jittered_between_half_and_whole() -> None:
 
 async def test_a_child_is_ready_once_it_said_where_it_is_and_gone_after_close() -> None:
     connect = Connector()
-    child = supervised(GOOD, connect)
-    await child.start()
+    child = supervised(connect)
+    assert repr(child) == "<Child [not started · 0 restarts]>"
+    await child.start(*python(GOOD))
     pid = pid_of(child)
     assert repr(child) == f"<Child pid {pid} [ready · 0 restarts]>"
     assert child.served.address == "here"
@@ -86,8 +91,8 @@ async def test_a_child_is_ready_once_it_said_where_it_is_and_gone_after_close() 
 
 async def test_a_killed_child_is_started_again_and_callers_are_refused_meanwhile() -> None:
     connect = Connector()
-    child = supervised(GOOD, connect, first=0.2)
-    await child.start()
+    child = supervised(connect, first=0.2)
+    await child.start(*python(GOOD))
     try:
         for restarts in (1, 2):
             pid = pid_of(child)
@@ -116,21 +121,20 @@ async def test_a_killed_child_is_started_again_and_callers_are_refused_meanwhile
     ids=["says", "words", "status", "signal", "chatter"],
 )
 async def test_a_child_that_never_gets_ready_fails_the_start_with_its_reason(script: str, reason: str) -> None:
-    child = supervised(script)
+    child = supervised()
     with pytest.raises(Unreachable, match=reason):
-        await child.start()
+        await child.start(*python(script))
     assert child.pid is None
 
 
 async def test_a_command_that_does_not_exist_fails_the_start() -> None:
-    child = Supervisor(["/nowhere/python"], "key", Connector(), Backoff(lambda: 0.5), time.monotonic)
     with pytest.raises(Unreachable, match="No such file"):
-        await child.start()
+        await supervised().start(["/nowhere/python"], "key")
 
 
 async def test_a_child_that_ignores_the_polite_signal_is_killed() -> None:
-    child = supervised(STUBBORN, manners=Manners(end=0.2))
-    await child.start()
+    child = supervised(manners=Manners("child", end=0.2))
+    await child.start(*python(STUBBORN))
     pid = pid_of(child)
     await child.aclose()
     assert not running_process(pid)
@@ -139,11 +143,9 @@ async def test_a_child_that_ignores_the_polite_signal_is_killed() -> None:
 async def test_a_condemned_child_is_ended_with_its_own_processes_and_started_again(tmp_path: Path) -> None:
     note = tmp_path / "pid"
     spawn = "import subprocess, sys; one = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'])"
-    child = supervised(
-        f"{spawn}; open({str(note)!r}, 'w').write(str(one.pid)); {GOOD}", first=0.2, manners=Manners(end=0.1)
-    )
+    child = supervised(first=0.2, manners=Manners("child", end=0.1))
     child.condemn("before there is one")
-    await child.start()
+    await child.start(*python(f"{spawn}; open({str(note)!r}, 'w').write(str(one.pid)); {GOOD}"))
     grandchild = int(note.read_text())
     try:
         child.condemn("it does not answer")
@@ -155,8 +157,8 @@ async def test_a_condemned_child_is_ended_with_its_own_processes_and_started_aga
 
 
 async def test_what_a_child_prints_may_look_like_an_introduction() -> None:
-    child = supervised(f"print('{{}}'); {GOOD}")
-    await child.start()
+    child = supervised()
+    await child.start(*python(f"print('{{}}'); {GOOD}"))
     assert child.served.address == "here"
     await child.aclose()
 
@@ -164,8 +166,9 @@ async def test_what_a_child_prints_may_look_like_an_introduction() -> None:
 @pytest.mark.parametrize("moment", range(12))
 async def test_a_start_that_is_cancelled_at_any_moment_leaves_no_child(moment: int, tmp_path: Path) -> None:
     note = tmp_path / "pid"
-    child = supervised(f"import os; open({str(note)!r}, 'w').write(str(os.getpid())); {GOOD}")
-    starting = asyncio.create_task(child.start())
+    child = supervised()
+    script = f"import os; open({str(note)!r}, 'w').write(str(os.getpid())); {GOOD}"
+    starting = asyncio.create_task(child.start(*python(script)))
     for _ in range(moment):
         await asyncio.sleep(0.004 if moment > 6 else 0)
     starting.cancel()
@@ -178,9 +181,9 @@ async def test_a_start_that_is_cancelled_at_any_moment_leaves_no_child(moment: i
 
 
 async def test_closing_twice_and_before_the_start_is_fine() -> None:
-    child = supervised(GOOD)
+    child = supervised()
     await child.aclose()
-    await child.start()
+    await child.start(*python(GOOD))
     await child.aclose()
     await child.aclose()
     assert child.pid is None
