@@ -135,6 +135,7 @@ class TritonServer:
         if guard is not None:
             guard.communicate()  # ends its input
         if process is not None:
+            process.kill()  # so has the guard, if it came up and nobody killed it
             process.wait()
 
     def close(self) -> None:

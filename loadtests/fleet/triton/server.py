@@ -57,8 +57,8 @@ class TritonServer:
         self._server = grpc.aio.server(options=_OPTIONS)
         self._server.add_generic_rpc_handlers((methods(self),))
         inside = self._server.add_insecure_port("127.0.0.1:0")
-        await self._server.start()
         self.listener = Listener(lambda listener: Relay(listener, inside, self._relays), port)
+        await self._server.start()
         self.listener.listen("open")
 
     async def aclose(self) -> None:

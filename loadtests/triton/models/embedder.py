@@ -7,43 +7,30 @@ import time
 from typing import Any
 
 from loadtests.triton.models.asked import Asked
-from loadtests.triton.models.notes import Notes
+from loadtests.triton.models.batched import Batched
 from loadtests.triton.models.script import script_in
 from loadtests.triton.models.stub import backend
 
 DIMENSIONS = 16
 
 
-class TritonPythonModel:
+class TritonPythonModel(Batched):
     """`text` in, `embedding` out; Triton puts several requests into one batch."""
 
-    def initialize(self, args: dict[str, str]) -> None:
-        self._notes = Notes(args["model_name"])
+    def answer(self, asked: Asked) -> Any:
+        import numpy as np
 
-    def execute(self, requests: list[Any]) -> list[Any]:
-        return [self._noted(Asked(request)) for request in requests]
-
-    def _noted(self, asked: Asked) -> Any:
-        note = self._notes.begin(asked)
-        response = _answer(asked)
-        note.end("failed" if response.has_error() else "finished")
-        return response
-
-
-def _answer(asked: Asked) -> Any:
-    import numpy as np
-
-    pb = backend()
-    texts = asked.many("text")
-    script = script_in(b" ".join(texts))
-    time.sleep(script.ttft_ms / 1000)
-    if script.fault == "error":
-        return pb.InferenceResponse(error=pb.TritonError("the engine died", pb.TritonError.INTERNAL))
-    vectors = np.array([_vector(text) for text in texts], np.float32)
-    if script.fault == "wrong_dtype":
-        vectors = vectors.astype(np.int32)
-    tensors = [] if script.fault == "missing_output" else [pb.Tensor("embedding", vectors)]
-    return pb.InferenceResponse(tensors)
+        pb = backend()
+        texts = asked.many("text")
+        script = script_in(b" ".join(texts))
+        time.sleep(script.ttft_ms / 1000)
+        if script.fault == "error":
+            return pb.InferenceResponse(error=pb.TritonError("the engine died", pb.TritonError.INTERNAL))
+        vectors = np.array([_vector(text) for text in texts], np.float32)
+        if script.fault == "wrong_dtype":
+            vectors = vectors.astype(np.int32)
+        tensors = [] if script.fault == "missing_output" else [pb.Tensor("embedding", vectors)]
+        return pb.InferenceResponse(tensors)
 
 
 def _vector(text: bytes) -> Any:
