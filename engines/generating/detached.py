@@ -21,7 +21,7 @@ class Detached:
     `pump` must run in a task; it returns when the inner call has ended.
     """
 
-    __slots__ = ("_changed", "_end", "_held", "_into", "_left", "_over", "_raised", "_room", "inner")
+    __slots__ = ("_changed", "_end", "_held", "_into", "_left", "_over", "_raised", "_room", "_stopped", "inner")
 
     def __init__(self, inner: Rpc) -> None:
         self.inner = inner
@@ -29,6 +29,7 @@ class Detached:
         self._into: Callable[[bytes], bool] | None = None
         self._changed = asyncio.Event()  # something for the reader
         self._room = asyncio.Event()  # something for the pump
+        self._stopped = False  # whether the server has to wait
         self._left = False
         self._over = False
         self._end: RpcError | None = None
@@ -46,9 +47,9 @@ class Detached:
     async def pump(self) -> None:
         try:
             while True:
-                self._room.clear()
+                self._stopped = False
                 await self.inner.flow(self._put)
-                if not self._full():
+                if not self._stopped:  # there may be room again by now
                     break
                 await self._room.wait()
             while await self.inner.read() is not None:
@@ -101,9 +102,6 @@ class Detached:
         self._changed.clear()
         await self._changed.wait()
 
-    def _full(self) -> bool:
-        return len(self._held) >= MAX_HELD
-
     def _put(self, message: bytes) -> bool:
         if self._left:
             return True
@@ -118,4 +116,8 @@ class Detached:
             return True
         self._held.append(message)
         self._changed.set()
-        return not self._full()
+        if len(self._held) < MAX_HELD:
+            return True
+        self._stopped = True
+        self._room.clear()
+        return False
