@@ -98,19 +98,21 @@ def test_a_completion_whose_last_piece_carries_the_usage() -> None:
     assert found["choices"] == [{"index": 0, "text": "ab", "finish_reason": "length", "logprobs": None}]
 
 
-class Broken:
-    """A stream that breaks after its first content."""
+class Streamed:
+    """The child's answer; it breaks after its first content if there is an `error`."""
 
     queued = 0.0
     usage = Usage(0, 1, exact=False)
 
-    def __init__(self, error: BaseException) -> None:
+    def __init__(self, error: BaseException | None = None) -> None:
         self.headers: Mapping[bytes, bytes] = {}
         self.error = error
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         yield stream(delta(role="assistant", content="a"))
-        raise self.error
+        if self.error is not None:
+            raise self.error
+        yield stream(delta("stop"))
 
     def __enter__(self) -> Self:
         return self
@@ -119,13 +121,26 @@ class Broken:
         """Nothing is held."""
 
 
+def unary() -> Call:
+    return Call("1", "chat", {}, "m", stream=False, show_usage=False, deadline=0.0)
+
+
+async def test_an_answer_that_is_whole_holds_no_slot_any_more() -> None:
+    slots = Slots(1, 0, lambda: 0.0)
+    reply = await gather(unary(), SlotReply(Streamed(), await slots.take(0.0), 0.5, 7))
+    assert slots.held == 0
+    assert reply.queued == 0.5
+    (document,) = [data async for data in reply]
+    assert msgspec.json.decode(document)["choices"][0]["message"] == {"role": "assistant", "content": "a"}
+
+
 @pytest.mark.parametrize("error", [Interrupted("It broke.", died=True), asyncio.CancelledError()], ids=["died", "left"])
 async def test_an_answer_that_breaks_off_tells_what_it_has_used_and_holds_nothing(error: BaseException) -> None:
-    call = Call("1", "chat", {}, "m", stream=False, show_usage=False, deadline=0.0)
+    call = unary()
     slots = Slots(1, 0, lambda: 0.0)
     slot = await slots.take(0.0)
     with pytest.raises((Failed, asyncio.CancelledError)) as caught:
-        await gather(call, SlotReply(Broken(error), slot, 0.5, 7))
+        await gather(call, SlotReply(Streamed(error), slot, 0.5, 7))
     assert not isinstance(caught.value, Failed) or caught.value.died
     assert call.spent == Usage(7, 1, exact=False)
     assert slots.held == 0
