@@ -12,7 +12,7 @@ import msgspec
 
 from engines.api import Call, Kind, Reply, Surroundings, Timers
 from engines.embedded.engine import EmbeddedEngine, EmbeddedOptions
-from engines.sweeper import Sweeper
+from tests.support.engines_at_work import started, sweeping
 from tests.support.waiting import until_told
 
 QUESTION = [{"role": "user", "content": "What is the capital of France?"}]
@@ -22,15 +22,10 @@ NEVER_ENDS: dict[str, Any] = {"logit_bias": {"0": -100, "1": -100, "2": -100}}
 
 @contextlib.asynccontextmanager
 async def running(*, cache: Path | None = None, **options: Any) -> AsyncIterator[EmbeddedEngine]:
-    sweeper = Sweeper()
-    sweeping = asyncio.create_task(sweeper.run(lambda _now: None))
-    engine = EmbeddedEngine(EmbeddedOptions(**options), Surroundings(sweeper, Timers(), cache))
-    try:
-        await engine.start()
-        yield engine
-    finally:
-        await engine.aclose()
-        sweeping.cancel()
+    async with sweeping() as sweeper:
+        engine = EmbeddedEngine(EmbeddedOptions(**options), Surroundings(sweeper, Timers(), cache))
+        async with started(engine):
+            yield engine
 
 
 def a_call(kind: Kind = "chat", *, stream: bool = False, patience: float = 60, **members: Any) -> Call:

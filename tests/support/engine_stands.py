@@ -16,14 +16,17 @@ from engines.api import Call, Engine, Kind, Surroundings, Timers
 from engines.embedded.engine import EmbeddedEngine, EmbeddedOptions
 from engines.openai import OpenAIEngine, OpenAIOptions
 from engines.scripted import ScriptedEngine, ScriptedOptions
+from engines.supervisor import Supervisor
 from engines.sweeper import Sweeper
 from engines.tensorrt_llm.engine import TensorrtLlmEngine
 from engines.tensorrt_llm.options import TensorrtLlmOptions
 from engines.triton.engine import TritonEngine
 from engines.triton.options import TritonOptions
 from loadtests.fleet.fleet import Fleet
+from loadtests.fleet.replica import Replica
 from loadtests.fleet.settings import Settings
-from tests.support.embedded import NEVER_ENDS
+from tests.support.embedded import NEVER_ENDS, busy_slots, slots_of
+from tests.support.engines_at_work import started, sweeping
 from tests.support.micro_gguf import write_micro_gguf
 from tests.support.tensorrt_llm import Journal, fake_engine, fake_model, real_model
 from tests.support.tiny_tokenizer import write_tiny_tokenizer
@@ -78,16 +81,11 @@ def call(stand: Stand, kind: Kind = "chat", *, stream: bool = False, show_usage:
     return Call("call-1", kind, fields, PUBLIC, stream=stream, show_usage=show_usage, deadline=deadline)
 
 
-class _OpenAI:
-    kinds: tuple[Kind, ...] = ("chat", "completion", "embedding")
-    plain: ClassVar[dict[str, Any]] = {}
-    endless: ClassVar[dict[str, Any]] = {"max_tokens": 5000, "user": "@@tokens=5000,delay_ms=5@@"}
-    wrong: ClassVar[dict[str, Any]] = {"user": "@@fault=status,status=400@@"}
+class _Simulated:
+    """What is common to all whose server is of the fleet."""
 
-    def __init__(self, fleet: Fleet, surroundings: Surroundings) -> None:
-        self._replica = fleet.replicas[0]
-        self.address = fleet.urls[0]
-        self.engine = OpenAIEngine(OpenAIOptions(url=self.address), surroundings)
+    def __init__(self, replica: Replica) -> None:
+        self._replica = replica
 
     async def busy(self) -> int:
         return sum(one.outcome is None for one in self._replica.calls)
@@ -97,6 +95,18 @@ class _OpenAI:
 
     async def take_away(self) -> None:
         self._replica.listen("refused", drop=True)
+
+
+class _OpenAI(_Simulated):
+    kinds: tuple[Kind, ...] = ("chat", "completion", "embedding")
+    plain: ClassVar[dict[str, Any]] = {}
+    endless: ClassVar[dict[str, Any]] = {"max_tokens": 5000, "user": "@@tokens=5000,delay_ms=5@@"}
+    wrong: ClassVar[dict[str, Any]] = {"user": "@@fault=status,status=400@@"}
+
+    def __init__(self, fleet: Fleet, surroundings: Surroundings) -> None:
+        super().__init__(fleet.replicas[0])
+        self.address = fleet.urls[0]
+        self.engine = OpenAIEngine(OpenAIOptions(url=self.address), surroundings)
 
 
 class _Scripted:
@@ -134,44 +144,27 @@ class _Embedded:
         return self.engine._child.served._pool.authority.decode()
 
     async def busy(self) -> int:
-        return sum(slot["is_processing"] for slot in await self._slots())
+        return await busy_slots(self.engine)
 
     async def served(self) -> int:
-        return max(int(slot.get("id_task", 0)) for slot in await self._slots())
-
-    async def _slots(self) -> list[dict[str, Any]]:
-        _status, slots = await self.engine._child.served._ask("GET", "/slots")
-        found: list[dict[str, Any]] = msgspec.json.decode(slots)
-        return found
+        return max(int(slot.get("id_task", 0)) for slot in await slots_of(self.engine))
 
     async def take_away(self) -> None:
-        child = self.engine._child
-        assert child.pid is not None
-        os.kill(child.pid, signal.SIGKILL)
-        await until(lambda: "down" in repr(child))
+        await _kill(self.engine._child)
 
 
-class _Triton:
+class _Triton(_Simulated):
     kinds: tuple[Kind, ...] = ("chat", "completion")
     plain: ClassVar[dict[str, Any]] = {}
     endless: ClassVar[dict[str, Any]] = {"max_tokens": 5000}
     wrong: ClassVar[dict[str, Any]] = {"logit_bias": {"7": 1.0}}
 
     def __init__(self, fleet: Fleet, folder: Path, surroundings: Surroundings) -> None:
-        self._replica = fleet.replicas[0]
+        super().__init__(fleet.replicas[0])
         self.address = fleet.targets[0]
         tokenizer = write_tiny_tokenizer(folder / "tokenizer")
         options = TritonOptions(url=self.address, model="tensorrt_llm", tokenizer=tokenizer)
         self.engine = TritonEngine(options, surroundings)
-
-    async def busy(self) -> int:
-        return sum(one.outcome is None for one in self._replica.calls)
-
-    async def served(self) -> int:
-        return self._replica.calls.counts["started"]
-
-    async def take_away(self) -> None:
-        self._replica.listen("refused", drop=True)
 
 
 class _TensorrtLlm:
@@ -193,10 +186,13 @@ class _TensorrtLlm:
         return len(self._journal.notes("begin")) if self._journal else 0
 
     async def take_away(self) -> None:
-        child = self.engine._child
-        assert child.pid is not None
-        os.kill(child.pid, signal.SIGKILL)
-        await until(lambda: "down" in repr(child))
+        await _kill(self.engine._child)
+
+
+async def _kill(child: Supervisor[Any]) -> None:
+    assert child.pid is not None
+    os.kill(child.pid, signal.SIGKILL)
+    await until(lambda: "down" in repr(child))
 
 
 @contextlib.asynccontextmanager
@@ -243,14 +239,9 @@ STANDS: Mapping[str, Callable[[Surroundings, Path], contextlib.AbstractAsyncCont
 @contextlib.asynccontextmanager
 async def standing(name: str, folder: Path) -> AsyncIterator[Stand]:
     """The engine of that name, started; closed after the block."""
-    sweeper = Sweeper()
-    sweeping = asyncio.create_task(sweeper.run(lambda _now: None))
-    try:
-        async with STANDS[name](Surroundings(sweeper, Timers()), folder) as stand:
-            try:
-                await stand.engine.start()
-                yield stand
-            finally:
-                await stand.engine.aclose()
-    finally:
-        sweeping.cancel()
+    async with (
+        sweeping() as sweeper,
+        STANDS[name](Surroundings(sweeper, Timers()), folder) as stand,
+        started(stand.engine),
+    ):
+        yield stand

@@ -17,9 +17,9 @@ from typing import Any
 import msgspec
 
 from engines.api import Call, Kind, Reply, Surroundings, Timers
-from engines.sweeper import Sweeper
 from engines.tensorrt_llm.engine import TensorrtLlmEngine
 from engines.tensorrt_llm.options import TensorrtLlmOptions
+from tests.support.engines_at_work import started, sweeping
 from tests.support.tiny_tokenizer import write_tiny_tokenizer
 from tests.support.waiting import until
 
@@ -65,15 +65,10 @@ class Journal:
 @contextlib.asynccontextmanager
 async def running(model: Path, timers: Timers | None = None, **options: Any) -> AsyncIterator[TensorrtLlmEngine]:
     """An engine over the fake, started."""
-    sweeper = Sweeper()
-    sweeping = asyncio.create_task(sweeper.run(lambda _now: None))
-    engine = fake_engine(model, Surroundings(sweeper, timers or Timers()), **options)
-    try:
-        await engine.start()
-        yield engine
-    finally:
-        await engine.aclose()
-        sweeping.cancel()
+    async with sweeping() as sweeper:
+        engine = fake_engine(model, Surroundings(sweeper, timers or Timers()), **options)
+        async with started(engine):
+            yield engine
 
 
 def call(orders: str = "", *, kind: Kind = "chat", stream: bool = False, seconds: float = 60, **members: Any) -> Call:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator
@@ -12,10 +11,10 @@ from typing import Any
 import msgspec
 
 from engines.api import Call, Kind, Surroundings, Timers, Usage
-from engines.sweeper import Sweeper
 from engines.triton.engine import TritonEngine
 from engines.triton.options import TritonOptions
 from loadtests.triton import TritonServer
+from tests.support.engines_at_work import started, sweeping
 
 SYSTEM = {"role": "system", "content": "You are a helpful assistant."}
 SHORT = Timers(first_token=3, inter_token=3)
@@ -50,13 +49,6 @@ def text_of(events: list[Any]) -> str:
 @contextlib.asynccontextmanager
 async def engine_for(server: TritonServer, model: str, tokenizer: Path, **options: Any) -> AsyncIterator[TritonEngine]:
     server.need(model)
-    sweeper = Sweeper()
-    sweeping = asyncio.create_task(sweeper.run(lambda _now: None))
     made = TritonOptions(url=server.grpc, model=model, tokenizer=tokenizer, **options)
-    engine = TritonEngine(made, Surroundings(sweeper, SHORT))
-    try:
-        await engine.start()
+    async with sweeping() as sweeper, started(TritonEngine(made, Surroundings(sweeper, SHORT))) as engine:
         yield engine
-    finally:
-        await engine.aclose()
-        sweeping.cancel()

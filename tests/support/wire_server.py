@@ -15,7 +15,7 @@ from typing import Literal
 
 from engines.api import Surroundings, Timers
 from engines.http import Pool
-from engines.sweeper import Sweeper
+from tests.support.engines_at_work import sweeping
 from tests.support.waiting import until
 
 After = Literal["keep", "close", "reset", "silent"]
@@ -71,20 +71,18 @@ def _under_way(writer: asyncio.StreamWriter) -> int:
 async def serving(answers: Answers, timers: Timers | None = None, connections: int = 8) -> AsyncIterator[Pool]:
     """A pool to a server that answers so; both, and the sweeper, are gone after the block."""
     server = await asyncio.start_server(answers.serve, "127.0.0.1", 0)
-    sweeper = Sweeper()
-    sweeping = asyncio.create_task(sweeper.run(lambda _now: None))
-    await asyncio.sleep(0)  # the sweeper looks at the clock
-    port = server.sockets[0].getsockname()[1]
-    pool = Pool(f"http://127.0.0.1:{port}", Surroundings(sweeper, timers or Timers()), connections=connections)
-    try:
-        yield pool
-    finally:
-        await pool.aclose()
-        server.close()
-        for writer in tuple(answers.open):
-            writer.close()
-        sweeping.cancel()
-        await until(lambda: not (pool._open or answers.open))
+    async with sweeping() as sweeper:
+        await asyncio.sleep(0)  # the sweeper looks at the clock
+        port = server.sockets[0].getsockname()[1]
+        pool = Pool(f"http://127.0.0.1:{port}", Surroundings(sweeper, timers or Timers()), connections=connections)
+        try:
+            yield pool
+        finally:
+            await pool.aclose()
+            server.close()
+            for writer in tuple(answers.open):
+                writer.close()
+            await until(lambda: not (pool._open or answers.open))
 
 
 def ok(body: bytes, *fields: bytes) -> bytes:

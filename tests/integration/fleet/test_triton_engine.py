@@ -28,13 +28,13 @@ from engines.api import (
     Unreachable,
     Usage,
 )
-from engines.sweeper import Sweeper
 from engines.triton.engine import TritonEngine
 from engines.triton.options import TritonOptions
 from loadtests.fleet.fleet import Fleet
 from loadtests.fleet.replica import Replica
 from loadtests.fleet.settings import Settings
 from loadtests.fleet.triton.contracts import ContractName
+from tests.support.engines_at_work import started, sweeping
 from tests.support.tiny_tokenizer import write_tiny_tokenizer
 from tests.support.waiting import until
 
@@ -89,9 +89,7 @@ async def _staged(
     settings: Settings | None = None,
     **options: Any,
 ) -> AsyncIterator[Stage]:
-    sweeper = Sweeper()
-    sweeping = asyncio.create_task(sweeper.run(lambda _now: None))
-    async with Fleet(settings=settings, contract=contract) as fleet:
+    async with sweeping() as sweeper, Fleet(settings=settings, contract=contract) as fleet:
         made = TritonOptions(
             url=fleet.targets[0],
             model=MODELS[contract],
@@ -99,13 +97,8 @@ async def _staged(
             transport=transport,
             **options,
         )
-        engine = TritonEngine(made, Surroundings(sweeper, timers or Timers()))
-        await engine.start()
-        try:
+        async with started(TritonEngine(made, Surroundings(sweeper, timers or Timers()))) as engine:
             yield Stage(engine, fleet.replicas[0])
-        finally:
-            await engine.aclose()
-            sweeping.cancel()
 
 
 Staged = Callable[..., contextlib.AbstractAsyncContextManager[Stage]]
