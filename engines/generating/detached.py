@@ -12,7 +12,8 @@ from collections.abc import Callable
 from engines.grpc.api import Code, Rpc, RpcError
 
 MAX_HELD = 16
-"""Messages held for a reader that is behind, before the server has to wait."""
+MAX_BYTES = 64 * 1024
+"""Messages, and what is in them, that are held for a reader that is behind, before the server has to wait."""
 
 
 class Detached:
@@ -116,7 +117,7 @@ class Detached:
             return True
         self._held.append(message)
         self._changed.set()
-        if len(self._held) < MAX_HELD:
+        if len(self._held) < MAX_HELD and sum(map(len, self._held)) < MAX_BYTES:
             return True
         self._stopped = True
         self._room.clear()

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from engines.generating.cancelling import Cancelling, CancelPolicy
-from engines.generating.detached import MAX_HELD, Detached
+from engines.generating.detached import MAX_BYTES, MAX_HELD, Detached
 from engines.grpc.api import Code, RpcError
 from engines.sweeper import TICK, Sweeper
 from tests.support.scripted_rpc import ScriptedRpc
@@ -193,6 +193,19 @@ async def test_a_detached_call_is_read_like_any_other(flowing: bool) -> None:
     for _ in range(2):
         with pytest.raises(RpcError, match="why"):
             await detached.read()
+    await pump
+
+
+async def test_a_reader_that_is_behind_makes_a_server_of_long_messages_wait_sooner() -> None:
+    """A server that repeats all of a text with each token sends many that are as long as the text."""
+    rpc = ScriptedRpc([bytes(MAX_BYTES // 2)] * MAX_HELD)
+    detached = Detached(rpc)
+    pump = asyncio.ensure_future(detached.pump())
+    await settle()
+    assert len(rpc._messages) == MAX_HELD - 2
+    for _ in range(MAX_HELD):
+        assert await detached.read() == bytes(MAX_BYTES // 2)
+    assert await detached.read() is None
     await pump
 
 
