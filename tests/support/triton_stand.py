@@ -110,13 +110,18 @@ class TritonStand:
 def triton_stand(
     folder: Path, models: Callable[[Path], list[dict[str, Any]]], **sections: Any
 ) -> Iterator[TritonStand]:
-    """For the length of a block. `models` makes the configuration's, given a tokenizer that lies in `folder`."""
+    """For the length of a block, after which nothing may be held.
+
+    `models` makes the configuration's, given a tokenizer that lies in `folder`.
+    """
     log = folder / "records.jsonl"
     fd = os.open(log, os.O_CREAT | os.O_WRONLY | os.O_APPEND)
     try:
         tree = configuration(models=models(write_tiny_tokenizer(folder / "tokenizer")), **sections)
         with running_gateway(tree, log_fd=fd) as gateway, gateway.client() as http:
-            yield TritonStand(gateway, http, log)
+            stand = TritonStand(gateway, http, log)
+            yield stand
+            stand.wait_idle()
     finally:
         os.close(fd)
 

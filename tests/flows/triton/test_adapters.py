@@ -33,11 +33,6 @@ def stand(triton: TritonServer, tmp_path_factory: pytest.TempPathFactory) -> Ite
         yield running
 
 
-@pytest.fixture
-def journal(triton: TritonServer) -> Journal:
-    return Journal(triton)
-
-
 def ask(stand: TritonStand, model: str, **more: Any) -> str:
     answer = stand.sdk().completions.create(model=model, prompt="Say it.", max_tokens=4, **more)
     assert answer.model == model

@@ -116,7 +116,6 @@ def limited(triton: TritonServer, tmp_path_factory: pytest.TempPathFactory) -> I
             lambda tokenizer: [behind("clamping", tokenizer, target), behind("refusing", tokenizer, refusing)],
         ) as stand:
             yield stand
-            stand.wait_idle()
     finally:
         triton.load("llmapi_unary")
 

@@ -62,7 +62,6 @@ def careful(triton: TritonServer, tmp_path_factory: pytest.TempPathFactory) -> I
         lambda tokenizer: [behind("drained", tokenizer, drained), behind("paced", tokenizer, paced)],
     ) as stand:
         yield stand
-        stand.wait_idle()
 
 
 RATE = 20

@@ -33,7 +33,6 @@ def strict(triton: TritonServer, tmp_path_factory: pytest.TempPathFactory) -> It
     timeouts = {"first_token": TIMER, "inter_token": TIMER}
     with triton_stand(tmp_path_factory.mktemp("strict"), models, timeouts=timeouts) as stand:
         yield stand
-        stand.wait_idle()
 
 
 def asked(stand: TritonStand, model: str, directive: str, *, stream: bool) -> tuple[str, str, str]:

@@ -53,7 +53,6 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
             ],
         ) as stand:
             yield Place(server, other, stand)
-            stand.wait_idle()
 
 
 @dataclass

@@ -46,7 +46,6 @@ def place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         folder = tmp_path_factory.mktemp(contract)
         with triton_stand(folder, lambda tokenizer: [behind("m", tokenizer, target)]) as stand:
             yield Place(stand, fleet.replicas[0])
-            stand.wait_idle()
 
 
 @asynccontextmanager
