@@ -71,7 +71,7 @@ class Cancelling:
         if self._waiting or now < self._free_at:
             self._waiting.append((rpc, request))
             self._watch()
-        else:
+        elif not rpc.over:
             self._cancel(rpc, request, now)
 
     def let_end(self, rpc: Rpc, request: str) -> None:

@@ -90,6 +90,18 @@ async def test_a_call_that_ends_while_it_waits_is_not_cancelled() -> None:
     assert [rpc.cancelled for rpc in rpcs] == [1, 0, 1]  # the second's turn was given to the third
 
 
+async def test_a_call_that_has_ended_takes_nobodys_turn() -> None:
+    """Its request may leave before it has heard of the end."""
+    clock = Clock()
+    cancelling = Cancelling(clock.sweeper, clock, rate=1)
+    ended, going = ScriptedRpc([b"last"]), ScriptedRpc(silent=True)
+    opened = [cancelling.opened(rpc) for rpc in (ended, going)]
+    await settle()
+    for rpc in opened:
+        cancelling.let_go(rpc, "r")
+    assert (ended.cancelled, going.cancelled) == (0, 1)
+
+
 async def test_drained_calls_are_read_to_their_end() -> None:
     clock = Clock()
     cancelling = Cancelling(clock.sweeper, clock, policy="drain-then-discard")
