@@ -59,8 +59,8 @@ class Rpc(Protocol):
         """Messages go straight to `into`, as they come, until it returns False or the call ends: `read` tells which."""
 
     def cancel(self) -> None:
-        """Never waits; the server is told at once. Does nothing to a call that has ended. Reading then raises
-        RpcError with CANCELLED, and nothing else: a cancelled call is not a cancelled task.
+        """Never waits; the server is told at once. Reading then raises RpcError with CANCELLED, and nothing else: a
+        cancelled call is not a cancelled task. Does nothing to a call whose end has been read.
         """
 
 
