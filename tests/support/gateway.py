@@ -23,6 +23,7 @@ from gateway.app import create_app
 from gateway.config import check
 from gateway.server import Server
 from gateway.wiring import Gateway, build
+from loadtests.bench.processes import free_ports
 from tests.support.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
@@ -161,7 +162,7 @@ def spawned_gateway(
 
     Ports are picked here, because the process is told them by its configuration as a user would.
     """
-    port, ops_port = _free_ports(2)
+    port, ops_port = free_ports(2)
     tree = {**tree, "server": {**tree.get("server", {}), "port": port}, "ops": {"port": ops_port}}
     file, log, errors = folder / "gateway.yaml", folder / "records.jsonl", folder / "errors.txt"
     file.write_text(yaml.safe_dump(tree))
@@ -191,14 +192,6 @@ def _wait_ready(gateway: SpawnedGateway, timeout: float = 30.0) -> None:
         return False
 
     wait_until(lambda: (ready(), gateway.errors.read_text()), lambda seen: seen[0], timeout)
-
-
-def _free_ports(count: int) -> list[int]:
-    held = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [int(one.getsockname()[1]) for one in held]
-    for one in held:
-        one.close()
-    return ports
 
 
 def metric(text: str, name: str, **labels: str) -> float:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -10,11 +9,11 @@ import yaml
 
 from engines.api import Kind
 from tests.architecture.tree import ROOT
+from tests.support.guide_tables import write_guide
 
 GUIDE = ROOT / "docs" / "guides" / "tensorrt-llm.md"
 TABLE: dict[str, Any] = yaml.safe_load((ROOT / "tests" / "golden" / "tensorrt_llm.yaml").read_text())
 SEED: int = TABLE["always"]["seed"]
-_MARKERS = re.compile(r"(<!-- table of parameters -->\n).*?(<!-- end of table -->)", re.DOTALL)
 _DRAWN = ("temperature", "top_p", "seed")
 
 
@@ -34,22 +33,11 @@ def rows() -> Iterator[tuple[str, Row]]:
         yield row["parameter"], _row(row)
 
 
-def in_the_guide() -> str:
-    """What stands between the markers of the guide."""
-    found = _MARKERS.search(GUIDE.read_text())
-    return "" if found is None else found[0].partition("\n")[2].rpartition("<!--")[0]
-
-
 def rendered() -> str:
-    """What has to stand there."""
+    """What has to stand in the guide."""
     lines = ["", "| parameter | `SamplingParams` |", "|---|---|"]
     lines += [f"| {row['parameter']} | {_words(row)} |" for row in TABLE["rows"]]
     return "\n".join([*lines, "", ""])
-
-
-def write_guide() -> None:
-    """Brings the guide up to date."""
-    GUIDE.write_text(_MARKERS.sub(lambda found: found[1] + rendered() + found[2], GUIDE.read_text()))
 
 
 def _row(row: dict[str, Any]) -> Row:
@@ -71,4 +59,4 @@ def _words(row: dict[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    write_guide()
+    write_guide(GUIDE, rendered())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -16,12 +15,12 @@ from engines.triton.profiles import PROFILES
 from engines.triton.profiles.api import Adapter, ModelFacts, Profile, TensorMap
 from engines.triton.tensors import Declared, Tensor
 from tests.architecture.tree import ROOT
+from tests.support.guide_tables import write_guide
 
 GUIDE = ROOT / "docs" / "guides" / "triton.md"
 SEED = 7
 COLUMNS = ("llmapi", "ensemble", "bls", "generic")
 TABLE: dict[str, Any] = yaml.safe_load((ROOT / "tests" / "golden" / "triton.yaml").read_text())
-_MARKERS = re.compile(r"(<!-- table of parameters -->\n).*?(<!-- end of table -->)", re.DOTALL)
 
 _BASES: dict[Kind, dict[str, Any]] = {
     "chat": {"messages": [{"role": "user", "content": "hi"}], "max_tokens": 16},
@@ -85,25 +84,13 @@ def cases() -> Iterator[tuple[str, Case]]:
         yield f"{row['parameter']} embedding", _case(row, "embedding", "embedding")
 
 
-def in_the_guide() -> str:
-    """What stands between the markers of the guide."""
-    found = _MARKERS.search(GUIDE.read_text())
-    return "" if found is None else found[0].partition("\n")[2].rpartition("<!--")[0]
-
-
 def rendered() -> str:
-    """What has to stand there."""
+    """What has to stand in the guide."""
     lines = ["", f"| parameter | {' | '.join(COLUMNS)} |", "|---|" + "---|" * len(COLUMNS)]
     lines += [_line(row, COLUMNS) for row in TABLE["rows"]]
     lines += ["", "| embeddings | generic |", "|---|---|"]
     lines += [_line(row, ("embedding",)) for row in TABLE["embeddings"]]
     return "\n".join([*lines, "", ""])
-
-
-def write_guide() -> None:
-    """Brings the guide up to date."""
-    text = _MARKERS.sub(lambda found: found[1] + rendered() + found[2], GUIDE.read_text())
-    GUIDE.write_text(text)
 
 
 def _declared(datatype: str, dims: list[int], required: str = "") -> Declared:
@@ -145,4 +132,4 @@ def _words(row: dict[str, Any], cell: dict[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    write_guide()
+    write_guide(GUIDE, rendered())

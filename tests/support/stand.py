@@ -55,6 +55,10 @@ class Stand:
         for replica in self.fleet.replicas:
             replica.reset()
 
+    def started(self) -> int:
+        """Calls that have come to the upstreams since the last reset."""
+        return sum(int(replica.stats()["started"]) for replica in self.fleet.replicas)
+
     def record(self, matches: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
         """The one request record that matches, as soon as it is logged."""
         found: list[dict[str, Any]] = []

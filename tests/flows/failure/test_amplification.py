@@ -9,18 +9,14 @@ from tests.support.asking import ask, body, sdk
 from tests.support.stand import Stand
 
 
-def started(stand: Stand) -> int:
-    return sum(int(replica.stats()["started"]) for replica in stand.fleet.replicas)
-
-
 @pytest.mark.parametrize("directive", ["fault=status,status=503", "fault=status,status=429", "fault=accept_silent"])
 def test_p16_overload_and_timeouts_are_not_retried_by_the_sdk(clean: Stand, directive: str, stream: bool) -> None:
     answer = ask(clean.client, body(directive, stream=stream))
     assert answer.headers["x-should-retry"] == "false"
-    before = started(clean)
+    before = clean.started()
     with sdk(clean.gateway.url, max_retries=2) as client, pytest.raises(openai.InternalServerError):
         client.chat.completions.create(**body(directive, stream=stream))
-    assert started(clean) - before == 2  # each replica once
+    assert clean.started() - before == 2  # each replica once
 
 
 def test_p16_what_another_attempt_may_mend_is_left_to_the_sdk(clean: Stand) -> None:
@@ -36,4 +32,4 @@ def test_p16_attempts_are_bounded_by_the_number_of_replicas(clean: Stand, stream
 
 def test_p16_after_content_nothing_is_tried_again(clean: Stand) -> None:
     ask(clean.client, body("fault=reset_after,after=1", stream=True))
-    assert started(clean) == 1
+    assert clean.started() == 1

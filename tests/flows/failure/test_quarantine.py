@@ -8,20 +8,16 @@ from tests.support.asking import ask, body
 from tests.support.stand import Stand
 
 
-def started(stand: Stand) -> int:
-    return sum(int(replica.stats()["started"]) for replica in stand.fleet.replicas)
-
-
 @pytest.mark.parametrize("fault", ["fault=reset", "fault=reset_after,after=0"])
 def test_p14_a_prompt_that_broke_two_servers_is_refused_the_third_time(clean: Stand, fault: str, stream: bool) -> None:
     poison = body(fault, stream=stream)
     assert ask(clean.client, poison).status == 502  # both replicas, one after the other
-    before = started(clean)
+    before = clean.started()
     refused = ask(clean.client, poison)
     assert refused.error is not None
     assert (refused.status, refused.error["code"]) == (400, "prompt_quarantined")
     assert (refused.error["type"], refused.error["param"]) == ("invalid_request_error", "messages")
-    assert started(clean) == before
+    assert clean.started() == before
     assert ask(clean.client, body("tokens=3", stream=stream)).status == 200
 
 

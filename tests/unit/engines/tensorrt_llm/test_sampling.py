@@ -13,6 +13,7 @@ from engines.text.prompts import Prompts
 from tests.support import golden_sampling
 from tests.support.golden_sampling import SEED, Row
 from tests.support.golden_table import call
+from tests.support.guide_tables import in_the_guide
 
 ROWS = dict(golden_sampling.rows())
 
@@ -61,6 +62,6 @@ async def test_without_a_template_there_are_no_chats() -> None:
 
 
 def test_the_guide_holds_the_table() -> None:
-    assert golden_sampling.in_the_guide() == golden_sampling.rendered(), (
+    assert in_the_guide(golden_sampling.GUIDE) == golden_sampling.rendered(), (
         "docs/guides/tensorrt-llm.md is behind its table: run python -m tests.support.golden_sampling"
     )

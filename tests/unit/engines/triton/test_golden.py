@@ -10,6 +10,7 @@ from engines.triton.profiles import detect
 from engines.triton.tensors import Tensor
 from tests.support import golden_table
 from tests.support.golden_table import Case, call, facts, profile
+from tests.support.guide_tables import in_the_guide
 
 CASES = dict(golden_table.cases())
 
@@ -40,6 +41,6 @@ def test_a_model_of_each_kind_is_known_by_its_config(model: str) -> None:
 
 
 def test_the_guide_holds_the_table() -> None:
-    assert golden_table.in_the_guide() == golden_table.rendered(), (
+    assert in_the_guide(golden_table.GUIDE) == golden_table.rendered(), (
         "docs/guides/triton.md is behind tests/golden/triton.yaml: run python -m tests.support.golden_table"
     )
