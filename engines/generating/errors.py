@@ -28,7 +28,9 @@ def refused(error: RpcError, kind: Kind, seconds: float) -> EngineError:
     if error.code is Code.DEADLINE_EXCEEDED:
         return TimedOut("total", seconds)
     verdict = _by_words(error.details)
-    return verdict(kind) if verdict else CODES.get(error.code, _failed)(kind)
+    if verdict is None and error.code is Code.UNAVAILABLE and BROKEN.search(error.details):
+        verdict = _died
+    return (verdict or CODES.get(error.code, _failed))(kind)
 
 
 def reported(text: str, kind: Kind) -> EngineError:
@@ -140,10 +142,14 @@ TABLE: Sequence[tuple[Sign, Verdict]] = (
     _about("bad_?words?", "bad_words"),
     _about("seed", "seed"),
     _near("not healthy|dead|exit", "stub process ", _died),
-    _line("connection to the server broke|connection reset|socket closed|broken pipe|unexpected eof", _died),
     _line("connection refused|failed to connect", _away),
 )  # fmt: skip
 """Words, found anywhere in the ends of a message, and what they mean."""
+
+BROKEN = re.compile(
+    "connection to the server broke|connection reset|socket closed|broken pipe|unexpected eof", re.IGNORECASE
+)
+"""What a transport, and not the server, says of a connection that broke under a call."""
 
 CODES: dict[Code, Verdict] = {
     Code.UNAVAILABLE: _away,

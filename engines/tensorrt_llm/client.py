@@ -25,6 +25,7 @@ from engines.tensorrt_llm.wire import (
 )
 
 _GONE = RpcError(Code.UNAVAILABLE, "The child has ended.")
+_BROKE = RpcError(Code.UNAVAILABLE, "The connection to the server broke.")  # as it had the call: maybe because of it
 
 
 class ChildConnection(asyncio.Protocol):
@@ -100,7 +101,7 @@ class ChildConnection(asyncio.Protocol):
         self._transport = None
         self._lost.set()
         for call in list(self._calls.values()):
-            call.end(_GONE)
+            call.end(_BROKE)
         while self._asked:
             answer = self._asked.popleft()
             if not answer.done():

@@ -43,6 +43,7 @@ async def test_a_crash_interrupts_what_has_begun_and_the_next_child_serves(model
             with await engine.call(call("@@crash=5@@", stream=True)) as reply:
                 crash = await drained(reply)
             assert isinstance(crash, Interrupted)
+            assert crash.died
             assert isinstance(await drained(neighbour), Interrupted)
         await until(lambda: child_of(engine).state == "ready" and child_of(engine).pid != first)
         assert child_of(engine).restarts == 1
@@ -67,8 +68,12 @@ async def test_processes_that_outlive_a_child_do_not_hide_its_end(model: Path, j
 
 async def test_a_crash_before_the_first_token_may_be_tried_elsewhere(model: Path) -> None:
     async with running(model) as engine:
-        with pytest.raises(Unreachable):
+        with pytest.raises(Unreachable) as crash:
             await engine.call(call("@@crash=0@@", stream=True))
+        assert crash.value.died
+        with pytest.raises(Unreachable) as away:
+            await engine.call(call())
+        assert not away.value.died
         health = await engine.probe()
         assert not health.ready
         assert engine.load is None

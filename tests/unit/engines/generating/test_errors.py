@@ -93,6 +93,23 @@ def test_codes_decide_where_words_tell_nothing(code: Code, kind: type[EngineErro
     assert "some words" not in error.message
 
 
+BROKEN = ["the connection to the server broke", "Socket closed", "recvmsg:Connection reset by peer", "Broken pipe"]
+
+
+@pytest.mark.parametrize("words", BROKEN)
+def test_p14_a_connection_that_broke_is_a_death_and_a_server_that_says_so_is_none(words: str) -> None:
+    """P14: who tells of a broken pipe of its own, or of a grammar's unexpected end, lives."""
+    broke = refused(RpcError(Code.UNAVAILABLE, words), "chat", 9)
+    assert type(broke) is Unreachable
+    assert broke.died
+    told = [reported(words, "chat"), refused(RpcError(Code.INTERNAL, words), "chat", 9)]
+    assert [(type(error), error.died) for error in told] == [(Failed, False)] * 2
+
+
+def test_p14_a_model_s_process_that_broke_down_is_a_death() -> None:
+    assert reported("Stub process 'm_0_0' is not healthy.", "chat").died
+
+
 def test_the_prompt_is_named_as_the_caller_knows_it() -> None:
     names = [reported("prompt is too long", kind) for kind in ("chat", "completion", "embedding")]
     assert [error.param for error in names if isinstance(error, Rejected)] == ["messages", "prompt", "input"]
