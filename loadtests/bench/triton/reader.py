@@ -16,6 +16,7 @@ import msgspec
 import uvloop
 from tritonclient.grpc import service_pb2_grpc
 
+from loadtests.bench.generator import GRACE
 from loadtests.bench.triton import replies
 
 
@@ -38,7 +39,7 @@ class Read(msgspec.Struct, frozen=True):
 
 
 async def read(reading: Reading) -> Read:
-    """Raises AssertionError for an answer that is not as it should be."""
+    """Raises AssertionError for an answer that is not as it should be, TimeoutError for one that does not come."""
     done = 0
     text = replies.text(reading.tokens).encode()
     async with grpc.aio.insecure_channel(f"127.0.0.1:{reading.port}") as channel:
@@ -69,7 +70,8 @@ async def read(reading: Reading) -> Read:
                 await one()
                 done += 1
 
-        await asyncio.gather(*(worker(n * reading.spread / reading.streams) for n in range(reading.streams)))
+        async with asyncio.timeout(reading.seconds + GRACE):
+            await asyncio.gather(*(worker(n * reading.spread / reading.streams) for n in range(reading.streams)))
         return Read(done, process_time() - cpu)
 
 

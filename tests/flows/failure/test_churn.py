@@ -50,10 +50,8 @@ def test_p04_clients_that_leave_at_random_lose_no_connection(clean: Stand) -> No
     for replica in clean.fleet.replicas:
         replica.wait_for(lambda calls: all(call.outcome for call in calls))
         assert replica.stats()["running"] == 0
-    clean.gateway.wait_until(lambda: not clean.gateway.objects.edge.accounts._finished)
-    lines = clean.log.read_text().splitlines()
-    clean.gateway.wait_until(lambda: len(clean.log.read_text().splitlines()) == len(lines))
-    assert sent <= len(lines) - 100 + WORKERS  # a record each, but for those that left before their head was in
+    # A record each, but for those that left before their head was in.
+    clean.gateway.wait_until(lambda: len(clean.log.read_text().splitlines()) >= sent - WORKERS + 100)
 
 
 def test_p04_over_the_limit_of_connections_is_an_overload_that_says_when_to_come_back() -> None:

@@ -103,7 +103,7 @@ def test_p07_the_total_timer_of_a_unary_answer(clean: Stand) -> None:
 def test_the_callers_time_is_capped(clean: Stand) -> None:
     ask(clean.client, lone("", stream=False), {"x-request-timeout-ms": "999999999999"})
     (call,) = clean.fleet.replicas[0].calls()
-    assert int(call.header("x-request-timeout-ms") or 0) <= 600_200  # by the sweeper's clock
+    assert 500_000 < int(call.header("x-request-timeout-ms") or 0) <= 600_200  # by the sweeper's clock
 
 
 def test_p07_one_hanging_replica_delays_nobody_else(clean: Stand) -> None:
