@@ -4,14 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections import deque
+from collections.abc import Awaitable, Callable, Hashable
 from typing import TypeVar
 
 T = TypeVar("T")
 
 PATIENCE = 20.0
-FIRST, LONGEST = 0.0005, 0.01
+FIRST, LONGEST = 0.0005, 0.005
 """Seconds between two looks: each pause is twice the one before, so that what is nearly there is seen at once."""
+
+
+def unmoved(looks: int = 50) -> Callable[[Hashable], bool]:
+    """Enough is what so many looks running have seen: what has no more room says so to nobody, it only stands."""
+    seen: deque[Hashable] = deque(maxlen=looks)
+
+    def enough(found: Hashable) -> bool:
+        seen.append(found)
+        return len(seen) == looks and len(set(seen)) == 1
+
+    return enough
 
 
 async def until_told(

@@ -10,6 +10,7 @@ from engines.grpc.api import Code, Rpc
 from tests.contract.grpc.conftest import Connect
 from tests.support.grpc_server import METHOD, Seen, Server, flood, saying, serving
 from tests.support.grpc_transports import Story, first, story
+from tests.support.waiting import unmoved, until
 
 HELD = 4 * 1024 * 1024
 """Bytes that a stream without a reader may have on the way in all: a window, and what both ends' buffers take."""
@@ -31,11 +32,8 @@ async def flowed(rpc: Rpc, stop_after: int) -> list[bytes]:
 async def at_a_stand(server: Server) -> Seen:
     """The next call, once its server cannot say any more."""
     seen = await server.arrival()
-    before = -1
-    async with asyncio.timeout(20):
-        while before != seen.said or not seen.said:
-            before = seen.said
-            await asyncio.sleep(0.3)
+    await until(lambda: seen.said)
+    await until(lambda: seen.said, unmoved())
     return seen
 
 

@@ -13,6 +13,7 @@ from tests.support.fleet import SpawnedReplica
 from tests.support.gateway import RunningGateway
 from tests.support.promises import Promises
 from tests.support.talk import Talk, chat, request
+from tests.support.waiting import unmoved, wait_until
 
 FLOOD = request(chat("@@tokens=200000,chunking=coalesce@@", stream=True, max_tokens=200_000))
 BOUND = 256 * 1024
@@ -40,16 +41,9 @@ def held(gateway: RunningGateway) -> int:
     return int(gateway.run(count))
 
 
-def settled(gateway: RunningGateway, upstream: SpawnedReplica) -> int:
+def settled(upstream: SpawnedReplica) -> int:
     """Tokens that have been produced once no more are, because every buffer on their way is full."""
-    seen: list[int] = []
-
-    def stands() -> bool:
-        seen.append(sum(call.tokens for call in upstream.calls()))
-        return len(seen) > 50 and len(set(seen[-50:])) == 1
-
-    gateway.wait_until(stands, 30)
-    return seen[-1]
+    return wait_until(lambda: sum(call.tokens for call in upstream.calls()), unmoved())
 
 
 def wait_stalled(gateway: RunningGateway, streams: int = 1) -> None:
@@ -66,7 +60,7 @@ def test_a_client_that_does_not_read_holds_up_its_upstream_only(
     with narrow(gateway) as first, narrow(gateway) as second, Talk(gateway.url) as other:
         for talk in (first, second):
             talk.send(FLOOD)
-        tokens = settled(gateway, upstream)
+        tokens = settled(upstream)
         most = 0
         for _ in range(20):
             most = max(most, held(gateway))
@@ -111,7 +105,7 @@ def test_a_slow_client_gets_every_byte_of_a_document(
         return
     with narrow(hasty) as talk:
         talk.send(large(*fields))
-        read_slowly(talk, 3.0)
+        read_slowly(talk, 2.0)
         answer = talk.answer(30)
         assert (answer.status, len(answer.body)) == (200, int(answer.headers["content-length"]))
 

@@ -13,6 +13,7 @@ import pytest
 
 from tests.support.asking import ask, body, hesitant, request_bytes, text
 from tests.support.stand import Stand, standing
+from tests.support.waiting import unmoved, wait_until
 
 SOON = 1.0
 """Ten times what is promised; `make prove` holds the promise itself."""
@@ -103,11 +104,7 @@ def wait_until_stalled(stand: Stand) -> None:
 
 def full(stand: Stand) -> int:
     """Tokens that the upstream could write before it had to wait."""
-    made = [0, -1]
-    while made[-1] != made[-2]:
-        time.sleep(0.3)
-        made.append(stand.fleet.replicas[0].calls()[0].tokens)
-    return made[-1]
+    return wait_until(lambda: stand.fleet.replicas[0].calls()[0].tokens, unmoved())
 
 
 def test_p01_leaving_while_not_reading(clean: Stand) -> None:

@@ -14,6 +14,7 @@ from tritonclient.grpc import service_pb2
 from loadtests.fleet import Fleet, Replica, Settings
 from loadtests.fleet.answers import words
 from tests.support.triton_asking import Got, answers, ask, got, request, rest_of, streaming, stub_of
+from tests.support.waiting import unmoved, until
 
 SILENCE = 0.2
 TEXT = "".join(words(0, 4)).encode()
@@ -219,11 +220,7 @@ async def test_what_is_no_request_ends_the_stream_without_a_word(fleet: Fleet) -
 async def test_a_slow_reader_holds_its_script(stub: Any, replica: Replica) -> None:
     with streaming(stub, asked("tokens=400,fault=huge,after=0,bytes=100000", max_tokens=400)) as call:
         assert got(await call.read()).outputs
-        before, now = -1, 0
-        while before < now:  # until it does not get on any more
-            await asyncio.sleep(SILENCE)
-            before, now = now, replica.calls[0].tokens
-        assert now < 400
+        assert await until(lambda: replica.calls[0].tokens, unmoved()) < 400
         responses = await rest_of(call)
     assert len(responses) == 400
     assert responses[-1].final
