@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import openai
 import pytest
 
-from tests.support.asking import ask, body, request_bytes, sdk_text, text
+from tests.support.asking import Answer, ask, body, request_bytes, sdk_text, text
 from tests.support.raw import RawClient
 from tests.support.stand import Stand, standing
 
@@ -22,9 +24,15 @@ def stand(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stand]:
         yield running
 
 
+def twice(stand: Stand, wanted: dict[str, Any]) -> tuple[Answer, Future[str]]:
+    """The bare answer, and at the same time the text that the SDK makes of another."""
+    with ThreadPoolExecutor(1) as pool:
+        by_sdk = pool.submit(sdk_text, stand.gateway.url, wanted)
+        return ask(stand.client, wanted), by_sdk
+
+
 def test_p28_a_slow_first_token_is_bridged_by_comments(clean: Stand) -> None:
-    wanted = body("ttft_ms=1200", model="lone", stream=True)
-    answer = ask(clean.client, wanted)
+    answer, by_sdk = twice(clean, body("ttft_ms=1200", model="lone", stream=True))
     assert answer.status == 200
     assert 5 <= answer.comments <= 12
     assert answer.raw.startswith(b": ")  # nothing but comments before the first chunk
@@ -36,16 +44,15 @@ def test_p28_a_slow_first_token_is_bridged_by_comments(clean: Stand) -> None:
     assert plain.comments == 0
     bare = [{**event, "id": ""} for event in answer.events]
     assert bare == [{**event, "id": ""} for event in plain.events]  # the chunks are unchanged
-    assert sdk_text(clean.gateway.url, wanted) == text(12)
+    assert by_sdk.result() == text(12)
 
 
 def test_p28_a_pause_between_tokens_is_bridged_by_comments(clean: Stand) -> None:
-    wanted = body("tokens=3,delay_ms=700", model="lone", stream=True)
-    answer = ask(clean.client, wanted)
+    answer, by_sdk = twice(clean, body("tokens=3,delay_ms=700", model="lone", stream=True))
     assert 4 <= answer.comments <= 14
     assert not answer.raw.startswith(b": ")
     assert (answer.error, answer.text, answer.finish_reasons, answer.done) == (None, text(3), ["stop"], True)
-    assert sdk_text(clean.gateway.url, wanted) == text(3)
+    assert by_sdk.result() == text(3)
 
 
 def test_p28_a_unary_answer_never_gets_a_comment(clean: Stand) -> None:
@@ -66,13 +73,12 @@ def test_p28_no_comment_comes_before_the_grace_is_over(tmp_path: Path) -> None:
 
 
 def test_p28_a_failure_after_a_comment_is_an_error_event_under_200(clean: Stand) -> None:
-    wanted = body("fault=accept_silent", model="lone", stream=True)
-    answer = ask(clean.client, wanted)
+    answer, by_sdk = twice(clean, body("fault=accept_silent", model="lone", stream=True))
     assert answer.comments > 0
     assert answer.error is not None
     assert (answer.status, answer.error["code"], answer.finish_reasons) == (200, "upstream_timeout", [])
     with pytest.raises(openai.APIError) as caught:
-        sdk_text(clean.gateway.url, wanted)
+        by_sdk.result()
     assert caught.value.code == "upstream_timeout"
 
 

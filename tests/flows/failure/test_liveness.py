@@ -74,7 +74,10 @@ def test_p13_with_sick_upstreams_the_gateway_is_alive_and_says_why_it_is_not_rea
         gateway.wait_until(lambda: get(gateway, "/readyz")[0] == 200, timeout=30)
 
 
-def test_p13_when_its_upstreams_go_down_the_gateway_is_no_longer_ready(healthy: SpawnedFleet) -> None:
+def test_p13_when_its_upstreams_go_down_the_gateway_is_no_longer_ready(
+    healthy: SpawnedFleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.readiness.PROBE_EVERY", 0.3)
     with serving(healthy) as gateway:
         gateway.wait_until(lambda: get(gateway, "/readyz")[0] == 200)
         spoil(healthy, "down")
