@@ -170,6 +170,11 @@ async def raw_triton(server: TritonServer) -> AsyncIterator[RawTriton]:
         await client.aclose()
 
 
+def begun(server: TritonServer, **which: str) -> list[Entry]:
+    """What its models were asked: the notes that are there before an answer; those of an end may come after it."""
+    return [one for one in server.journal(**which) if one.outcome is None]
+
+
 async def journal_until(server: TritonServer, enough: Callable[[list[Entry]], bool], **which: str) -> list[Entry]:
     """The journal as soon as `enough(entries)` holds of what `which` (model, request_id) selects."""
     return await until(lambda: server.journal(**which), enough)

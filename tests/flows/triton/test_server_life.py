@@ -18,7 +18,7 @@ from loadtests.bench.processes import listening
 from loadtests.fleet.answers import words
 from loadtests.triton import TritonServer
 from tests.support.fleet import SpawnedFleet, spawn_fleet
-from tests.support.triton import running_triton
+from tests.support.triton import begun, running_triton
 from tests.support.triton_stand import TRANSPORTS, TritonStand, behind, triton_stand
 from tests.support.waiting import until, wait_until
 
@@ -147,11 +147,11 @@ async def test_unloaded_under_load_loses_nothing_that_another_replica_can_serve(
         await asyncio.to_thread(place.server.unload, "llmapi")
         await running.until(good=4 * WORKERS)
         await asyncio.to_thread(place.server.load, "llmapi")
-        served = len(place.server.journal(model="llmapi"))
+        served = len(begun(place.server, model="llmapi"))
         await running.until(good=4 * WORKERS)
         assert {how for _, how in running.endings} == {"good"}
         assert place.other.replicas[0].stats()["started"] > before
-        assert len(place.server.journal(model="llmapi")) > served, "it is used again"
+        assert len(begun(place.server, model="llmapi")) > served, "it is used again"
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)

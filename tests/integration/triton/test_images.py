@@ -14,6 +14,7 @@ import pytest
 from engines.api import Call, Rejected
 from loadtests.triton import TritonServer
 from tests.support.tiny_tokenizer import write_tiny_tokenizer
+from tests.support.triton import begun
 from tests.support.triton_engine import ask, call, engine_for
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256))
@@ -52,7 +53,7 @@ async def test_an_image_by_url_reaches_the_model_as_data(triton: TritonServer, t
             await ask(engine, asked)
             entry = triton.journal(request_id=f"{asked.id}-0")[0]
             assert entry.inputs["image_url"] == [AS_DATA, AS_DATA]
-            before = len(triton.journal(model="llmapi"))
+            before = len(begun(triton, model="llmapi"))
             for url, code in (
                 ("https://169.254.169.254/latest", "invalid_image_url"),
                 (f"{host.replace('127.0.0.1', 'localhost')}/a.png", "invalid_image_url"),
@@ -61,4 +62,4 @@ async def test_an_image_by_url_reaches_the_model_as_data(triton: TritonServer, t
                 with pytest.raises(Rejected) as refused:
                     await engine.call(seeing(AS_DATA, url))
                 assert (refused.value.param, refused.value.code) == ("messages[0].content[2].image_url.url", code)
-            assert len(triton.journal(model="llmapi")) == before
+            assert len(begun(triton, model="llmapi")) == before

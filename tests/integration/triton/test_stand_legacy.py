@@ -8,7 +8,7 @@ import struct
 import pytest
 
 from loadtests.triton import TritonServer
-from tests.support.triton import RawTriton, Response, batched, flags, ints, journal_until, texts
+from tests.support.triton import RawTriton, Response, batched, begun, flags, ints, journal_until, texts
 from tests.support.triton_questions import FIRST_FOUR, legacy, said
 
 DELTAS = pytest.mark.parametrize("model", ["ensemble", "tensorrt_llm_bls"])
@@ -82,7 +82,7 @@ async def test_cancelling_an_ensemble_needs_stop(triton: TritonServer, client: R
     for _ in range(3):
         await call.read()
     call.cancel()
-    await asyncio.sleep(0.3)  # longer than any poll
+    await client.all("ensemble", legacy("@@delay_ms=10,tokens=30@@", 30))  # for each token is asked who has left
     entries = triton.journal(model="tensorrt_llm", request_id="ensemble-stop")
     assert [one.outcome for one in entries] == [None], "the engine goes on"
     one = ints(1)
@@ -100,25 +100,31 @@ async def test_cancelling_an_ensemble_needs_stop(triton: TritonServer, client: R
 async def test_each_part_of_an_ensemble_notes_what_it_was_asked(triton: TritonServer, client: RawTriton) -> None:
     triton.need("ensemble", "tensorrt_llm_bls")
     await client.all("ensemble", legacy("hi", 3, stop_words=texts("fox", "dog")), request_id="noted")
-    first, _, third, last = triton.journal(request_id="noted")
+    first, _, third, last = await journal_until(triton, lambda entries: len(entries) == 4, request_id="noted")
     assert (first.model, third.model) == ("preprocessing", "tensorrt_llm")
     assert first.inputs == {"QUERY": ["hi"], "REQUEST_OUTPUT_LEN": [3], "STOP_WORDS_DICT": ["fox", "dog"]}
     assert first.shapes["STOP_WORDS_DICT"] == [1, 2]
     assert (third.inputs["input_ids"], last.outcome, last.tokens) == (list(b"hi"), "finished", 3)
     await client.all("tensorrt_llm_bls", legacy("@@fault=error,after=1@@"), request_id="noted by bls")
-    asked, ended = triton.journal(model="tensorrt_llm_bls", request_id="noted by bls")
+    asked, ended = await journal_until(
+        triton, lambda entries: len(entries) == 2, model="tensorrt_llm_bls", request_id="noted by bls"
+    )
     assert asked.inputs["stream"] == [True]
     assert (ended.outcome, ended.tokens) == ("failed", 1)
 
 
 async def test_bls_is_never_cancelled(triton: TritonServer, client: RawTriton) -> None:
     triton.need("tensorrt_llm_bls")
-    already = len(triton.journal(model="tensorrt_llm"))
+    already = len(begun(triton, model="tensorrt_llm"))
     call = client.open("tensorrt_llm_bls", legacy("@@delay_ms=5,tokens=60@@", 60), "bls-cancel")
     await call.read()
     call.cancel()
-    entries = await journal_until(triton, lambda entries: len(entries) == already + 2, model="tensorrt_llm")
-    assert (entries[-1].outcome, entries[-1].tokens) == ("finished", 60)
+    (asked,) = begun(triton, model="tensorrt_llm")[already:]
+    entries = await journal_until(
+        triton, lambda entries: any(one.number == asked.number and one.outcome for one in entries), model="tensorrt_llm"
+    )
+    (end,) = [one for one in entries if one.number == asked.number and one.outcome]
+    assert (end.outcome, end.tokens) == ("finished", 60)
 
 
 async def test_a_full_queue_is_refused(triton: TritonServer, client: RawTriton) -> None:
