@@ -121,9 +121,9 @@ class TritonEngine:
             for request, text in zip(requests, wanted, strict=True)
         ]
         if profile.embeds:
-            vectors = [Embedding(profile, each) for each in answers]
+            vectors = [Embedding(profile, each, base64=asked.base64) for each in answers]
             tally = Tally(self._open(call, requests, messages, vectors), tokens)
-            return await collect(call, tally, partial(embeddings, vectors, call.model, base64=asked.base64))
+            return await collect(call, tally, partial(embeddings, vectors, call.model))
         answering = Answering(call, wanted, self._reading)
         generations = [
             TextGeneration(profile, each, choice, text.asked, self._prompts.measure)
