@@ -13,6 +13,19 @@ End = Literal["eof", "reset", "open"]
 """How reading ended: FIN, RST, or it did not within its time."""
 
 
+def receive(sock: socket.socket, until: float) -> bytes | End:
+    """What comes next, or how it ended; `until` on the monotonic clock."""
+    if (left := until - time.monotonic()) <= 0:
+        return "open"
+    sock.settimeout(left)
+    try:
+        return sock.recv(1 << 16) or "eof"
+    except TimeoutError:
+        return "open"
+    except ConnectionResetError:
+        return "reset"
+
+
 class RawClient:
     """One connection to the server of `url`."""
 
@@ -50,17 +63,8 @@ class RawClient:
         got = b""
         deadline = time.monotonic() + seconds
         while end is None or end not in got:
-            left = deadline - time.monotonic()
-            if left <= 0:
-                return got, "open"
-            self.socket.settimeout(left)
-            try:
-                data = self.socket.recv(65536)
-            except TimeoutError:
-                return got, "open"
-            except ConnectionResetError:
-                return got, "reset"
-            if not data:
-                return got, "eof"
+            data = receive(self.socket, deadline)
+            if isinstance(data, str):
+                return got, data
             got += data
         return got, "open"

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import httptools
 
-from tests.support.raw import End
+from tests.support.raw import End, receive
 
 CHAT = b"/v1/chat/completions"
 
@@ -177,14 +177,8 @@ class Talk:
         return [answer for answer in self._reader.answers if answer.whole]
 
     def _step(self, end: float) -> End | None:
-        self.socket.settimeout(max(0.001, end - time.monotonic()))
-        try:
-            data = self.socket.recv(1 << 16)
-        except TimeoutError:
-            return "open"
-        except ConnectionResetError:
-            return "reset"
-        if not data:
-            return "eof"
+        data = receive(self.socket, end)
+        if isinstance(data, str):
+            return data
         self._reader.feed(data)
         return None
