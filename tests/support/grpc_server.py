@@ -139,5 +139,16 @@ async def first_then_silence(request: bytes, context: Any) -> AsyncIterator[byte
     await asyncio.get_running_loop().create_future()
 
 
+def held(go_on: asyncio.Event) -> Behaviour:
+    """The request, and `end` once the event has come."""
+
+    async def behaviour(request: bytes, context: Any) -> AsyncIterator[bytes]:
+        yield request
+        await go_on.wait()
+        yield b"end"
+
+    return behaviour
+
+
 def status(code: int) -> grpc.StatusCode:
     return next(status for status in grpc.StatusCode if status.value[0] == code)

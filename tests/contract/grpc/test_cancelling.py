@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
-from typing import Any
 
 import pytest
 
 from engines.grpc.api import Code, Rpc, RpcError
 from tests.contract.grpc.conftest import Connect
-from tests.support.grpc_server import METHOD, echo, first_then_silence, flood, saying, serving, silence
+from tests.support.grpc_server import METHOD, echo, first_then_silence, flood, held, saying, serving, silence
 from tests.support.grpc_transports import Story, first, story
 
 
@@ -113,13 +111,7 @@ async def test_an_ended_call_stays_as_it_ended(connect: Connect) -> None:
 
 async def test_siblings_are_not_touched(connect: Connect) -> None:
     go_on = asyncio.Event()
-
-    async def until(request: bytes, context: Any) -> AsyncIterator[bytes]:
-        yield request
-        await go_on.wait()
-        yield b"end"
-
-    async with serving(until) as server:
+    async with serving(held(go_on)) as server:
         channel = connect(server.port)
         rpcs = [channel.open(METHOD, b"%d" % n) for n in range(40)]
         assert [await first(rpc) for rpc in rpcs] == [b"%d" % n for n in range(40)]

@@ -10,7 +10,7 @@ from typing import Any
 
 from engines.grpc.api import Channel, Code
 from tests.contract.grpc.conftest import Connect
-from tests.support.grpc_server import METHOD, echo, first_then_silence, saying, serving, silence
+from tests.support.grpc_server import METHOD, echo, first_then_silence, held, saying, serving, silence
 from tests.support.grpc_transports import TRANSPORTS, Story, code, first, story
 from tests.support.relay import relaying
 
@@ -186,13 +186,7 @@ async def test_a_connection_that_breaks_ends_its_calls_and_is_replaced(connect: 
 
 async def test_a_server_that_stops_gracefully_finishes_what_it_began(connect: Connect) -> None:
     go_on = asyncio.Event()
-
-    async def until(request: bytes, context: Any) -> AsyncIterator[bytes]:
-        yield request
-        await go_on.wait()
-        yield b"end"
-
-    async with serving(until, grace=10) as server:
+    async with serving(held(go_on), grace=10) as server:
         channel = connect(server.port)
         rpc = channel.open(METHOD, b"x")
         await first(rpc)
