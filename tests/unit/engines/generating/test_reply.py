@@ -10,10 +10,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from engines.api import EngineError, Failed, Interrupted, Overloaded, Reply, TimedOut, Usage
+from engines.api import Call, EngineError, Failed, Interrupted, Overloaded, Reply, TimedOut, Usage
 from engines.generating import cancelling
 from engines.generating.reply import StreamReply, Tally
-from engines.generating.several import SeveralReply
+from engines.generating.several import MAX_HELD, Funnel, SeveralReply
 from engines.grpc.api import Code, RpcError
 from engines.text.answer import Chunks, Envelope
 from tests.support.reply_table import FINAL, Basket, Delta, Table, answer, chunks, text_of
@@ -333,3 +333,40 @@ async def test_a_mistake_of_ours_is_no_end_of_several_texts() -> None:
     with await SeveralReply.open(call, envelope, Tally(hearings, None)) as reply, pytest.raises(OSError, match="unfor"):
         async for _part in reply:
             pass
+
+
+async def several(table: Table, *rpcs: ScriptedRpc) -> SeveralReply:
+    """Choices of one prompt."""
+    call = Call("c", "chat", {}, "m", stream=True, show_usage=True, deadline=160.0)
+    envelope = Envelope(call, 1)
+    hearings = [table.hearing(rpc, call, Chunks(envelope, at), Delta()) for at, rpc in enumerate(rpcs)]
+    return await SeveralReply.open(call, envelope, Tally(hearings, None, n=len(rpcs)))
+
+
+async def test_several_texts_have_one_end_and_their_prompt_counts_once() -> None:
+    first, second = ScriptedRpc([answer("One"), FINAL]), ScriptedRpc([answer("Two"), answer(" more"), FINAL])
+    with await several(Table(), first, second) as reply:
+        data = b"".join([part async for part in reply])
+    assert data.count(b"[DONE]") == 1
+    assert reply.usage == Usage(7, 3)
+    assert chunks(data)[-1]["usage"] == {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10}
+
+
+async def test_several_texts_that_are_left_while_nobody_takes_them_are_let_go() -> None:
+    reply = await several(Table(), *(ScriptedRpc([answer("x" * MAX_HELD)] * 3, silent=True) for _ in range(2)))
+    await until(lambda: not reply._funnel._empty.is_set())  # they have said more, and wait
+    reply.__exit__()
+    async with asyncio.timeout(10):
+        await asyncio.wait(reply._tasks)
+
+
+async def test_those_who_pour_wait_each_time_until_a_full_funnel_is_empty() -> None:
+    funnel = Funnel()
+    for _ in range(2):
+        assert funnel.take(b"x")
+        assert not funnel.take(bytes(MAX_HELD))
+        waiting = asyncio.create_task(funnel.drain())
+        await asyncio.sleep(0)
+        assert not waiting.done()
+        assert len(funnel.pour()) == 1 + MAX_HELD
+        await waiting

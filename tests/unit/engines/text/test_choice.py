@@ -93,3 +93,32 @@ def test_log_probabilities_follow_text_that_was_held() -> None:
     told = msgspec.json.decode(data[6:])["choices"][0]
     assert told["delta"]["content"] == "STATE"
     assert [one["logprob"] for one in told["logprobs"]["content"]] == [-1.0, -2.0, -3.0]
+
+
+def test_log_probabilities_of_thoughts_are_not_those_of_the_text() -> None:
+    document = Document(0)
+    choice = Choice(document, reasoning=Reasoning(), logprobs=True)
+    for text, logprob in (("<think>", -1.0), ("Hm.", -2.0), ("</think>", -3.0), ("Yes", -4.0)):
+        choice.say(text, [logprob])
+    choice.end("stop")
+    told = msgspec.json.decode(document.encode(chat=True))
+    assert told["message"]["content"] == "Yes"
+    assert -1.0 not in [one["logprob"] for one in told["logprobs"]["content"]]
+    assert told["logprobs"]["content"][-1]["logprob"] == -4.0
+
+
+def test_a_call_that_there_was_no_room_for_ends_by_its_length() -> None:
+    document = Document(0)
+    choice = Choice(document, tools=TOOL_PARSERS["hermes"](ids))
+    choice.say('<tool_call>{"name": "f", "arguments": {"a"', None)
+    choice.end("length")
+    assert msgspec.json.decode(document.encode(chat=True))["finish_reason"] == "length"
+    assert msgspec.json.decode(document.encode(chat=True))["message"]["content"] is None
+
+
+def test_what_the_server_takes_back_of_a_stop_string_is_not_said() -> None:
+    document = Document(0)
+    choice = Choice(document, stops=Stops(["STOP"]))
+    choice.say("Hi. STO", None)
+    choice.end("stop", "STO")
+    assert msgspec.json.decode(document.encode(chat=True))["message"]["content"] == "Hi. "
