@@ -173,15 +173,16 @@ async def test_a_server_that_came_late_is_used_within_two_seconds(connect: Conne
 
 
 async def test_a_connection_that_breaks_ends_its_calls_and_is_replaced(connect: Connect) -> None:
-    async with serving(first_then_silence) as server, relaying(server.port) as relay:
+    go_on = asyncio.Event()
+    async with serving(held(go_on)) as server, relaying(server.port) as relay:
         channel = connect(relay.port)
         rpcs = [channel.open(METHOD, b"x") for _ in range(10)]
         assert await asyncio.gather(*map(first, rpcs)) == [b"x"] * 10
         relay.cut()
         stories = await asyncio.gather(*map(story, rpcs))
         assert {(len(told.messages), told.code) for told in stories} == {(0, Code.UNAVAILABLE)}
-        async with asyncio.timeout(4):
-            assert await first(channel.open(METHOD, b"again")) == b"again"
+        go_on.set()
+        assert await first_success(channel) < 4
 
 
 async def test_a_server_that_stops_gracefully_finishes_what_it_began(connect: Connect) -> None:
