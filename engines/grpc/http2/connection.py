@@ -7,6 +7,7 @@ from typing import Literal, Protocol, cast
 
 from engines.grpc.api import Code
 from engines.grpc.http2 import frames
+from engines.grpc.http2.bundle import Bundle
 from engines.grpc.http2.flood import Flood
 from engines.grpc.http2.frames import MAX_STREAM, ErrorCode, Violation
 from engines.grpc.http2.inflow import Inflow
@@ -48,6 +49,7 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._terms = Terms()
         self._outflow = Outflow(self._terms, self.write)
+        self._bundle = Bundle(loop, self._send)
         self._flood = Flood(loop.time, self._outflow)
         self._next = 1
         self.streams: dict[int, Stream] = {}
@@ -87,6 +89,7 @@ class Connection(asyncio.Protocol):
         """At once: each call ends with `reason`. The socket follows when the last bytes are out."""
         if self.state != "closed":
             self.write(frames.goaway(code))
+            self._bundle.send()
             self._end(reason)
         if self._transport is not None:
             self._transport.close()
@@ -137,7 +140,7 @@ class Connection(asyncio.Protocol):
 
     def write(self, data: bytes) -> None:
         if self._transport is not None and self.state != "closed":
-            self._transport.write(data)
+            self._bundle.add(data)
 
     def opened(self, ident: int) -> Stream | None:
         """The call of that number; None if it is over. Raises Violation if there never was one."""
@@ -202,6 +205,10 @@ class Connection(asyncio.Protocol):
             stream.abandon(Ending(Code.INTERNAL, "the server broke the protocol: a wrong window"), code)
 
     # Inside
+
+    def _send(self, data: bytes) -> None:
+        if self._transport is not None and self.state != "closed":
+            self._transport.write(data)
 
     def _announce(self) -> None:
         if not self.opening.done():
