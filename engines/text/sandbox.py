@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from functools import partial, reduce
 from typing import Any
 
 from jinja2 import nodes, pass_context
@@ -79,11 +80,22 @@ class _MeteredCode(CodeGenerator):
         self.write("context.meter.tick(0)")
 
     def visit_Concat(self, node: nodes.Concat, frame: Frame) -> None:  # noqa: N802  # Jinja's name
-        self.write("context.meter.concat((")
-        for part in node.nodes:
+        self._write_call("context.meter.concat((", node.nodes, "))", frame)
+
+    def visit_Add(self, node: nodes.BinExpr, frame: Frame) -> None:  # noqa: N802  # Jinja's name
+        self._write_call("environment.add_up(context, (", _summands(node), "))", frame)
+
+    def _write_call(self, begin: str, parts: list[nodes.Expr], end: str, frame: Frame) -> None:
+        self.write(begin)
+        for part in parts:
             self.visit(part, frame)
             self.write(", ")
-        self.write("))")
+        self.write(end)
+
+
+def _summands(node: nodes.Expr) -> list[nodes.Expr]:
+    """Of `a + b + c`, which is `(a + b) + c`, all three."""
+    return [*_summands(node.left), node.right] if isinstance(node, nodes.Add) else [node]
 
 
 def _begin_with_tick(node: nodes.For | nodes.Macro) -> None:
@@ -126,10 +138,10 @@ class Sandbox(ImmutableSandboxedEnvironment):
         if any(tree.find_all((nodes.Include, nodes.Import, nodes.FromImport, nodes.Extends, nodes.Block))):
             raise SecurityError("it refers to other templates or has blocks")
         template = self.from_string(tree)
+        shared = dict(template.globals)
 
         def render(variables: dict[str, Any], meter: Meter) -> str:
-            context = template.new_context(variables)
-            assert isinstance(context, _MeteredContext)
+            context = _MeteredContext(self, shared | variables, template.name, {})
             context.meter = meter
             return "".join(template.root_render_func(context))
 
@@ -144,6 +156,16 @@ class Sandbox(ImmutableSandboxedEnvironment):
         if wrapped and WIDE.search(value.__self__):
             raise SecurityError("a format is too wide")
         return wrapped
+
+    def add_up(self, context: _MeteredContext, parts: tuple[Any, ...]) -> Any:
+        """The sum of two or more; texts, as nearly all are, become one at once."""
+        size = 0
+        for part in parts:
+            if type(part) is not str:
+                return reduce(partial(self.call_binop, context, "+"), parts)
+            size += len(part)
+        context.meter.tick(size)
+        return "".join(parts)
 
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
         assert isinstance(context, _MeteredContext)
@@ -161,6 +183,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
         return self.binop_table[operator](left, right)
 
     def call(self, context: Context, obj: Any, /, *args: Any, **kwargs: Any) -> Any:
+        assert isinstance(context, _MeteredContext)
         name, text = getattr(obj, "__name__", ""), getattr(obj, "__self__", None)
         if isinstance(text, str) and args:
             if name == "join":
@@ -169,26 +192,21 @@ class Sandbox(ImmutableSandboxedEnvironment):
                 return _replace(context, text, *args, **kwargs)
         made = super().call(context, obj, *args, **kwargs)
         if isinstance(made, str):
-            _meter(context).tick(len(made))
+            context.meter.tick(len(made))
         return made
 
 
-def _meter(context: Context) -> Meter:
-    assert isinstance(context, _MeteredContext)
-    return context.meter
-
-
 @pass_context
-def _written(context: Context, value: Any) -> str:
+def _written(context: _MeteredContext, value: Any) -> str:
     """Every value that is written passes here."""
     text = value if isinstance(value, str) else str(value)
-    _meter(context).tick(len(text))
+    context.meter.tick(len(text))
     return text
 
 
 @pass_context
 def _tojson(
-    context: Context,
+    context: _MeteredContext,
     value: Any,
     ensure_ascii: bool = False,  # noqa: FBT001, FBT002  # templates give it by position or name
     indent: int | None = None,
@@ -198,33 +216,33 @@ def _tojson(
     if isinstance(indent, int) and indent > 16:
         raise LimitExceeded("it indents too far")
     text = json.dumps(value, ensure_ascii=ensure_ascii, indent=indent, separators=separators, sort_keys=sort_keys)
-    _meter(context).tick(len(text))
+    context.meter.tick(len(text))
     return text
 
 
 @pass_context
-def _join(context: Context, value: Any, d: str = "", attribute: str | int | None = None) -> str:
+def _join(context: _MeteredContext, value: Any, d: str = "", attribute: str | int | None = None) -> str:
     items = value if attribute is None else FILTERS["map"](context, value, attribute=attribute)
     texts = [item if isinstance(item, str) else str(item) for item in items]
-    _meter(context).tick(sum(map(len, texts)) + len(d) * len(texts))
+    context.meter.tick(sum(map(len, texts)) + len(d) * len(texts))
     return d.join(texts)
 
 
 @pass_context
-def _replace(context: Context, value: Any, old: str, new: str, count: int | None = None) -> str:
+def _replace(context: _MeteredContext, value: Any, old: str, new: str, count: int | None = None) -> str:
     text = str(value)
-    _meter(context).tick(len(text) + text.count(old) * len(new))
+    context.meter.tick(len(text) + text.count(old) * len(new))
     return text.replace(old, new, -1 if count is None else count)
 
 
 @pass_context
-def _indent(context: Context, value: Any, width: int | str = 4, *args: Any, **kwargs: Any) -> Any:
+def _indent(context: _MeteredContext, value: Any, width: int | str = 4, *args: Any, **kwargs: Any) -> Any:
     text = str(value)
-    _meter(context).tick(len(text) + (text.count("\n") + 1) * (width if isinstance(width, int) else len(width)))
+    context.meter.tick(len(text) + (text.count("\n") + 1) * (width if isinstance(width, int) else len(width)))
     return FILTERS["indent"](text, width, *args, **kwargs)
 
 
 @pass_context
-def _format(context: Context, value: Any, *args: Any, **kwargs: Any) -> Any:
+def _format(context: _MeteredContext, value: Any, *args: Any, **kwargs: Any) -> Any:
     assert isinstance(context.environment, Sandbox)
     return context.environment.call_binop(context, "%", str(value), kwargs or args)

@@ -146,8 +146,12 @@ def size(value: Any, enough: int) -> int:
         if isinstance(each, str):
             total += len(each)
         elif isinstance(each, dict):
-            waiting.extend(each.values())
-            total += sum(map(len, each))
+            for key, inner in each.items():
+                total += len(key)
+                if isinstance(inner, str):  # at once, as most are
+                    total += NODE + len(inner)
+                else:
+                    waiting.append(inner)
         elif isinstance(each, list):
             waiting.extend(each)
     return total

@@ -170,6 +170,14 @@ def test_what_a_template_refuses_is_told_in_its_words() -> None:
     assert len(long.value.message) < 400
 
 
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [("{{ 'a' + 'b' + 'c' }}", "abc"), ("{{ 1 + 2 + 3 }}", "6"), ("{{ ([1] + [2] + [3])[2] }}", "3")],
+)
+def test_sums_are_of_texts_numbers_and_lists(source: str, said: str) -> None:
+    assert ChatTemplate(source).render(HELLO) == said
+
+
 @pytest.mark.parametrize("source", ["{{ messages[9].content.x }}", "{{ 1 / 0 }}", "{{ 'a' + 1 }}", "{{ nobody() }}"])
 def test_what_fails_inside_says_nothing_of_the_inside(source: str) -> None:
     with pytest.raises(TemplateError) as caught:
