@@ -52,6 +52,14 @@ async def until(look: Callable[[], T], enough: Callable[[T], object] = bool, sec
     return await until_told(ask, enough, seconds)
 
 
+async def settle() -> None:
+    """Until everything else on this loop waits: for time, for the outside world, or for one another."""
+    loop = asyncio.get_running_loop()
+    await asyncio.sleep(0)
+    while loop._ready:  # type: ignore[attr-defined]  # noqa: ASYNC110  # nothing public tells what could run now
+        await asyncio.sleep(0)
+
+
 def wait_until(look: Callable[[], T], enough: Callable[[T], object] = bool, seconds: float = PATIENCE) -> T:
     """The same on a thread without a loop."""
     end = time.monotonic() + seconds

@@ -9,6 +9,7 @@ import pytest
 
 from engines.api import Overloaded
 from engines.embedded.slots import Slot, Slots
+from tests.support.waiting import settle
 
 
 def now() -> float:
@@ -17,11 +18,6 @@ def now() -> float:
 
 def later(seconds: float = 60) -> float:
     return now() + seconds
-
-
-async def settle() -> None:
-    for _ in range(5):
-        await asyncio.sleep(0)
 
 
 async def test_no_more_than_the_slots_are_held_and_the_rest_come_in_order() -> None:

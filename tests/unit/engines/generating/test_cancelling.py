@@ -11,6 +11,7 @@ from engines.generating.detached import MAX_BYTES, MAX_HELD, Detached
 from engines.grpc.api import Code, RpcError
 from engines.sweeper import TICK, Sweeper
 from tests.support.scripted_rpc import ScriptedRpc
+from tests.support.waiting import settle
 
 
 class Clock:
@@ -27,11 +28,6 @@ class Clock:
         self.now += TICK
         self.sweeper.sweep(self.now)
         await settle()
-
-
-async def settle() -> None:
-    for _ in range(20):
-        await asyncio.sleep(0)
 
 
 async def test_without_a_rate_a_call_is_its_own_and_cancelled_at_once() -> None:
