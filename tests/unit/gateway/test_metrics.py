@@ -155,7 +155,7 @@ def test_a_scrape_sees_whole_batches_while_others_are_folded() -> None:
 
     scraper = threading.Thread(target=scrape)
     scraper.start()
-    while len(seen) < 20:
+    while len(seen) < 5:
         metrics.fold(batch)
     stop.set()
     scraper.join()
