@@ -30,7 +30,8 @@ def settled(asked: Asked, *, has_top_k: bool) -> dict[str, Sequence[Value]]:
     out = _spread(asked, has_top_k=has_top_k)
     out["max_tokens"] = (asked.max_tokens,)
     for parameter in _AS_THEY_ARE:
-        _put(out, parameter, getattr(asked, parameter))
+        if (value := getattr(asked, parameter)) is not None:
+            out[parameter] = (value,)
     if asked.min_tokens is not None:
         out["min_tokens"] = (min(asked.min_tokens, asked.max_tokens),)  # the cap may have been lowered since
     if asked.logprobs:
@@ -50,23 +51,23 @@ def _spread(asked: Asked, *, has_top_k: bool) -> dict[str, Sequence[Value]]:
     though never a `top_p` of 0. A temperature alone would be for nothing: the C++ backend heeds none without `top_p`
     or `top_k`.
     """
+    temperature, top_p, top_k = asked.temperature, asked.top_p, asked.top_k
+    cold = _is_near_zero(temperature)
+    if cold or _is_near_zero(top_p):
+        return {"top_k": (1,)} if has_top_k else {"temperature": (0.0,)} if cold else {"top_p": (GREEDY,)}
     out: dict[str, Sequence[Value]] = {}
-    greedy = next((name for name in ("temperature", "top_p") if _is_near_zero(getattr(asked, name))), None)
-    if greedy is not None:
-        return {"top_k": (1,)} if has_top_k else {greedy: (0.0 if greedy == "temperature" else GREEDY,)}
-    alone = asked.temperature is not None and asked.top_p is None and asked.top_k is None
-    _put(out, "temperature", asked.temperature)
-    _put(out, "top_p", 1.0 if alone else asked.top_p)
-    _put(out, "top_k", asked.top_k)
+    if temperature is not None:
+        out["temperature"] = (temperature,)
+        if top_p is None and top_k is None:
+            top_p = 1.0
+    if top_p is not None:
+        out["top_p"] = (top_p,)
+    if top_k is not None:
+        out["top_k"] = (top_k,)
     return out
 
 
 _AS_THEY_ARE = ("min_p", "repetition_penalty", "presence_penalty", "frequency_penalty", "seed", "best_of")
-
-
-def _put(out: dict[str, Sequence[Value]], parameter: str, value: float | None) -> None:
-    if value is not None:
-        out[parameter] = (value,)
 
 
 def _is_near_zero(value: float | None) -> bool:

@@ -43,6 +43,13 @@ class Text:
     asked: Asked
 
 
+def alone(asked: Asked, seed: int | None = None) -> Asked:
+    """The same for one text, as each is asked for by itself; with this seed, if one is given."""
+    if asked.n == 1 and seed in (None, asked.seed):
+        return asked
+    return msgspec.structs.replace(asked, n=1, seed=asked.seed if seed is None else seed)
+
+
 def texts(asked: Asked, prompts: list[str], draw: Draw | None = None) -> list[Text]:
     """In the order of their indices, of what has passed `Reading.check`. Raises Rejected where they are too long.
 
@@ -66,8 +73,7 @@ def _each(asked: Asked, prompts: list[str], draw: Draw | None) -> Iterator[Text]
                 seed = (seed + at) % 2**64
             elif draw is not None:
                 seed = draw()
-            single = msgspec.structs.replace(asked, n=1, seed=seed)
-            yield Text(number * asked.n + at, prompt, written, single)
+            yield Text(number * asked.n + at, prompt, written, alone(asked, seed))
 
 
 class Reading(NamedTuple):

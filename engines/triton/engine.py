@@ -18,7 +18,7 @@ from engines.generating.answering import Answering
 from engines.generating.cancelling import Cancelling
 from engines.generating.hearing import Generation, Hearing, Opened, Surveillance
 from engines.generating.reply import Tally, collect
-from engines.generating.texts import Draw, Reading, texts
+from engines.generating.texts import Draw, Reading, alone, texts
 from engines.grpc.aio import AioChannel
 from engines.grpc.api import Channel, Rpc, RpcError
 from engines.grpc.http2.channel import Http2Channel
@@ -108,7 +108,7 @@ class TritonEngine:
         model = await self._known()
         profile = model.adapted.get(self._adapter(call), model.profile)
         self._reading.check(asked)
-        profile.check(msgspec.structs.replace(asked, n=1))  # each text is asked for by itself
+        profile.check(alone(asked))
         prompts = await self._prompts.of(asked)
         tokens = await model.limits.fit(asked, prompts, self._prompts.count)
         if self._images is not None and asked.images:

@@ -24,7 +24,8 @@ def encode_request(model: str, version: str, request: str, tensors: Iterable[Ten
 
 def _delimited(tag: int, value: bytes) -> bytes:
     """A field with its length."""
-    return bytes((tag,)) + _number(len(value)) + value
+    size = len(value)
+    return (bytes((tag, size)) if size < 0x80 else bytes((tag,)) + _number(size)) + value
 
 
 def _number(value: int) -> bytes:
