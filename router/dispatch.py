@@ -64,16 +64,15 @@ class Dispatcher:
     async def dispatch(self, model: Model, call: Call, notes: Attempts) -> Dispatched:
         """A reply whose first content is here. Raises NoReplica, Quarantined, or the EngineError that decided."""
         self._quarantine.check(call)
-        left = list(model.replicas)
+        left = model.replicas
         errors: list[EngineError] = []
         while left and (not errors or self._may_try_again(errors)):
             replica = model.policy.pick(left)
-            left.remove(replica)
             notes.attempts += 1
             notes.replica = replica.name
             replica.in_flight += 1
             try:
-                return Dispatched(await replica.engine.call(call), replica, call, self._quarantine)
+                reply = await replica.engine.call(call)
             except BaseException as error:
                 replica.in_flight -= 1
                 if not isinstance(error, EngineError) or not error.retry_safe:
@@ -81,6 +80,10 @@ class Dispatcher:
                 errors.append(error)
                 if error.died:
                     self._quarantine.died(call, replica.name)
+                left = [other for other in left if other is not replica]
+            else:
+                call.spent = None  # of an attempt before: this reply tells its own
+                return Dispatched(reply, replica, call, self._quarantine)
         if not errors:
             raise NoReplica
         raise _most_telling(errors)

@@ -33,7 +33,7 @@ class _Suspicion:
 
 
 class Quarantine:
-    """Costs nothing while no server has died. `clock` in seconds. Prompts are kept as keyed hashes only."""
+    """Costs nothing unless a server has died lately. `clock` in seconds. Prompts are kept as keyed hashes only."""
 
     def __init__(self, clock: Callable[[], float], key: bytes) -> None:
         self._clock = clock
@@ -47,7 +47,8 @@ class Quarantine:
         """Raises Quarantined."""
         if not self._suspects:
             return
-        suspicion = self._known(self._mark(call))
+        self._forget()
+        suspicion = self._suspects.get(self._mark(call))
         if suspicion is not None and suspicion.deaths >= DEATHS:
             left = suspicion.at + REFUSED - self._clock()
             if left > 0:
@@ -55,8 +56,9 @@ class Quarantine:
 
     def died(self, call: Call, replica: str) -> None:
         """The server broke down while it had the call."""
+        self._forget()
         mark, now = self._mark(call), self._clock()
-        suspicion = self._known(mark)
+        suspicion = self._suspects.get(mark)
         if suspicion is None:
             suspicion = _Suspicion(0, "", 0.0)
         if suspicion.replica != replica or now - suspicion.at > INSTANT:
@@ -72,12 +74,11 @@ class Quarantine:
         if self._suspects:
             self._suspects.pop(self._mark(call), None)
 
-    def _known(self, mark: bytes) -> _Suspicion | None:
-        suspicion = self._suspects.get(mark)
-        if suspicion is not None and self._clock() - suspicion.at > REMEMBERED:
-            del self._suspects[mark]
-            return None
-        return suspicion
+    def _forget(self) -> None:
+        """What nobody has died of for long; or calls would be looked up for ever, each by two hashes of its prompt."""
+        past = self._clock() - REMEMBERED
+        while self._suspects and next(iter(self._suspects.values())).at < past:
+            del self._suspects[next(iter(self._suspects))]
 
     def _mark(self, call: Call) -> bytes:
         digest = blake2b(call.model.encode(), key=self._key, digest_size=16)

@@ -71,7 +71,6 @@ class Stream(ABC):
             call.spent = tally.generated
             reply.__exit__()
             raise
-        call.spent = None  # what a server failed at that was asked before is not what this one does
         return reply
 
     def __aiter__(self) -> Self:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any, Self
 
@@ -105,6 +106,16 @@ async def test_what_is_safe_to_retry_fails_over(error: EngineError) -> None:
         assert got is reply
         assert [replica.in_flight for replica in of.replicas] == [0, 1]
     assert (taken.attempts, taken.replica, reply.closed, in_flight(of)) == (2, "r1", True, 0)
+
+
+async def test_what_another_server_has_used_in_vain_is_not_told() -> None:
+    call = replace(CALL, spent=Usage(7, 1))
+    with await dispatcher().dispatch(model(Told()), call, notes()):
+        assert call.spent is None
+    call.spent = Usage(7, 1)
+    with pytest.raises(Failed):
+        await dispatcher().dispatch(model(Failed("x")), call, notes())
+    assert call.spent == Usage(7, 1)
 
 
 @pytest.mark.parametrize("error", [Rejected("x"), Interrupted("x")])

@@ -112,3 +112,11 @@ def test_suspects_are_bounded_and_the_oldest_goes(hospital: Hospital) -> None:
     assert not hospital.refuses(POISON)
     assert hospital.refuses(recent)
     assert repr(hospital.quarantine) == f"<Quarantine {BOUND} suspects>"
+
+
+def test_any_call_forgets_what_is_long_past(hospital: Hospital) -> None:
+    hospital.dies(POISON, "a")
+    hospital.now += REMEMBERED
+    hospital.dies(call("recent"), "a")
+    assert not hospital.refuses(call("harmless"))
+    assert repr(hospital.quarantine) == "<Quarantine 1 suspects>"

@@ -89,17 +89,6 @@ async def test_a_stream_that_ends_before_its_first_content_tells_what_it_has_use
     assert table.call.spent == Usage(7, 2)
 
 
-async def test_what_another_server_has_used_in_vain_is_not_told_of_a_stream() -> None:
-    table = Table()
-    with pytest.raises(Failed):
-        await table.open(ScriptedRpc([answer("one")], RpcError(Code.INTERNAL, "broken")), stops=["one two"])
-    call, envelope = table.call, Envelope(table.call, 1)
-    assert call.spent == Usage(7, 1)
-    hearing = table.hearing(ScriptedRpc([answer("One")], silent=True), call, Chunks(envelope, 0), Delta())
-    with await StreamReply.open(call, envelope, Tally([hearing], None)):
-        assert call.spent is None
-
-
 async def test_a_document_holds_the_whole() -> None:
     reply = await Table().open(
         ScriptedRpc([answer("One"), answer(" two", final=True)]), kind="completion", stream=False
