@@ -31,8 +31,7 @@ HOT: dict[bytes, Kind] = {
 class FrontDoor(Turns):
     """Reads one client connection: what its packets mean, and where each request goes."""
 
-    _fruitful = False  # whether the present packet brought part of a body, or an end
-    _fruitless = 0  # bytes since then
+    __slots__ = ()
 
     def data_received(self, data: bytes) -> None:
         if self._deaf:

@@ -29,7 +29,6 @@ class Intake:
     __slots__ = (
         "_asked",
         "_closed",
-        "_complete",
         "_declared",
         "_expects",
         "_limit",
@@ -38,6 +37,7 @@ class Intake:
         "_problem",
         "_source",
         "_waiter",
+        "complete",
         "size",
     )
 
@@ -49,19 +49,15 @@ class Intake:
         self._parts: list[bytes] = []
         self._problem: Problem | None = None
         self._declared: int | None = None
-        self._complete = False
+        self.complete = False
+        """Whether the last byte is in."""
         self._closed = False
         self._asked = False
         self._waiter: asyncio.Future[None] | None = None
         self.size = 0
 
     def __repr__(self) -> str:
-        return f"<Intake {self.size} B, {'complete' if self._complete else 'open'}>"
-
-    @property
-    def complete(self) -> bool:
-        """Whether the last byte is in."""
-        return self._complete
+        return f"<Intake {self.size} B, {'complete' if self.complete else 'open'}>"
 
     @property
     def disposable(self) -> bool:
@@ -90,7 +86,7 @@ class Intake:
                 self._source.pause_reading()
 
     def end(self) -> None:
-        self._complete = True
+        self.complete = True
         if self._waiter is not None:
             self._wake()
 
@@ -102,7 +98,7 @@ class Intake:
 
     async def read(self) -> bytes:
         """The whole body. Raises Refusal if it can't be had."""
-        if not self._complete and self._problem is None:
+        if not self.complete and self._problem is None:
             self._asked = True
             if self._expects and self.size == 0:
                 self._expects = False

@@ -38,7 +38,7 @@ def check(headers: Headers, hosts: HostCheck | None) -> None:
     """Raises Refusal for a host that is not ours, a body that is not JSON, or an expectation that can't be met."""
     if hosts is not None and not hosts.admits(headers.get(b"host")):
         raise Refusal(UNKNOWN_HOST)
-    if headers.get(b"expect", b"100-continue").lower() != b"100-continue":
+    if b"expect" in headers and headers[b"expect"].lower() != b"100-continue":
         raise Refusal(UNKNOWN_EXPECTATION)
     kind = headers.get(b"content-type", b"")
     if kind != b"application/json" and kind.partition(b";")[0].strip().lower() != b"application/json":

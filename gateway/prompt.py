@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from functools import lru_cache
 from typing import Literal
 
 import msgspec
@@ -118,7 +119,13 @@ def _members(body: bytes) -> dict[str, msgspec.Raw]:
 
 def _spaced(fields: dict[str, msgspec.Raw]) -> bytes:
     """As Python's json writes them, but for names that need an escape: of those the slow way is sure."""
-    return b"{%b}" % b", ".join([b'"%b": %b' % (name.encode(), value) for name, value in fields.items()])
+    return _spacing(tuple(fields)) % tuple(fields.values())
+
+
+@lru_cache(maxsize=64)  # a caller sends the same few members again and again
+def _spacing(names: tuple[str, ...]) -> bytes:
+    """The format of a body whose members have these names."""
+    return b"{%b}" % b", ".join([b'"%b": %%b' % name.replace("%", "%%").encode() for name in names])
 
 
 def _members_one_by_one(body: bytes) -> dict[str, msgspec.Raw]:

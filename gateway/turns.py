@@ -34,6 +34,12 @@ class Turns(HttpToolsProtocol):
     `due` is the sweeper's: it bounds heads, cold requests, idleness, and how long a client may leave answers unread.
     """
 
+    # With ours beside uvicorn's, instances would have more attributes than Python keeps in its quick form.
+    __slots__ = (
+        "_active", "_backlog", "_broken", "_cold_reading", "_cycles", "_date", "_dated", "_deaf", "_exchanges",
+        "_fruitful", "_fruitless", "_in_head", "_reading", "_waiting", "due", "edge",
+    )  # fmt: skip
+
     def __init__(
         self,
         config: Config,
@@ -57,6 +63,8 @@ class Turns(HttpToolsProtocol):
         self._backlog = NEVER
         self._dated: list[tuple[bytes, bytes]] | None = None
         self._date = b""
+        self._fruitful = False  # whether the present packet brought part of a body, or an end
+        self._fruitless = 0  # bytes since then
 
     def __repr__(self) -> str:
         state = "deaf" if self._deaf else "active" if self._active else "idle"
