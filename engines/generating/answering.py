@@ -19,10 +19,8 @@ class Answering:
     def __init__(self, call: Call, wanted: Sequence[Text], reading: Reading) -> None:
         self._call = call
         self._envelope = Envelope(call, int(time()))
-        self._documents = [Document(text.index) for text in wanted]
-        writers: Sequence[Writer] = (
-            [Chunks(self._envelope, text.index) for text in wanted] if call.stream else self._documents
-        )
+        self._documents = [] if call.stream else [Document(text.index) for text in wanted]
+        writers: Sequence[Writer] = self._documents or [Chunks(self._envelope, text.index) for text in wanted]
         self.choices = [reading.choice(text, writer) for text, writer in zip(wanted, writers, strict=True)]
 
     def __repr__(self) -> str:

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+import msgspec
+
 from engines.api import EngineError, Failed, Kind, Phase, Sink, TimedOut, Timers
 from engines.generating.cancelling import LINGER, Cancelling
 from engines.generating.errors import refused
@@ -22,8 +24,7 @@ class Surveillance:
     cancelling: Cancelling
 
 
-@dataclass(slots=True, frozen=True)
-class Opened:
+class Opened(msgspec.Struct, frozen=True):
     """A call that was just opened: `request` is its id at the server, `seconds` how long it may take in all."""
 
     rpc: Rpc

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Self
+
+import msgspec
 
 from engines.api import Call, EngineError, Sink, Usage
 from engines.generating.hearing import Hearing
@@ -14,8 +15,7 @@ from engines.replies import UnaryReply, interrupted
 from engines.text.answer import DONE, Envelope
 
 
-@dataclass(slots=True, frozen=True)
-class Tally:
+class Tally(msgspec.Struct, frozen=True):
     """The texts of one request, `n` of each prompt, and what they have used.
 
     The prompts' tokens are the server's number where it tells one, else `prompt`, which was counted here; where
@@ -28,12 +28,16 @@ class Tally:
 
     @property
     def usage(self) -> Usage:
-        generations = [hearing.generation for hearing in self.hearings]
-        told = [one.prompt for one in generations[:: self.n]]
-        known = [number for number in told if number is not None]
-        prompt = sum(known) if len(known) == len(told) else self.prompt
-        exact = prompt is not None and not any(one.counted for one in generations)
-        return Usage(prompt or 0, sum(one.completion for one in generations), exact)
+        told: int | None = 0
+        completion, counted = 0, False
+        for at, hearing in enumerate(self.hearings):
+            one = hearing.generation
+            completion += one.completion
+            counted = counted or one.counted
+            if at % self.n == 0:
+                told = None if told is None or one.prompt is None else told + one.prompt
+        prompt = self.prompt if told is None else told
+        return Usage(prompt or 0, completion, prompt is not None and not counted)
 
     @property
     def generated(self) -> Usage | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from secrets import token_hex
 from typing import NamedTuple
 
@@ -30,8 +29,7 @@ FORCED = "llama3"
 """The parser that reads what a forced call is made to look like: `{"name": ..., "parameters": {...}}`."""
 
 
-@dataclass(slots=True, frozen=True)
-class Text:
+class Text(msgspec.Struct, frozen=True):
     """One of them: `asked` is for it alone. Choices of one prompt differ by their seed, if the model takes one.
 
     `prompt` is what is sent, `written` what the caller wrote, of a completion.

@@ -8,6 +8,7 @@ from functools import lru_cache
 from engines.triton.tensors import Tensor
 
 STREAM = "/inference.GRPCInferenceService/ModelStreamInfer"
+MODELS = 64
 DESCRIPTIONS = 1024
 """Of inputs that are remembered: a model has a few dozen, in a few shapes each."""
 
@@ -18,8 +19,7 @@ def encode_request(model: str, version: str, request: str, tensors: Iterable[Ten
     for tensor in tensors:
         described.append(_input(tensor.name, tensor.datatype, tensor.shape))
         contents.append(_delimited(0x3A, tensor.content))
-    head = (_delimited(0x0A, model.encode()), _delimited(0x12, version.encode()), _delimited(0x1A, request.encode()))
-    return b"".join((*head, _ASK_FOR_END, *described, *contents))
+    return b"".join((_to(model, version), _delimited(0x1A, request.encode()), _ASK_FOR_END, *described, *contents))
 
 
 def _delimited(tag: int, value: bytes) -> bytes:
@@ -35,6 +35,11 @@ def _number(value: int) -> bytes:
         value >>= 7
     out.append(value)
     return bytes(out)
+
+
+@lru_cache(MODELS)
+def _to(model: str, version: str) -> bytes:
+    return _delimited(0x0A, model.encode()) + _delimited(0x12, version.encode())
 
 
 @lru_cache(DESCRIPTIONS)

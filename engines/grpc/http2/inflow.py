@@ -113,10 +113,11 @@ class Inflow:
             start += 5
             if start > end:
                 raise Violation(ErrorCode.FRAME_SIZE_ERROR, "a cut priority")
-        self._block_of = ident, flags
-        self._block = bytearray(payload[start:end])
         if flags & END_HEADERS:
-            self._block_ends()
+            self._read_block(ident, flags, payload[start:end])
+        else:
+            self._block_of = ident, flags
+            self._block = bytearray(payload[start:end])
 
     def _continuation(self, flags: int, ident: int, payload: bytes) -> None:
         if self._block is None:
@@ -125,13 +126,11 @@ class Inflow:
         if len(self._block) > MAX_BLOCK:
             raise Violation(ErrorCode.ENHANCE_YOUR_CALM, "too long a header block")
         if flags & END_HEADERS:
-            self._block_ends()
+            block, self._block = bytes(self._block), None
+            self._read_block(*self._block_of, block)
 
-    def _block_ends(self) -> None:
+    def _read_block(self, ident: int, flags: int, block: bytes) -> None:
         """A block is read even if nobody waits for it: one that can't be read breaks the connection."""
-        assert self._block is not None
-        block, self._block = bytes(self._block), None
-        ident, flags = self._block_of
         stream = self._meaning.opened(ident)
         head = self._heads.read(block)
         if stream is not None:
