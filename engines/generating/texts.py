@@ -54,12 +54,13 @@ def texts(asked: Asked, prompts: list[str], draw: Draw | None = None) -> list[Te
     A caller's seed is that of the first choice, the next ones count on from it. Without one each text gets one by
     `draw`: servers use the same seed each time, so that all choices, and all answers to a prompt, would be equal.
     """
-    size = sum(map(len, prompts)) + sum(len(image.url) for image in asked.images)
-    if asked.n > 1 and size * asked.n > MAX_SENT:
-        raise Rejected("There are too many choices of so long a prompt.", param="n", code="invalid_value")
-    if asked.n > 1 and (asked.temperature, asked.top_p, asked.top_k) == (None, None, None):
-        asked = msgspec.structs.replace(asked, temperature=1.0)  # OpenAI's default: who wants several wants to choose
-    return list(_each(asked, prompts, None if is_greedy(asked) else draw))
+    if asked.n > 1:
+        size = sum(map(len, prompts)) + sum(len(image.url) for image in asked.images)
+        if size * asked.n > MAX_SENT:
+            raise Rejected("There are too many choices of so long a prompt.", param="n", code="invalid_value")
+        if (asked.temperature, asked.top_p, asked.top_k) == (None, None, None):
+            asked = msgspec.structs.replace(asked, temperature=1.0)  # OpenAI's default: several are to differ
+    return list(_each(asked, prompts, None if draw is None or is_greedy(asked) else draw))
 
 
 def _each(asked: Asked, prompts: list[str], draw: Draw | None) -> Iterator[Text]:

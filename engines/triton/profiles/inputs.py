@@ -5,7 +5,7 @@ Values are those that servers take (`engines.generating.sampling`); nothing aske
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from engines.generating.sampling import LEAST_REPETITION, Value, settled
 from engines.text.asked import Asked
@@ -41,13 +41,14 @@ _ELSEWHERE = frozenset({"stops", "max_tokens"})
 class Inputs:
     """The inputs of one model that can be written. `names` is the table: parameters to the names of inputs."""
 
-    __slots__ = ("_names", "_slots", "facts")
+    __slots__ = ("_last", "_names", "_slots", "facts")
 
     def __init__(self, facts: ModelFacts, names: Mapping[str, str]) -> None:
         """Raises ValueError for an input of the table whose type or shape can't take the parameter."""
         self.facts = facts
         self._slots: dict[str, Slot] = {}
         self._names: dict[str, Slot] = {}
+        self._last: tuple[dict[str, Sequence[Value]], list[Tensor]] = ({}, [])
         for parameter, name in names.items():
             if (slot := self.slot(name, PARAMETERS[parameter][1])) is not None:
                 self._names[parameter] = slot
@@ -93,9 +94,15 @@ class Inputs:
         self.tensors(asked)
 
     def tensors(self, asked: Asked) -> list[Tensor]:
-        """The parameters that are set."""
+        """The parameters that are set: written once for `check` and what follows it, as for requests that are alike."""
+        wanted = settled(asked, has_top_k="top_k" in self._names)
+        if wanted != self._last[0]:
+            self._last = wanted, self._written(wanted)
+        return self._last[1]
+
+    def _written(self, wanted: Mapping[str, Sequence[Value]]) -> list[Tensor]:
         tensors = []
-        for parameter, values in settled(asked, has_top_k="top_k" in self._names).items():
+        for parameter, values in wanted.items():
             slot = self._names.get(parameter)
             try:
                 if slot is not None:
