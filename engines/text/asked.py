@@ -138,7 +138,9 @@ def _is_guided(members: Members) -> bool:
 
 
 def _words(param: str, given: str | list[str] | None) -> tuple[str, ...]:
-    words = (given,) if isinstance(given, str) else tuple(given or ())
+    if given is None:
+        return ()
+    words = (given,) if isinstance(given, str) else tuple(given)
     if len(words) > MAX_WORDS:
         raise invalid(param, f"there must not be more than {MAX_WORDS}")
     if "" in words:

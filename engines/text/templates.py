@@ -13,6 +13,7 @@ import time
 from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn, Self
 
@@ -126,12 +127,14 @@ class ChatTemplate:
 
         The messages are OpenAI's. Raises TemplateError.
         """
-        options = dict(options or {})
-        if reserved := OWN_NAMES & options.keys():
-            raise TemplateError(f"'{min(reserved)}' cannot be given to the chat template.")
+        variables: dict[str, Any] = {"documents": None, "add_generation_prompt": True}
+        if options:
+            if reserved := OWN_NAMES & options.keys():
+                raise TemplateError(f"'{min(reserved)}' cannot be given to the chat template.")
+            variables |= options
         try:
             given = self._turns.prepared(messages)
-            variables = self._turns.harmless({"documents": None, "add_generation_prompt": True, **options})
+            variables = self._turns.harmless(variables)
             shown = self._turns.harmless(tools) if tools else None
         except TurnError as error:
             raise TemplateError(str(error)) from error
@@ -147,12 +150,9 @@ class ChatTemplate:
         options: Mapping[str, Any] | None = None,
     ) -> str:
         """The same; the loop does not wait for a long conversation."""
-
-        def work() -> str:
-            return self.render(messages, tools=tools, options=options)
-
         if size([messages, tools, options], SOON) <= SOON:
-            return work()
+            return self.render(messages, tools=tools, options=options)
+        work = partial(self.render, messages, tools=tools, options=options)
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
     def _rendered(self, variables: dict[str, Any]) -> str:

@@ -16,9 +16,9 @@ DESCRIPTIONS = 1024
 def encode_request(model: str, version: str, request: str, tensors: Iterable[Tensor]) -> bytes:
     """A ModelInferRequest that asks for an end of its own. `request` must be unique among those that run."""
     described, contents = [], []
-    for tensor in tensors:
-        described.append(_input(tensor.name, tensor.datatype, tensor.shape))
-        contents.append(_delimited(0x3A, tensor.content))
+    for name, datatype, shape, content in tensors:
+        described.append(_input(name, datatype, shape))
+        contents.append(_delimited(0x3A, content))
     return b"".join((_to(model, version), _delimited(0x1A, request.encode()), _ASK_FOR_END, *described, *contents))
 
 
