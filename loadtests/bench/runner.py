@@ -12,7 +12,7 @@ import msgspec
 from loadtests.bench import bodies
 from loadtests.bench.generator import GRACE, Plan, Result
 from loadtests.bench.processes import Server, core_busy
-from loadtests.bench.report import Report, Side, origin
+from loadtests.bench.report import Ratios, Report, Side, origin
 from loadtests.bench.stand import Stand, ask, stand
 
 CONNECTIONS = 64
@@ -139,6 +139,11 @@ class Bench:
         extra = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
         return msgspec.structs.replace(plan, body=body.decode(), extra=extra, status=status, expect=words.decode())
 
+    def ratio(self, name: str, base: str) -> float:
+        """Of the CPU that one answer, or token, took in both, in each repetition; their median."""
+        pairs = zip(self.samples[name], self.samples[base], strict=True)
+        return median(sample.cpu_us / other.cpu_us for sample, other in pairs)
+
     def side(self, prefix: str = "") -> Side:
         """The medians of one proxy, whose samples' names begin with `prefix`."""
         unary, streams = self.samples[prefix + "unary"], self.samples[prefix + "stream"]
@@ -178,6 +183,12 @@ def run(effort: Effort) -> Report:
             disturbed=bench.disturbed,
             raw=bench.side("raw "),
             snowshed=bench.side(),
+            ratios=Ratios(
+                unary=bench.ratio("unary", "raw unary"),
+                token=bench.ratio("stream", "raw stream"),
+                refusal=bench.ratio("refusal", "raw unary"),
+                late_refusal=bench.ratio("late refusal", "raw unary"),
+            ),
             refusal_cpu_us=median(sample.cpu_us for sample in refusals),
             late_refusal_cpu_us=median(sample.cpu_us for sample in bench.samples["late refusal"]),
             refusal_p50_ms=median(sample.result.latency_ms.p50 for sample in refusals),

@@ -12,10 +12,10 @@ def prove() -> Verdict:
     """Snowshed in its default configuration costs a small multiple of a proxy that protects from nothing."""
     report = run(Effort())
     bars = [
-        Bar("CPU per unary request, x raw", report.unary_ratio, 3.0),
-        Bar("CPU per streamed token at 256 streams, x raw", report.token_ratio, 1.6),
+        Bar("CPU per unary request, x raw", report.ratios.unary, 3.0),
+        Bar("CPU per streamed token at 256 streams, x raw", report.ratios.token, 1.6),
         Bar("added TTFT p50 at 256 streams, ms", report.snowshed.added_ttft_p50_ms, 1.0),
-        Bar("CPU per refusal by the headers, x raw unary", report.refusal_ratio, 1.5),
+        Bar("CPU per refusal by the headers, x raw unary", report.ratios.refusal, 1.5),
         Bar("RSS idle without engine child, MB", report.rss_idle_mb, 70.0),
         Bar("RSS per stream, kB", report.rss_per_stream_kb, 40.0),
         Bar("ready without engine child, s", report.ready_s, 1.5),
