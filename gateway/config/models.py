@@ -1,0 +1,63 @@
+"""A model that clients may call, and the options of the engine that it runs on."""
+
+from __future__ import annotations
+
+from types import GenericAlias
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, Field, SerializeAsAny, TypeAdapter, ValidationInfo, field_validator, model_validator
+
+from engines import ENGINES
+from engines.api import Adapting
+from gateway.config.sections import Section
+from gateway.config.values import Name, Printable, one_of
+from router.policies import POLICIES
+
+
+class ModelSpec(Section):
+    """A public model name and where it runs: an engine's kind, and one set of that engine's options per replica."""
+
+    name: Name
+    engine: Annotated[str, one_of(ENGINES)]
+    upstream: Printable = ""
+    max_tokens: int = Field(default=1024, ge=1, le=1 << 24)
+    cap_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
+    policy: Annotated[str, one_of(POLICIES)] = "round_robin"
+    replicas: tuple[SerializeAsAny[BaseModel], ...] = Field(default_factory=lambda: ({},), validate_default=True)
+
+    @field_validator("replicas", mode="before")
+    @classmethod
+    def _engine_options(cls, given: Any, info: ValidationInfo) -> Any:
+        """Each replica is checked against the options of the engine that its model names."""
+        engine = info.data.get("engine")
+        if engine is None:
+            return ()  # that is a mistake of its own; without the engine there is nothing to check against
+        if not isinstance(given, list | tuple) or not given:
+            msg = "takes a list with at least one entry"
+            raise ValueError(msg)
+        replicas: Any = GenericAlias(tuple, (ENGINES[engine].Options, ...))
+        return TypeAdapter(replicas).validate_python(given)
+
+    @model_validator(mode="after")
+    def _same_adapters(self) -> Self:
+        if any(set(_adapters(it)) != set(self.adapters) for it in self.replicas):
+            msg = "replicas must list the same adapters"
+            raise ValueError(msg)
+        if (self.upstream or self.name).rpartition(":")[2] in self.adapters:
+            msg = "a model can't be called like one of its adapters"
+            raise ValueError(msg)
+        return self
+
+    @property
+    def adapters(self) -> tuple[str, ...]:
+        """Those that each of its replicas has."""
+        return _adapters(self.replicas[0]) if self.replicas else ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What clients may call: the model, and it with each adapter."""
+        return (self.name, *(f"{self.name}:{adapter}" for adapter in self.adapters))
+
+
+def _adapters(options: BaseModel) -> tuple[str, ...]:
+    return options.adapter_names if isinstance(options, Adapting) else ()

@@ -1,0 +1,60 @@
+"""The whole configuration, and what must be true of it as a whole."""
+
+from __future__ import annotations
+
+from typing import Self
+
+from pydantic import field_validator, model_validator
+
+from gateway.config.mistakes import ConfigError
+from gateway.config.models import ModelSpec
+from gateway.config.sections import Limits, Ops, Section, Server, Timeouts
+from security.exposure import is_loopback
+
+DEFAULT_MODEL = "smollm2-135m-instruct"
+
+
+class Config(Section):
+    """Everything. Without a file: the embedded model, on loopback."""
+
+    server: Server = Server()
+    ops: Ops = Ops()
+    limits: Limits = Limits()
+    timeouts: Timeouts = Timeouts()
+    models: tuple[ModelSpec, ...]
+
+    @field_validator("models")
+    @classmethod
+    def _some_and_distinct(cls, models: tuple[ModelSpec, ...]) -> tuple[ModelSpec, ...]:
+        if not models:
+            msg = "takes a list with at least one entry"
+            raise ValueError(msg)
+        names = [name for model in models for name in model.names]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            msg = f"named twice: {', '.join(twice)}"
+            raise ValueError(msg)
+        return models
+
+    @model_validator(mode="after")
+    def _one_door(self) -> Self:
+        if self.server.port == self.ops.port != 0 and self.server.host == self.ops.host:
+            msg = "server.port and ops.port must differ"
+            raise ValueError(msg)
+        return self
+
+
+def default() -> Config:
+    """What runs when nothing is configured."""
+    return Config.model_validate({"models": [{"name": DEFAULT_MODEL, "engine": "embedded"}]})
+
+
+def check_exposure(config: Config) -> None:
+    """Refuse to serve strangers by accident. Raises ConfigError."""
+    server = config.server
+    if not server.open and not is_loopback(server.host):
+        msg = (
+            f"server.host: {server.host} is reachable from other machines, and requests are not authenticated yet. "
+            "Bind to 127.0.0.1, or set server.open: true if everybody who can reach it may use it."
+        )
+        raise ConfigError(msg)

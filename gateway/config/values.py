@@ -1,0 +1,39 @@
+"""Kinds of values that settings take, each with what it refuses."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, Field
+
+
+def _name(value: str) -> str:
+    if not re.fullmatch(r"[\x21-\x7e]{1,128}", value):
+        msg = "takes 1 to 128 printable ASCII characters without spaces"
+        raise ValueError(msg)
+    return value
+
+
+def one_of(known: Any) -> AfterValidator:
+    def check(value: str) -> str:
+        if value not in known:
+            msg = f"must be one of {', '.join(known)}"
+            raise ValueError(msg)
+        return value
+
+    return AfterValidator(check)
+
+
+def _printable(value: str) -> str:
+    if not value.isprintable():
+        msg = "takes printable characters only"
+        raise ValueError(msg)
+    return value
+
+
+Name = Annotated[str, AfterValidator(_name)]
+Printable = Annotated[str, AfterValidator(_printable)]
+Port = Annotated[int, Field(ge=0, le=65535)]
+Seconds = Annotated[float, Field(gt=0, le=86400)]
+Bytes = Annotated[int, Field(ge=1024, le=1 << 34)]
