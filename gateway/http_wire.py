@@ -13,6 +13,10 @@ from gateway.backlog import backlog
 STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus}
 
 
+TOGETHER = 16 * 1024
+"""Bytes of a stream's beginning that do not wait for more."""
+
+
 class Line(Protocol):
     """The connection that answers go out on."""
 
@@ -34,10 +38,11 @@ class Line(Protocol):
 class HttpWire:
     """The way out for one request of a connection.
 
-    The head waits for the first bytes of the body, so that both leave in one packet.
+    The head waits for the first bytes of the body, and those of a stream for what follows in the same turn of the loop:
+    all leave in one packet.
     """
 
-    __slots__ = ("_chunked", "_flow", "_head", "_http10", "_keep", "_line", "_transport")
+    __slots__ = ("_chunked", "_flow", "_held", "_http10", "_keep", "_leaving", "_line", "_transport")
 
     def __init__(self, line: Line, *, keep: bool, http10: bool) -> None:
         self._line = line
@@ -46,7 +51,8 @@ class HttpWire:
         self._keep = keep
         self._http10 = http10
         self._chunked = False
-        self._head = b""
+        self._held = b""
+        self._leaving = False
 
     def __repr__(self) -> str:
         return f"<HttpWire {'chunked' if self._chunked else 'sized'}{', keeps' if self._keep else ''}>"
@@ -76,15 +82,18 @@ class HttpWire:
             framing += b"connection: close\r\n"
         elif self._http10:
             framing += b"connection: keep-alive\r\n"
-        self._head = b"".join((STATUS_LINES[status], line.date(), lines, framing, b"\r\n"))
+        self._held = b"".join((STATUS_LINES[status], line.date(), lines, framing, b"\r\n"))
 
     def write(self, data: bytes) -> bool:
         if self._chunked:
             data = b"%x\r\n%b\r\n" % (len(data), data)
-        if self._head:
-            data = self._head + data
-            self._head = b""
-        self._transport.write(data)
+        if not self._held:
+            self._transport.write(data)
+        elif self._chunked:
+            self._hold(data)
+        else:
+            self._transport.write(self._held + data)
+            self._held = b""
         return not self._flow.write_paused
 
     async def drain(self) -> None:
@@ -92,11 +101,24 @@ class HttpWire:
 
     def end(self) -> None:
         if self._chunked:
-            self._transport.write(self._head + b"0\r\n\r\n")
-        elif self._head:
-            self._transport.write(self._head)
+            self._held += b"0\r\n\r\n"
+        self._leave()
         self._line.answered(self._keep)
 
     def abort(self) -> None:
         """Cut the connection: the client must not take what it has for a whole answer."""
+        self._held = b""
         self._transport.abort()
+
+    def _hold(self, data: bytes) -> None:
+        self._held += data
+        if len(self._held) > TOGETHER:
+            self._leave()
+        elif not self._leaving:
+            self._leaving = True
+            asyncio.get_running_loop().call_soon(self._leave)
+
+    def _leave(self) -> None:
+        held, self._held = self._held, b""
+        if held:
+            self._transport.write(held)
