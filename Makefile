@@ -2,7 +2,7 @@
 #   PYTHON=...  which Python makes the virtual environment    ARGS=...  passed on to what is run
 
 .DEFAULT_GOAL := help
-.PHONY: serve serve-triton test check fmt bench prove lock help
+.PHONY: serve serve-triton test check fmt bench prove loadtest lock help
 
 PYTHON ?=
 ARGS ?=
@@ -12,7 +12,7 @@ run := .venv/bin/python -m
 
 serve: ## Set up, fetch the model once, and serve on http://127.0.0.1:8080 (ARGS="--config gateway.yaml")
 	@scripts/setup serve
-	@$(run) gateway pull $(ARGS)
+	@$(run) gateway model pull $(ARGS)
 	@exec $(run) gateway serve $(ARGS)
 
 serve-triton: ## The same in front of a real Triton server on this CPU, whose ports are 8000 to 8002 (ARGS as for serve)
@@ -44,6 +44,11 @@ bench: ## Compare with a raw proxy on this machine: CPU, latency, memory
 prove: ## Strict figures, soaks and many seeds; writes docs/evidence/
 	@scripts/setup dev
 	@exec $(run) loadtests.prove $(ARGS)
+
+loadtest: ## Thirty seconds of chats against the running gateway, with a table at the end (ARGS="--users 50 --model chat")
+	@scripts/setup dev
+	@exec $(run) locust -f loadtests/locustfile.py --headless --only-summary --loglevel warning --users 10 --spawn-rate 10 \
+		--run-time 30s --stop-timeout 30 $(ARGS)
 
 lock: ## Renew requirements/*.txt from pyproject.toml (ARGS="--upgrade")
 	@scripts/lock $(ARGS)

@@ -111,4 +111,4 @@ def _model_file(path: Path | None, cache: Path | None) -> Path:
         raise Unreachable(f"There is no model file at {path}.")
     if cache is not None and (found := weights.locate(cache)):
         return found
-    raise Unreachable("The embedded model has not been fetched yet: run `python -m gateway pull` once.")
+    raise Unreachable("The embedded model has not been fetched yet: run `python -m gateway model pull` once.")

@@ -23,7 +23,7 @@ def serve(folder: Path, tree: Any, command: str = "serve", **environment: str) -
     file = folder / "gateway.yaml"
     file.write_text(tree if isinstance(tree, str) else yaml.safe_dump(tree))
     return subprocess.run(
-        [sys.executable, "-m", "gateway", command, "--config", str(file)],
+        [sys.executable, "-m", "gateway", *command.split(), "--config", str(file)],
         cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT), **environment}, capture_output=True, text=True,
         timeout=60, check=False,
     )  # fmt: skip
@@ -111,7 +111,7 @@ def _not_fetched(_folder: Path) -> dict[str, str]:
     [
         (_no_file, "There is no model file at"),
         (_no_model, "embedded model did not start"),
-        (_not_fetched, "`python -m gateway pull`"),
+        (_not_fetched, "`python -m gateway model pull`"),
     ],
 )
 def test_an_engine_that_can_not_start_is_told_in_one_sentence(
@@ -146,14 +146,14 @@ def test_it_says_at_the_start_where_it_is_and_who_may_use_it(tmp_path: Path, is_
 def test_nothing_is_fetched_for_a_configuration_that_does_not_serve_the_embedded_model(tmp_path: Path) -> None:
     own_file = {"name": "mine", "engine": "embedded", "replicas": [{"model_path": str(tmp_path / "mine.gguf")}]}
     cache = tmp_path / "cache"
-    ended = serve(tmp_path, configuration(models=[own_file]), "pull", SNOWSHED_CACHE=str(cache))
+    ended = serve(tmp_path, configuration(models=[own_file]), "model pull", SNOWSHED_CACHE=str(cache))
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
     assert not cache.exists()
 
 
 def test_a_mistake_in_the_configuration_is_told_before_anything_is_fetched(tmp_path: Path) -> None:
     cache = tmp_path / "cache"
-    ended = serve(tmp_path, {"models": []}, "pull", SNOWSHED_CACHE=str(cache))
+    ended = serve(tmp_path, {"models": []}, "model pull", SNOWSHED_CACHE=str(cache))
     assert (ended.returncode, ended.stdout) == (2, "")
     assert "models: " in ended.stderr
     assert not cache.exists()

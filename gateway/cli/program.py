@@ -1,0 +1,45 @@
+"""`snowshed`, all of it: which commands there are, and what a call of one ends with.
+
+Exit status: 0 after success or a clean stop, 1 if something can't be had or is not as it should be, 2 for mistakes in
+the call or the configuration, 130 after an interruption (Ctrl-C).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+import click
+
+from gateway.cli.lazy import LazyGroup, examples
+
+COMMANDS = {
+    "serve": "gateway.cli.serve",
+    "model": "gateway.cli.model",
+}
+"""Every command, and the module that holds it."""
+
+EXIT_STATUS = """\b
+Exit status: 0 success or a clean stop; 1 something can't be had or is not as
+it should be; 2 a mistake in the call or the configuration; 130 interrupted."""
+
+program = LazyGroup(
+    name="snowshed",
+    modules=COMMANDS,
+    help="An OpenAI-compatible gateway in front of LLM servers.",
+    epilog=f"{examples('snowshed serve', 'snowshed serve --config gateway.yaml')}\n\n{EXIT_STATUS}",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command that `argv` (by default the process's own) asks for; gives its exit status."""
+    color = False if os.environ.get("NO_COLOR") else None  # None: on a terminal
+    try:
+        status = program.main(argv, "snowshed", standalone_mode=False, color=color)
+    except click.Abort:
+        return 130
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    return status if isinstance(status, int) else 0
