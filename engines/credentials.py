@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Self
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
 class SecretReference(BaseModel):
@@ -14,8 +14,8 @@ class SecretReference(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    env: str | None = None
-    file: Path | None = None
+    env: str | None = Field(None, description="Name of the environment variable that holds it.")
+    file: Path | None = Field(None, description="File that holds it, and nothing else.")
 
     @model_validator(mode="after")
     def _exactly_one(self) -> Self:

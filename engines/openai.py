@@ -25,9 +25,9 @@ class OpenAIOptions(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    url: str
-    api_key: SecretReference | None = None
-    connections: int = Field(default=1024, ge=1)
+    url: str = Field(description="Up to and including /v1.", examples=["http://127.0.0.1:9001/v1"])
+    api_key: SecretReference | None = Field(None, description="Where the key is that is sent there; never the key.")
+    connections: int = Field(1024, ge=1, description="At most so many at a time.")
     server: Literal["any", "trtllm-serve"] = Field("any", description="Whose own words on health and load to use.")
 
     @field_validator("url")

@@ -13,6 +13,7 @@ from engines.api import Call, Failed, Health, Interrupted, Overloaded, Rejected,
 from engines.embedded.rules import NEUTRAL
 from engines.replies import UnaryReply
 from engines.text.answer import DONE, Chunks, Document, Envelope
+from engines.units import Duration
 
 CREATED = 1_750_000_000
 
@@ -22,9 +23,11 @@ class ScriptedOptions(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    text: str = Field(default="The answer is always the same.", min_length=1)
-    pause: float = Field(default=0.0, ge=0, le=60, description="Seconds before each token of a stream.")
-    failure: Literal["unreachable", "overloaded", "failed", "interrupted"] | None = None
+    text: str = Field("The answer is always the same.", min_length=1, description="What it says, a word a token.")
+    pause: Duration = Field(0.0, ge=0, le=60, description="Before each token of a stream.")
+    failure: Literal["unreachable", "overloaded", "failed", "interrupted"] | None = Field(
+        None, description="How it fails; none answers."
+    )
     after: int = Field(default=1, ge=1, description="Tokens before an interruption.")
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from engines.choices import OneOf
 from engines.generating.adapters import AdapterOptions
 from engines.generating.cancelling import CancelPolicy
 from engines.generating.limits import Limits, Policy
@@ -15,18 +16,16 @@ from engines.tensorrt_llm.wire import Adapter
 from engines.text.tools import TOOL_PARSERS
 
 
-def _parser(name: str) -> str:
-    if name not in TOOL_PARSERS:
-        raise ValueError(f"must be one of {', '.join(TOOL_PARSERS)}")
-    return name
-
-
 class TensorrtLlmOptions(BaseModel):
     """One replica: one child process with one model, on as many GPUs as it is spread over."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    model: str = Field(min_length=1, description="A folder with the weights, or a name of the Hugging Face hub.")
+    model: str = Field(
+        min_length=1,
+        description="A folder with the weights, or a name of the Hugging Face hub.",
+        examples=["/models/llama"],
+    )
     tensor_parallel_size: int = Field(1, ge=1, description="GPUs that share the model.")
     max_batch_size: int | None = Field(None, ge=1, description="Texts generated at a time.")
     max_num_tokens: int | None = Field(
@@ -42,10 +41,12 @@ class TensorrtLlmOptions(BaseModel):
     arguments: dict[str, Any] = Field({}, description="Further keyword arguments of tensorrt_llm.LLM.")
     tokenizer: Path | None = Field(None, description="Where the model's own folder is not the one to use.")
     chat_template: Path | None = Field(None, description="Where the tokenizer's own is not the one to use.")
-    tools: Annotated[str, AfterValidator(_parser)] | None = Field(None, description="How it writes its tool calls.")
+    tools: Annotated[str, OneOf(TOOL_PARSERS)] | None = Field(None, description="How it writes its tool calls.")
     reasoning: bool = Field(default=False, description="Whether it thinks in <think>…</think> before it answers.")
     too_long: Policy = Field("clamp", description="Whether an answer that may become too long is cut or refused.")
-    cancel_policy: CancelPolicy = "cancel"
+    cancel_policy: CancelPolicy = Field(
+        "cancel", description="Whether generations that nobody waits for are cancelled, or left to end."
+    )
     cancel_rate: float | None = Field(None, gt=0, description="Most cancellations in a second.")
 
     @model_validator(mode="after")

@@ -15,6 +15,7 @@ from engines.api import EngineError, Rejected, Surroundings
 from engines.connection import LANDING, Connection
 from engines.text.asked import Image
 from engines.text.image_hosts import Host, Place, find, is_public
+from engines.units import Duration, Size
 
 AT_ONCE = 32
 """Fetches under way for one replica; further ones wait, and their time runs."""
@@ -48,8 +49,8 @@ class ImageOptions(BaseModel):
     internal: tuple[Annotated[str, AfterValidator(_literal)], ...] = Field(
         (), description="Hosts that may have a private address: host or host:port."
     )
-    max_bytes: int = Field(4 << 20, ge=1024, le=64 << 20, description="Of one picture.")
-    timeout: float = Field(10.0, gt=0, le=120, description="Seconds for one picture.")
+    max_bytes: Size = Field(4 << 20, ge=1024, le=64 << 20, description="Of one picture.")
+    timeout: Duration = Field(10.0, gt=0, le=120, description="For one picture.")
     most: int = Field(8, ge=1, le=128, description="Pictures by URL in one request.")
 
 

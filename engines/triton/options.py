@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from engines.choices import OneOf
 from engines.generating.adapters import AdapterOptions
 from engines.generating.cancelling import CancelPolicy
 from engines.generating.limits import Limits, Policy
@@ -19,6 +19,7 @@ from engines.text.tools import TOOL_PARSERS
 from engines.triton.profiles import PROFILES
 from engines.triton.profiles.api import TensorMap
 from engines.triton.profiles.generic import MAPPED
+from engines.units import Size
 
 
 def _address(url: str) -> str:
@@ -45,15 +46,6 @@ def _page(url: str) -> str:
     return url
 
 
-def _one_of(*names: str) -> Callable[[str], str]:
-    def check(name: str) -> str:
-        if name not in names:
-            raise ValueError(f"must be one of {', '.join(names)}")
-        return name
-
-    return check
-
-
 class _Options(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -61,9 +53,9 @@ class _Options(BaseModel):
 class TlsOptions(_Options):
     """Files in PEM. Without `ca` the usual authorities are trusted; `certificate` and `key` go together."""
 
-    ca: Path | None = None
-    certificate: Path | None = None
-    key: Path | None = None
+    ca: Path | None = Field(None, description="The authorities to trust, in place of the usual ones.")
+    certificate: Path | None = Field(None, description="The gateway's own certificate, for mTLS.")
+    key: Path | None = Field(None, description="The key of that certificate.")
     server_name: str | None = Field(None, description="What the certificate is for, where that is not the host.")
 
     @model_validator(mode="after")
@@ -86,7 +78,7 @@ class TlsOptions(_Options):
 class CancelOptions(_Options):
     """How generations that nobody waits for are ended."""
 
-    policy: CancelPolicy = "cancel"
+    policy: CancelPolicy = Field("cancel", description="Whether they are cancelled, or left to end by themselves.")
     rate: float | None = Field(None, gt=0, description="Most cancellations in a second.")
     stop_model: str = Field("", description="The model inside an ensemble that is told to stop, if not found.")
 
@@ -105,28 +97,30 @@ class LimitOptions(_Options):
 class TritonOptions(_Options):
     """One replica: where it is, the model there and how to talk to it."""
 
-    url: Annotated[str, AfterValidator(_address)]
+    url: Annotated[str, AfterValidator(_address)] = Field(
+        description="host:port of its gRPC, or grpcs://host:port for TLS.", examples=["127.0.0.1:8001"]
+    )
     model: str = Field("", description="Triton's name of the model, where it is not the configuration's `upstream`.")
     version: str = Field("", pattern="^[0-9]*$", description="Its version; none leaves the choice to Triton.")
     tls: TlsOptions | None = Field(None, description="For grpcs:// where more than the usual authorities is needed.")
     transport: Literal["http2", "grpc"] = Field("http2", description="Our own client, or grpc.aio to fall back to.")
-    connections: int = Field(1, ge=1, le=64)
-    max_message: int = Field(16 << 20, ge=1 << 16, le=1 << 30, description="Bytes of one answer of the server.")
+    connections: int = Field(1, ge=1, le=64, description="Kept open.")
+    max_message: Size = Field(16 << 20, ge=1 << 16, le=1 << 30, description="Longest single answer of the server.")
     metrics: Annotated[str, AfterValidator(_page)] | None = Field(
         None, description="Where the server tells its load, as http://host:8002/metrics; none leaves it unknown."
     )
-    profile: Annotated[str, AfterValidator(_one_of("auto", *PROFILES))] = "auto"
+    profile: Annotated[str, OneOf(["auto"], PROFILES)] = Field(
+        "auto", description="What kind of model it is; auto finds out from the model's config."
+    )
     tensors: TensorMap = Field(TensorMap(), description="Inputs and outputs of a model of no known kind.")
-    adapters: tuple[AdapterOptions, ...] = ()
+    adapters: tuple[AdapterOptions, ...] = Field((), description="LoRA adapters, each a model of its own to clients.")
     tokenizer: Path | None = Field(None, description="A folder with tokenizer.json, that file, or a GGUF file.")
     chat_template: Path | None = Field(None, description="Where the tokenizer's own is not the one to use.")
-    tools: Annotated[str, AfterValidator(_one_of(*TOOL_PARSERS))] | None = Field(
-        None, description="How the model writes its tool calls."
-    )
+    tools: Annotated[str, OneOf(TOOL_PARSERS)] | None = Field(None, description="How the model writes its tool calls.")
     reasoning: bool = Field(default=False, description="Whether it thinks in <think>…</think> before it answers.")
     images: ImageOptions | None = Field(None, description="Where images may come from, besides data URLs.")
-    limits: LimitOptions = LimitOptions()
-    cancel: CancelOptions = CancelOptions()
+    limits: LimitOptions = Field(LimitOptions(), description="Where the model's config does not tell them rightly.")
+    cancel: CancelOptions = Field(CancelOptions(), description="How generations that nobody waits for are ended.")
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -9,21 +9,26 @@ from pydantic import BaseModel, Field, SerializeAsAny, TypeAdapter, ValidationIn
 
 from engines import ENGINES
 from engines.api import Adapting
+from engines.choices import OneOf
 from gateway.config.sections import Section
-from gateway.config.values import Name, Printable, one_of
+from gateway.config.values import Name, Printable
 from router.policies import POLICIES
 
 
 class ModelSpec(Section):
     """A public model name and where it runs: an engine's kind, and one set of that engine's options per replica."""
 
-    name: Name
-    engine: Annotated[str, one_of(ENGINES)]
-    upstream: Printable = ""
-    max_tokens: int = Field(default=1024, ge=1, le=1 << 24)
-    cap_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
-    policy: Annotated[str, one_of(POLICIES)] = "round_robin"
-    replicas: tuple[SerializeAsAny[BaseModel], ...] = Field(default_factory=lambda: ({},), validate_default=True)
+    name: Name = Field(description="What clients call it.", examples=["chat"])
+    engine: Annotated[str, OneOf(ENGINES)] = Field(description="What it runs on.", examples=["openai"])
+    upstream: Printable = Field("", description="What the model server calls it; empty means the name.")
+    max_tokens: int = Field(1024, ge=1, le=1 << 24, description="Token cap sent when the caller gives none.")
+    cap_field: Literal["max_tokens", "max_completion_tokens"] = Field(
+        "max_tokens", description="The one field under which the cap is sent to an openai replica."
+    )
+    policy: Annotated[str, OneOf(POLICIES)] = Field("round_robin", description="How a replica is chosen.")
+    replicas: tuple[SerializeAsAny[BaseModel], ...] = Field(
+        default_factory=lambda: ({},), validate_default=True, description="The engine's own options, once per replica."
+    )
 
     @field_validator("replicas", mode="before")
     @classmethod

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from gateway.config.values import Bytes, Port, Seconds
+from engines.units import Duration, Seconds
+from gateway.config.values import Bytes, Port
 
 
 class Section(BaseModel):
@@ -16,40 +17,46 @@ class Section(BaseModel):
 class Server(Section):
     """The public listener. Without authentication it must stay on loopback, unless `open` says that this is meant."""
 
-    host: str = "127.0.0.1"
-    port: Port = 8080
-    open: bool = False
-    names: tuple[str, ...] = ()
-    drain_delay: float = Field(default=2.0, ge=0, le=3600)
-    drain_cap: Seconds = 120.0
+    host: str = Field("127.0.0.1", description="Address to listen on.")
+    port: Port = Field(8080, description="Port to listen on; 0 picks a free one.")
+    open: bool = Field(default=False, description="Serve whoever can reach the address, under any Host.")
+    names: tuple[str, ...] = Field(
+        (), description="Further names that a Host header may carry, besides localhost, 127.0.0.1 and [::1]."
+    )
+    drain_delay: Duration = Field(
+        2.0, ge=0, le=3600, description="How long new requests are still served after SIGTERM, while not ready."
+    )
+    drain_cap: Seconds = Field(120.0, description="How long streams may go on after that.")
 
 
 class Ops(Section):
-    """The listener for probes and scrapes."""
+    """The listener for probes and scrapes: `/livez`, `/readyz` and `/metrics` only."""
 
-    host: str = "127.0.0.1"
-    port: Port = 8081
+    host: str = Field("127.0.0.1", description="Address to listen on; any may be used.")
+    port: Port = Field(8081, description="Port to listen on; 0 picks a free one.")
 
 
 class Limits(Section):
-    """Sizes in bytes."""
+    """How much is taken in at a time."""
 
-    head: Bytes = 32 * 1024
-    body: Bytes = 8 * 1024 * 1024
-    bodies: Bytes = 256 * 1024 * 1024
-    connections: int = Field(default=10_000, ge=1)
+    head: Bytes = Field(32 * 1024, description="A request's line and headers.")
+    body: Bytes = Field(8 * 1024 * 1024, description="One request body.")
+    bodies: Bytes = Field(256 * 1024 * 1024, description="All request bodies held at one time; beyond it 503.")
+    connections: int = Field(10_000, ge=1, description="Client connections; beyond it 503.")
 
 
 class Timeouts(Section):
-    """In seconds."""
+    """How long each wait may take."""
 
-    head: Seconds = 10.0
-    body: Seconds = 30.0
-    idle: Seconds = 75.0
-    stall: Seconds = 30.0
-    connect: Seconds = 5.0
-    first_token: Seconds = 120.0
-    inter_token: Seconds = 60.0
-    total: Seconds = 600.0
-    comment_grace: Seconds = 10.0
-    comment_every: Seconds = 10.0
+    head: Seconds = Field(10.0, description="For a request's headers to arrive.")
+    body: Seconds = Field(30.0, description="For a request's body to arrive.")
+    idle: Seconds = Field(75.0, description="A keep-alive connection without a request.")
+    stall: Seconds = Field(30.0, description="A client that does not read what it asked for.")
+    connect: Seconds = Field(5.0, description="For a connection to a model server.")
+    first_token: Seconds = Field(
+        120.0, description="For the first content of a stream; from an openai replica, for a whole unary answer."
+    )
+    inter_token: Seconds = Field(60.0, description="For the next content of a stream.")
+    total: Seconds = Field(600.0, description="For the whole request; a caller may ask for less.")
+    comment_grace: Seconds = Field(10.0, description="Before the first keep-alive comment of a silent stream.")
+    comment_every: Seconds = Field(10.0, description="Between further keep-alive comments.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Self
 
-from pydantic import field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from gateway.config.mistakes import ConfigError
 from gateway.config.models import ModelSpec
@@ -17,11 +17,11 @@ DEFAULT_MODEL = "smollm2-135m-instruct"
 class Config(Section):
     """Everything. Without a file: the embedded model, on loopback."""
 
-    server: Server = Server()
-    ops: Ops = Ops()
-    limits: Limits = Limits()
-    timeouts: Timeouts = Timeouts()
-    models: tuple[ModelSpec, ...]
+    server: Server = Field(Server(), description="The public listener.")
+    ops: Ops = Field(Ops(), description="The listener for probes and scrapes.")
+    limits: Limits = Field(Limits(), description="How much is taken in at a time.")
+    timeouts: Timeouts = Field(Timeouts(), description="How long each wait may take.")
+    models: tuple[ModelSpec, ...] = Field(description="The models that clients may call.")
 
     @field_validator("models")
     @classmethod

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import AfterValidator, Field
+
+from engines.units import SIZE
 
 
 def _name(value: str) -> str:
@@ -13,16 +15,6 @@ def _name(value: str) -> str:
         msg = "takes 1 to 128 printable ASCII characters without spaces"
         raise ValueError(msg)
     return value
-
-
-def one_of(known: Any) -> AfterValidator:
-    def check(value: str) -> str:
-        if value not in known:
-            msg = f"must be one of {', '.join(known)}"
-            raise ValueError(msg)
-        return value
-
-    return AfterValidator(check)
 
 
 def _printable(value: str) -> str:
@@ -35,5 +27,4 @@ def _printable(value: str) -> str:
 Name = Annotated[str, AfterValidator(_name)]
 Printable = Annotated[str, AfterValidator(_printable)]
 Port = Annotated[int, Field(ge=0, le=65535)]
-Seconds = Annotated[float, Field(gt=0, le=86400)]
-Bytes = Annotated[int, Field(ge=1024, le=1 << 34)]
+Bytes = Annotated[int, Field(ge=1024, le=1 << 34), SIZE]

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Protocol
 
 import msgspec
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from engines.text.asked import Asked
 from engines.triton.tensors import Declared, Tensor
@@ -59,14 +59,14 @@ class TensorMap(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    text_input: str = "text_input"
-    text_output: str = "text_output"
-    embedding: str = ""
-    cumulative: bool = False
-    parameters: Mapping[str, str] = {}
-    finish_reason: str = ""
-    prompt_tokens: str = ""
-    completion_tokens: str = ""
+    text_input: str = Field("text_input", description="Input of the prompt.")
+    text_output: str = Field("text_output", description="Output of the text.")
+    embedding: str = Field("", description="Output of the vector, for a model that makes embeddings.")
+    cumulative: bool = Field(default=False, description="Whether each answer repeats the text so far.")
+    parameters: Mapping[str, str] = Field({}, description="Inputs for what is asked, by its name: {max_tokens: NAME}.")
+    finish_reason: str = Field("", description="Output that says why a text ended.")
+    prompt_tokens: str = Field("", description="Output of the prompt's length.")
+    completion_tokens: str = Field("", description="Output of the answer's length.")
 
 
 class Step(msgspec.Struct, gc=False):
