@@ -82,15 +82,30 @@ class AioRpc:
         return f"<AioRpc {self._end[0].name if self._end else 'under way'}>"
 
     async def read(self) -> bytes | None:
-        message = await self._next()
-        if message is None and self._end and self._end[0]:
+        messages: list[bytes] = []
+        await self.flow(messages.append)  # which is content with the first
+        if messages:
+            return messages[0]
+        if self._end and self._end[0]:
             raise RpcError(*self._end)
-        return message
+        return None
 
-    async def flow(self, into: Callable[[bytes], bool]) -> None:
-        while (message := await self._next()) is not None:
-            if not into(message):
-                return
+    async def flow(self, into: Callable[[bytes], bool | None]) -> None:
+        try:
+            while not self.over():
+                message = await self._call.read()
+                if self.over() or not isinstance(message, bytes):
+                    self._settle(Code.OK, "")
+                elif not into(message):
+                    return
+        except asyncio.CancelledError:
+            # It is how grpc.aio tells a reader that the call was cancelled, too: only the task itself knows.
+            task = asyncio.current_task()
+            if not self.over() or (task is not None and task.cancelling()):
+                self.cancel()
+                raise
+        except Exception as error:  # noqa: BLE001 - sorted in one place, which raises again what is not grpc's
+            self._settle(*_told_by(error))
 
     def cancel(self) -> None:
         self.end(Code.CANCELLED, "cancelled by us")
@@ -108,27 +123,6 @@ class AioRpc:
     def _settle(self, code: Code, details: str) -> None:
         if self._end is None:
             self._end = (code, details)
-
-    async def _next(self) -> bytes | None:
-        """The next message; None at the end, which is then known."""
-        if self.over():
-            return None
-        try:
-            message = await self._call.read()
-        except asyncio.CancelledError:
-            # It is how grpc.aio tells a reader that the call was cancelled, too: only the task itself knows.
-            task = asyncio.current_task()
-            if not self.over() or (task is not None and task.cancelling()):
-                self.cancel()
-                raise
-            return None
-        except Exception as error:  # noqa: BLE001 - sorted in one place, which raises again what is not grpc's
-            self._settle(*_told_by(error))
-            return None
-        if not self.over() and isinstance(message, bytes):
-            return message
-        self._settle(Code.OK, "")
-        return None
 
 
 CLOSED = "the channel was closed"
