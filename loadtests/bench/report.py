@@ -8,9 +8,16 @@ import platform
 import shlex
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from statistics import median
 
 import msgspec
+
+
+def paired(ours: Sequence[float], base: Sequence[float]) -> float:
+    """The median of the repetitions' own ratios: a machine that drifts changes both of a pair alike."""
+    return median(mine / other for mine, other in zip(ours, base, strict=True))
 
 
 class Side(msgspec.Struct, frozen=True):
@@ -27,11 +34,11 @@ class Side(msgspec.Struct, frozen=True):
 
 
 class Ratios(msgspec.Struct, frozen=True):
-    """CPU of Snowshed over that of raw. Medians of the repetitions' own: a machine that drifts changes both alike."""
+    """CPU of Snowshed over that of raw; see `paired`."""
 
     unary: float
     token: float
-    refusal: float  # raw's share being a unary request
+    refusal: float  # to a unary request of raw
     late_refusal: float
 
 

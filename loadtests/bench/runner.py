@@ -12,7 +12,7 @@ import msgspec
 from loadtests.bench import bodies
 from loadtests.bench.generator import GRACE, Plan, Result
 from loadtests.bench.processes import Server, core_busy
-from loadtests.bench.report import Ratios, Report, Side, origin
+from loadtests.bench.report import Ratios, Report, Side, origin, paired
 from loadtests.bench.stand import Stand, ask, stand
 
 CONNECTIONS = 64
@@ -140,9 +140,8 @@ class Bench:
         return msgspec.structs.replace(plan, body=body.decode(), extra=extra, status=status, expect=words.decode())
 
     def ratio(self, name: str, base: str) -> float:
-        """Of the CPU that one answer, or token, took in both, in each repetition; their median."""
-        pairs = zip(self.samples[name], self.samples[base], strict=True)
-        return median(sample.cpu_us / other.cpu_us for sample, other in pairs)
+        """Of the CPU that one answer, or one token of a stream, took."""
+        return paired(*([sample.cpu_us for sample in self.samples[side]] for side in (name, base)))
 
     def side(self, prefix: str = "") -> Side:
         """The medians of one proxy, whose samples' names begin with `prefix`."""

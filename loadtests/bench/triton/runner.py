@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import tempfile
 from contextlib import ExitStack
-from statistics import median
 
 import msgspec
 
@@ -100,5 +99,4 @@ def run(effort: Effort) -> Report:
                 for side, cost in found.items():
                     costs[wanted.name].setdefault(side, []).append(cost)
                     print(f"  {wanted.name}, {side}: {cost:.1f} us", flush=True)
-    medians = {name: {side: median(all_of) for side, all_of in sides.items()} for name, sides in costs.items()}
-    return Report(origin(), effort.repetitions, medians)
+    return Report(origin(), effort.repetitions, costs)
