@@ -6,7 +6,9 @@ the call or the configuration, 130 after an interruption (Ctrl-C).
 
 from __future__ import annotations
 
+import io
 import os
+import sys
 from collections.abc import Sequence
 
 import click
@@ -15,7 +17,12 @@ from gateway.cli.lazy import LazyGroup, examples
 
 COMMANDS = {
     "serve": "gateway.cli.serve",
+    "models": "gateway.cli.models",
     "model": "gateway.cli.model",
+    "chat": "gateway.cli.chat",
+    "bench": "gateway.cli.bench",
+    "version": "gateway.cli.version",
+    "completion": "gateway.cli.completion",
 }
 """Every command, and the module that holds it."""
 
@@ -34,6 +41,9 @@ program = LazyGroup(
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command that `argv` (by default the process's own) asks for; gives its exit status."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # what a terminal can't show is no reason to break off
     color = False if os.environ.get("NO_COLOR") else None  # None: on a terminal
     try:
         status = program.main(argv, "snowshed", standalone_mode=False, color=color)

@@ -1,0 +1,35 @@
+"""What a command prints: tables for people, JSON for machines, and nothing that could steer a terminal."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for machines.")
+
+_STEERING = {code: "\N{REPLACEMENT CHARACTER}" for code in (*range(0x20), *range(0x7F, 0xA0)) if code not in b"\n\t"}
+
+
+def harmless(text: str) -> str:
+    """Text from elsewhere without control characters: a terminal would obey them."""
+    return text.translate(_STEERING)
+
+
+def print_json(document: Any) -> None:
+    """One document, indented."""
+    click.echo(json.dumps(document, indent=2, ensure_ascii=False))
+
+
+def print_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Columns side by side under bold heads."""
+    widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
+    click.secho(_row(head, widths), bold=True)
+    for row in rows:
+        click.echo(_row([harmless(cell) for cell in row], widths))
+
+
+def _row(cells: Sequence[str], widths: Sequence[int]) -> str:
+    return "  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)).rstrip()

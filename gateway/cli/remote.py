@@ -1,0 +1,123 @@
+"""A running gateway, asked over HTTP: what goes wrong is told in a sentence."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import ssl
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+import click
+
+from gateway.cli.trouble import Mistake, Trouble
+
+DEFAULT_URL = "http://127.0.0.1:8080"
+QUIET_SECONDS = 300
+"""A gateway that has said nothing for so long, no keep-alive comment either, is given up."""
+
+Wrapped = TypeVar("Wrapped", bound=Callable[..., Any])
+
+
+class Remote:
+    """The gateway at `url` (scheme, host, port; a path in front of /v1 is kept), asked with `key`, if there is one."""
+
+    def __init__(self, url: str, key: str) -> None:
+        parts = urlsplit(url)
+        try:
+            port = parts.port
+        except ValueError:
+            port = -1
+        if parts.scheme not in {"http", "https"} or not parts.hostname or port == -1 or "@" in parts.netloc:
+            raise Mistake(f"--url takes an address like {DEFAULT_URL}, and a key elsewhere: see --key-file.")
+        self.url = url.rstrip("/")
+        self._tls = ssl.create_default_context() if parts.scheme == "https" else None
+        self._host, self._port, self._base = parts.hostname, port, parts.path.rstrip("/").removesuffix("/v1")
+        self._headers = {"authorization": f"Bearer {key}"} if key else {}
+
+    def __repr__(self) -> str:
+        return f"<Remote {self.url} {'with' if self._headers else 'without'} a key>"
+
+    def get(self, path: str) -> Any:
+        """The JSON document at `path`. Raises Trouble."""
+        with self.answer("GET", path) as response:
+            try:
+                return json.loads(response.read())
+            except ValueError:
+                raise Trouble(f"What answers at {self.url} is no Snowshed: {path} is not JSON there.") from None
+
+    @contextmanager
+    def answer(self, method: str, path: str, body: Any = None) -> Iterator[http.client.HTTPResponse]:
+        """A response of status 200, to be read; leaving the block closes the connection. Raises Trouble."""
+        connection = self._connection()
+        headers = self._headers | ({"content-type": "application/json"} if body is not None else {})
+        try:
+            connection.request(method, self._base + path, None if body is None else json.dumps(body), headers)
+            with connection.getresponse() as response:
+                if response.status != HTTPStatus.OK:
+                    raise Trouble(_complaint(response))
+                yield response
+        except ConnectionRefusedError:
+            raise Trouble(f"No gateway answers at {self.url}: start one (snowshed serve), or say --url.") from None
+        except TimeoutError:
+            raise Trouble(f"The gateway at {self.url} is silent.") from None
+        except http.client.HTTPException as error:
+            raise Trouble(f"The gateway at {self.url} broke off: {type(error).__name__}.") from None
+        except OSError as error:
+            raise Trouble(f"The gateway at {self.url} can't be asked: {error.strerror or error}.") from None
+        finally:
+            connection.close()
+
+    def _connection(self) -> http.client.HTTPConnection:
+        if self._tls:
+            return http.client.HTTPSConnection(self._host, self._port, timeout=QUIET_SECONDS, context=self._tls)
+        return http.client.HTTPConnection(self._host, self._port, timeout=QUIET_SECONDS)
+
+
+def told(error: Any) -> str:
+    """OpenAI's error object as a sentence, with its code."""
+    if not isinstance(error, dict) or not isinstance(error.get("message"), str):
+        return "The gateway reports an error that it does not explain."
+    return f"{error['message']} ({error['code']})" if error.get("code") else error["message"]
+
+
+def _complaint(response: http.client.HTTPResponse) -> str:
+    try:
+        document = json.loads(response.read())
+    except ValueError:
+        document = None
+    if not isinstance(document, dict) or "error" not in document:
+        return f"What answers there is no Snowshed: it says {response.status} {response.reason}."
+    return told(document["error"])
+
+
+def remote_options(command: Wrapped) -> Wrapped:
+    """`--url` and `--key-file`; the command gets them as `url` and `key_file`, for `remote`."""
+    url = click.option(
+        "--url", envvar="SNOWSHED_URL", default=DEFAULT_URL, show_default=True, show_envvar=True, metavar="URL",
+        help="The gateway's address.",
+    )  # fmt: skip
+    key = click.option(
+        "--key-file", type=click.Path(path_type=Path), metavar="FILE",
+        help="A file with the API key; without one, $SNOWSHED_API_KEY. Arguments could be read in the process list.",
+    )  # fmt: skip
+    return url(key(command))
+
+
+def remote(url: str, key_file: Path | None, key: str) -> Remote:
+    """The gateway that the options and the environment's `key` name. Raises Mistake."""
+    if key_file is not None:
+        try:
+            key = key_file.read_text(encoding="ascii")
+        except OSError as error:
+            raise Mistake(f"{key_file}: {error.strerror}") from None
+        except UnicodeDecodeError:
+            raise Mistake(f"{key_file}: a key is ASCII") from None
+    key = key.strip()
+    if not key.isascii() or not key.isprintable() or " " in key:
+        raise Mistake("The API key holds characters that no key has.")
+    return Remote(url, key)
