@@ -39,6 +39,10 @@ class Readiness:
         bad = [reason for model in self._models if (reason := self._judge(model))]
         return bad if len(bad) == len(self._models) else []
 
+    def takes_calls(self, replica: Replica) -> bool:
+        """Whether the last probe of one of the models' replicas found it ready."""
+        return not self._verdicts[replica.name]
+
     def _judge(self, model: Model) -> str:
         verdicts = [self._verdicts[replica.name] for replica in model.replicas]
         return "" if "" in verdicts else f"model {model.name}: {verdicts[0]}"

@@ -22,8 +22,10 @@ from gateway.heartbeat import Heartbeat
 from gateway.logs import RequestLog, report_loop_error
 from gateway.metrics import Metrics
 from gateway.ops import OpsServer
+from gateway.pauses import Pauses
 from gateway.pipeline import Pipeline
 from gateway.readiness import Readiness
+from gateway.replica_metrics import ReplicaMetrics
 from gateway.telemetry import Telemetry
 from gateway.traffic import Traffic
 from gateway.version import VERSION
@@ -44,6 +46,7 @@ class Gateway:
     catalog: Catalog
     replicas: list[Replica]
     readiness: Readiness
+    pauses: Pauses
     telemetry: Telemetry
     ops: OpsServer
 
@@ -56,6 +59,7 @@ class Gateway:
     async def running(self) -> AsyncIterator[None]:
         """Probes first, then engines; closed in reverse. What must tick, ticks in between."""
         self.ops.start()
+        self.pauses.watch()
         asyncio.get_running_loop().set_exception_handler(report_loop_error)
         try:
             async with asyncio.TaskGroup() as background:
@@ -72,6 +76,7 @@ class Gateway:
                     sweeping.cancel()
         finally:
             self.telemetry.close()
+            self.pauses.close()
             self.ops.close()
 
 
@@ -103,12 +108,13 @@ def build(config: Config, cache: Path, log_fd: int = 1) -> Gateway:
         pipeline.serve,
     )  # fmt: skip
     heartbeat = Heartbeat(clock)
-    metrics = Metrics(VERSION)
     readiness = Readiness(traffic, models)
+    pauses = Pauses(clock)
+    metrics = Metrics(VERSION, (ReplicaMetrics(models, readiness).lines, pauses.lines))
     telemetry = Telemetry(accounts, metrics, RequestLog(log_fd), heartbeat)
     ops = OpsServer(config.ops.host, config.ops.port, heartbeat, readiness.reasons, metrics.render)
     replicas = list(dict.fromkeys(replica for model in models for replica in model.replicas))
-    return Gateway(config, edge, catalog, replicas, readiness, telemetry, ops)
+    return Gateway(config, edge, catalog, replicas, readiness, pauses, telemetry, ops)
 
 
 def _models(spec: ModelSpec, surroundings: Surroundings) -> list[Model]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
-from engines.api import Engine, Kind
+from engines.api import Engine, EngineError, Kind
 
 
 class NoSuchModel(Exception):
@@ -27,17 +28,18 @@ class Quarantined(Exception):
 
 
 class Replica:
-    """One engine under a name, and how many calls it is busy with."""
+    """One engine under a name, how many calls it is busy with, and what it has had and failed since the start."""
 
-    __slots__ = ("engine", "in_flight", "name")
+    __slots__ = ("calls", "engine", "failures", "in_flight", "name")
 
     def __init__(self, name: str, engine: Engine) -> None:
         self.name = name
         self.engine = engine
-        self.in_flight = 0
+        self.in_flight = self.calls = 0
+        self.failures: Counter[type[EngineError]] = Counter()
 
     def __repr__(self) -> str:
-        return f"<Replica {self.name} [{self.in_flight} in flight]>"
+        return f"<Replica {self.name} [{self.in_flight} in flight, {self.failures.total()} of {self.calls} failed]>"
 
 
 class Policy(Protocol):

@@ -47,8 +47,10 @@ class Dispatched:
                 self.replica.in_flight -= 1
                 if exc is None:
                     self._quarantine.survived(self._call)
-                elif isinstance(exc, EngineError) and exc.died:
-                    self._quarantine.died(self._call, self.replica.name)
+                elif isinstance(exc, EngineError):
+                    self.replica.failures[type(exc)] += 1
+                    if exc.died:
+                        self._quarantine.died(self._call, self.replica.name)
 
 
 class Dispatcher:
@@ -71,16 +73,21 @@ class Dispatcher:
             notes.attempts += 1
             notes.replica = replica.name
             replica.in_flight += 1
+            replica.calls += 1
             try:
                 reply = await replica.engine.call(call)
-            except BaseException as error:
+            except EngineError as error:
                 replica.in_flight -= 1
-                if not isinstance(error, EngineError) or not error.retry_safe:
+                replica.failures[type(error)] += 1
+                if not error.retry_safe:
                     raise
                 errors.append(error)
                 if error.died:
                     self._quarantine.died(call, replica.name)
                 left = [other for other in left if other is not replica]
+            except BaseException:
+                replica.in_flight -= 1
+                raise
             else:
                 call.spent = None  # of an attempt before: this reply tells its own
                 return Dispatched(reply, replica, call, self._quarantine)

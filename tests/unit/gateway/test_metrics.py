@@ -11,6 +11,7 @@ from prometheus_client import REGISTRY
 from prometheus_client.parser import text_string_to_metric_families
 
 from gateway.accounts import Record
+from gateway.exposition import family
 from gateway.metrics import Metrics
 from gateway.tallies import MODELS, VALUES
 
@@ -41,7 +42,7 @@ def series(metrics: Metrics, name: str = "") -> dict[tuple[str, frozenset[tuple[
 
 def value(metrics: Metrics, name: str, **labels: str) -> float:
     """The sum over all series of that name with at least those labels."""
-    full, wanted = f"snowshed_{name}", labels.items()
+    full, wanted = name if name.startswith("gen_ai_") else f"snowshed_{name}", labels.items()
     return sum(number for (each, has), number in series(metrics, full).items() if each == full and wanted <= has)
 
 
@@ -57,25 +58,35 @@ def folded(*records: Record) -> Metrics:
         ({}, "requests_total", {"kind": "chat", "model": "tiny", "outcome": "success", "code": "none"}, 1),
         ({"outcome": "failed", "code": "upstream_error"}, "requests_total", {"code": "upstream_error"}, 1),
         ({"model": ""}, "requests_total", {"model": "none"}, 1),
-        ({}, "tokens_total", {"direction": "input"}, 7),
-        ({}, "tokens_total", {"direction": "output"}, 101),
-        ({"attempts": 3, "replica": "b"}, "upstream_attempts_total", {"model": "tiny"}, 3),
-        ({"attempts": 3, "replica": "b"}, "upstream_requests_total", {"replica": "b"}, 1),
-        ({"attempts": 0, "replica": ""}, "upstream_requests_total", {}, 0),
+        ({}, "gen_ai_client_token_usage_sum", {"gen_ai_token_type": "input"}, 7),
+        ({}, "gen_ai_client_token_usage_sum", {"gen_ai_token_type": "output"}, 101),
+        ({}, "gen_ai_client_token_usage_bucket", {"gen_ai_token_type": "output", "le": "64"}, 0),
+        ({}, "gen_ai_client_token_usage_bucket", {"gen_ai_token_type": "output", "le": "256"}, 1),
+        ({"completion_tokens": 0}, "gen_ai_client_token_usage_count", {"gen_ai_token_type": "output"}, 0),
+        ({"attempts": 3}, "failovers_total", {"model": "tiny"}, 2),
+        ({"attempts": 0}, "failovers_total", {}, 0),
         ({"client_gone": True, "first_at": 0.0}, "cancelled_total", {"phase": "before_first_token"}, 1),
         ({"client_gone": True}, "cancelled_total", {"phase": "streaming"}, 1),
         ({"client_gone": True}, "cancelled_total", {"phase": "before_first_token"}, 0),
         ({}, "cancelled_total", {}, 0),
         ({"outcome": "failed"}, "interrupted_total", {}, 1),
         ({"outcome": "failed", "first_at": 0.0}, "interrupted_total", {}, 0),
-        ({"stream": False}, "time_to_first_token_seconds_count", {}, 0),
-        ({"chunks": 1, "completion_tokens": 1}, "time_per_output_token_seconds_count", {}, 0),
+        ({"stream": False}, "gen_ai_server_time_to_first_token_seconds_count", {}, 0),
+        ({"chunks": 1, "completion_tokens": 1}, "gen_ai_server_time_per_output_token_seconds_count", {}, 0),
         ({}, "inter_token_gap_max_seconds_sum", {}, 0.06),
         ({}, "overhead_seconds_bucket", {"le": "0.0001"}, 0),
         ({}, "overhead_seconds_bucket", {"le": "0.0002"}, 1),
         ({}, "queue_time_seconds_sum", {}, 0.004),
         ({"first_at": 0.0}, "queue_time_seconds_count", {}, 0),
-        ({"outcome": "ignored"}, "request_duration_seconds_sum", {"outcome": "ignored"}, 2.31),
+        ({}, "gen_ai_server_request_duration_seconds_sum", {"gen_ai_request_model": "tiny"}, 2.31),
+        ({}, "gen_ai_server_request_duration_seconds_sum", {"error_type": "ignored"}, 0),
+        ({"outcome": "ignored"}, "gen_ai_server_request_duration_seconds_sum", {"error_type": "ignored"}, 2.31),
+        (
+            {"kind": "completion"},
+            "gen_ai_server_request_duration_seconds_count",
+            {"gen_ai_operation_name": "text_completion", "gen_ai_provider_name": "snowshed"},
+            1,
+        ),
         ({}, "build_info", {"version": "1.2.3"}, 1),
     ],
 )
@@ -89,8 +100,8 @@ def test_a_record_is_counted_where_it_belongs(
 def test_p46_times_of_a_stream_are_within_five_per_cent(chunks: int, *, exact: bool) -> None:
     """P46: 300 ms to the first token and 20 ms between tokens, even where several tokens came as one chunk."""
     metrics = folded(*(record(chunks=chunks, usage_exact=exact) for _ in range(10)))
-    first = "time_to_first_token_seconds"
-    between = "time_per_output_token_seconds"
+    first = "gen_ai_server_time_to_first_token_seconds"
+    between = "gen_ai_server_time_per_output_token_seconds"
     assert value(metrics, f"{first}_sum") / value(metrics, f"{first}_count") == pytest.approx(0.3, rel=0.05)
     assert value(metrics, f"{between}_sum") / value(metrics, f"{between}_count") == pytest.approx(0.02, rel=0.05)
 
@@ -107,13 +118,12 @@ def test_p44_made_up_models_do_not_move_the_number_of_series() -> None:
 
 
 def test_p44_even_a_careless_record_cannot_grow_the_series_without_end() -> None:
-    """P44: a second line of defence: whatever stands in model, code and replica, each has a cap."""
+    """P44: a second line of defence: whatever stands in model and code, each has a cap."""
     metrics = folded(*(record(model=f"m{n}") for n in range(10_000)))
     assert value(metrics, "requests_total") == 10_000
     assert value(metrics, "requests_total", model="other") == 10_000 - MODELS
-    metrics = folded(*(record(code=f"c{n}", replica=f"r{n}", outcome="failed") for n in range(1000)))
+    metrics = folded(*(record(code=f"c{n}", outcome="failed") for n in range(1000)))
     assert value(metrics, "requests_total", code="other") == 1000 - VALUES
-    assert value(metrics, "upstream_requests_total", replica="other") == 1000 - VALUES
 
 
 def test_p32_a_code_that_is_no_code_is_not_a_label() -> None:
@@ -121,6 +131,26 @@ def test_p32_a_code_that_is_no_code_is_not_a_label() -> None:
     metrics = folded(record(outcome="ignored", code="Invalid: CANARY"), record(outcome="ignored", code="canary " * 20))
     assert value(metrics, "requests_total", code="other") == 2
     assert b"canary" not in metrics.render().lower()
+
+
+def test_a_model_s_name_can_not_forge_a_series() -> None:
+    name = 'a"} 7\nsnowshed_forged{x="\\'
+    metrics = folded(record(model=name))
+    assert value(metrics, "requests_total", model=name) == 1
+    assert value(metrics, "gen_ai_client_token_usage_count", gen_ai_request_model=name) == 2
+    assert value(metrics, "forged") == 0
+
+
+def test_every_family_says_what_it_is() -> None:
+    families = list(text_string_to_metric_families(folded(record()).render().decode()))
+    assert not [family.name for family in families if family.type == "unknown" or not family.documentation]
+    names = [family.name for family in families]
+    assert len(names) == len(set(names))
+
+
+def test_a_source_adds_its_families() -> None:
+    metrics = Metrics("1", [lambda: family("gauge", "snowshed_mine", "Mine.", [('x="y"', 3)])])
+    assert value(metrics, "mine", x="y") == 3
 
 
 def test_gauges_show_what_was_set_last() -> None:
@@ -160,7 +190,7 @@ def test_a_scrape_sees_whole_batches_while_others_are_folded() -> None:
     stop.set()
     scraper.join()
     for now in seen:
-        counts = {number for name, number in now.items() if name.startswith("snowshed_") and name.endswith("_bucket")}
+        counts = {number for name, number in now.items() if name.endswith("_bucket")}
         assert len(counts) <= 1, "every histogram had seen the same records"
         assert all(count % len(batch) == 0 for count in counts)
         assert now["requests"] >= max(counts, default=0)

@@ -220,3 +220,22 @@ async def test_p14_a_server_that_dies_after_content_counts_and_a_whole_answer_cl
     with pytest.raises(Quarantined):
         await asking.dispatch(of, CALL, notes())
     assert in_flight(of) == 0
+
+
+async def test_a_replica_knows_what_it_has_had_and_how_it_failed() -> None:
+    of = model(Unreachable("x"), Told())
+    first, second = of.replicas
+    for broken in (False, True):
+        with contextlib.suppress(Interrupted), await dispatcher().dispatch(of, CALL, notes()):
+            if broken:
+                raise Interrupted("x")
+    assert (first.calls, second.calls) == (1, 2), "the second request began at the second replica"
+    assert (first.failures, second.failures) == ({Unreachable: 1}, {Interrupted: 1})
+    assert repr(second) == "<Replica r1 [0 in flight, 1 of 2 failed]>"
+
+
+async def test_a_client_that_leaves_says_nothing_of_the_replica() -> None:
+    of = model(Told())
+    with contextlib.suppress(asyncio.CancelledError), await dispatcher().dispatch(of, CALL, notes()):
+        raise asyncio.CancelledError
+    assert (of.replicas[0].calls, of.replicas[0].failures.total()) == (1, 0)
