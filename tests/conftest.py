@@ -1,16 +1,18 @@
 """What holds for every test: hypothesis tries the same examples on each run, however slow the machine is.
 
-And what a whole run has only one of: the Triton server.
+And what a whole run has only one of: the Triton server, the PostgreSQL server.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
 from loadtests.triton import TritonServer
+from tests.support.databases import PostgresServer, running_postgres, sqlite
 from tests.support.triton import running_triton
 
 # A merge must not hang on luck or on a busy neighbour; searching with many seeds is `make prove`'s work.
@@ -24,3 +26,19 @@ def triton() -> Iterator[TritonServer]:
     """Started by the first test that asks for it, without a model: `triton.need("llmapi")` loads one."""
     with running_triton() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """Started by the first test that asks for it; each takes a `database()` of its own."""
+    with running_postgres() as server:
+        yield server
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of a new, empty database of either kind."""
+    if request.param == "sqlite":
+        return sqlite(tmp_path)
+    server: PostgresServer = request.getfixturevalue("postgres")
+    return server.database()

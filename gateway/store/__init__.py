@@ -1,0 +1,1 @@
+"""What must outlive the process, in SQL: SQLite by default, PostgreSQL where several gateways share it."""

@@ -1,0 +1,57 @@
+"""The way to the database: an engine for either kind of URL, bounded in connections and in time."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from sqlalchemy import URL, event, make_url
+from sqlalchemy.exc import ArgumentError
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+DRIVERS: Final = {
+    "sqlite": "sqlite+aiosqlite",
+    "sqlite+aiosqlite": "sqlite+aiosqlite",
+    "postgresql": "postgresql+asyncpg",
+    "postgresql+asyncpg": "postgresql+asyncpg",
+}
+CONNECTIONS: Final = 4
+PATIENCE: Final = 2.0
+"""Seconds for a connection, and for what a request waits for."""
+
+
+def address(url: str) -> URL:
+    """With the driver that is used here. Raises ValueError, without the URL: it may hold a password."""
+    try:
+        found = make_url(url)
+    except ArgumentError:
+        raise ValueError("takes a URL like sqlite:///snowshed.db or postgresql://user@host/name") from None
+    if found.drivername not in DRIVERS:
+        raise ValueError(f"takes {' or '.join(sorted({'sqlite', 'postgresql'}))}, not {found.drivername}")
+    if found.drivername.startswith("sqlite") and found.database in (None, "", ":memory:"):
+        raise ValueError("needs a file: sqlite:///snowshed.db")
+    return found.set(drivername=DRIVERS[found.drivername])
+
+
+def connect(url: URL) -> AsyncEngine:
+    """An engine that opens connections when they are first asked for. Raises ImportError without the driver."""
+    options: dict[str, Any] = {"timeout": PATIENCE}
+    if is_sqlite(url):
+        options = {"timeout": 5.0}  # for another process's write
+    engine = create_async_engine(
+        url, pool_size=CONNECTIONS, max_overflow=0, pool_timeout=PATIENCE, pool_pre_ping=True, connect_args=options
+    )
+    if is_sqlite(url):
+        event.listen(engine.sync_engine, "connect", _prepare)
+    return engine
+
+
+def is_sqlite(url: URL) -> bool:
+    return url.drivername == DRIVERS["sqlite"]
+
+
+def _prepare(connection: Any, _record: object) -> None:
+    """What SQLite must be told on each connection: readers beside a writer, references checked, commits on disk."""
+    cursor = connection.cursor()
+    for pragma in ("journal_mode=WAL", "foreign_keys=ON", "synchronous=FULL"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()

@@ -1,0 +1,84 @@
+"""Keys as an authenticator asks for them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+from sqlalchemy import URL, bindparam, or_, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from gateway.store.database import PATIENCE, connect, is_sqlite
+from gateway.store.migrate import upgrade
+from gateway.store.tables import CHANGES, KEYS, TENANTS
+from security.api import Changes, Grant, Principal, StoreAway
+
+_GRANTS = select(
+    KEYS.c.id, KEYS.c.tenant, KEYS.c.digest, KEYS.c.scopes, KEYS.c.models, KEYS.c.expires, KEYS.c.revoked,
+    TENANTS.c.models.label("tenant_models"), TENANTS.c.weight, TENANTS.c.priority,
+).join(TENANTS)  # fmt: skip
+_FIND = _GRANTS.where(KEYS.c.id == bindparam("id"))
+_CHANGED = _GRANTS.where(or_(KEYS.c.revision > bindparam("since"), TENANTS.c.revision > bindparam("since")))
+_USED = (
+    update(KEYS)
+    .where(KEYS.c.id == bindparam("key"), or_(KEYS.c.used.is_(None), KEYS.c.used < bindparam("at")))
+    .values(used=bindparam("at"))
+)
+
+
+class SqlKeyStore:
+    """A `security.api.KeyStore`."""
+
+    def __init__(self, url: URL) -> None:
+        self._url = url
+        self._engine = connect(url)
+
+    def __repr__(self) -> str:
+        return f"<SqlKeyStore {self._url.render_as_string()}>"
+
+    async def open(self) -> None:
+        """A file's tables are brought up to date: nobody else would. Raises OSError."""
+        if is_sqlite(self._url):
+            await upgrade(self._engine)
+
+    async def find(self, key_id: str) -> Grant | None:
+        async with self._asking() as connection:
+            row = (await connection.execute(_FIND, {"id": key_id})).first()
+        return _grant(row) if row else None
+
+    async def changes(self, since: int | None) -> Changes:
+        async with self._asking() as connection:
+            revision: int = (await connection.execute(select(CHANGES.c.revision))).scalar_one()
+            if since is None or since == revision:
+                return Changes(revision)
+            # Newer ones may come along; they come again with the next question.
+            rows = await connection.execute(_CHANGED, {"since": since})
+        return Changes(revision, [_grant(row) for row in rows])
+
+    async def note_uses(self, uses: Mapping[str, int]) -> None:
+        # In one order, so that two processes can't wait for each other.
+        values = [{"key": key, "at": uses[key]} for key in sorted(uses)]
+        async with self._asking() as connection:
+            await connection.execute(_USED, values)
+            await connection.commit()
+
+    async def aclose(self) -> None:
+        await self._engine.dispose()
+
+    @asynccontextmanager
+    async def _asking(self) -> AsyncIterator[AsyncConnection]:
+        try:
+            async with asyncio.timeout(PATIENCE), self._engine.connect() as connection:
+                yield connection
+        except Exception as error:  # noqa: BLE001  # drivers have errors of their own for what they can't reach
+            raise StoreAway(type(getattr(error, "driver_exception", error)).__name__) from None
+
+
+def _grant(row: Any) -> Grant:
+    ends = 0.0 if row.revoked is not None else float("inf") if row.expires is None else float(row.expires)
+    limits = [frozenset(models) for models in (row.models, row.tenant_models) if models is not None]
+    models = frozenset.intersection(*limits) if limits else None
+    principal = Principal(row.id, row.tenant, models, frozenset(row.scopes), row.weight, row.priority)
+    return Grant(bytes(row.digest), ends, principal)

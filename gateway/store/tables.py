@@ -1,0 +1,59 @@
+"""The tables. Times are Unix seconds; `revision` is the number of the change that wrote a row last."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+)  # fmt: skip
+
+METADATA = MetaData()
+
+CHANGES = Table(
+    "changes",
+    METADATA,
+    Column("id", Integer, CheckConstraint("id = 1", name="one_row"), primary_key=True),
+    Column("revision", BigInteger, nullable=False),
+)
+"""One row with the number of the last change. Every change begins by raising it, and thereby locks it until its end:
+so numbers become visible in their order, and who has seen one has seen all before."""
+
+TENANTS = Table(
+    "tenants",
+    METADATA,
+    Column("name", String(64), primary_key=True),
+    Column("plan", String(64), nullable=False),
+    Column("weight", Integer, nullable=False),
+    Column("priority", Integer, nullable=False),
+    Column("models", JSON(none_as_null=True)),
+    Column("created", BigInteger, nullable=False),
+    Column("revision", BigInteger, nullable=False),
+    Index("tenants_revision", "revision"),
+)
+
+KEYS = Table(
+    "keys",
+    METADATA,
+    Column("id", String(12), primary_key=True),
+    Column("tenant", ForeignKey("tenants.name"), nullable=False),
+    Column("label", String(128), nullable=False),
+    Column("digest", LargeBinary(32), nullable=False),
+    Column("scopes", JSON, nullable=False),
+    Column("models", JSON(none_as_null=True)),
+    Column("created", BigInteger, nullable=False),
+    Column("expires", BigInteger),
+    Column("revoked", BigInteger),
+    Column("used", BigInteger),
+    Column("revision", BigInteger, nullable=False),
+    Index("keys_tenant", "tenant"),
+    Index("keys_revision", "revision"),
+)

@@ -1,0 +1,91 @@
+"""What an authenticator is told of the keys, on both databases."""
+
+from __future__ import annotations
+
+import pytest
+
+from gateway.store.database import address
+from gateway.store.keys import SqlKeyStore
+from gateway.store.registry import Tenant
+from security.api import StoreAway
+from tests.support.databases import PostgresServer
+from tests.support.stored import Stored
+
+NEVER = float("inf")
+
+
+@pytest.mark.parametrize(
+    ("tenant", "key", "both"),
+    [
+        (None, None, None),
+        (["a", "b"], None, {"a", "b"}),
+        (None, ["a"], {"a"}),
+        (["a", "b"], ["b", "c"], {"b"}),
+        ([], ["a"], set()),
+    ],
+)
+async def test_a_key_never_has_more_models_than_its_tenant(
+    stored: Stored, tenant: list[str] | None, key: list[str] | None, both: set[str] | None
+) -> None:
+    await stored.registry.create_tenant(Tenant(name="acme", weight=5, priority=6, models=tenant))
+    made, _ = await stored.registry.create_key("acme", models=key, scopes=["inference", "viewer"])
+    grant = await stored.store.find(made.id)
+    assert grant is not None
+    principal = grant.principal
+    assert principal.models == both
+    assert (principal.key_id, principal.tenant, principal.weight, principal.priority) == (made.id, "acme", 5, 6)
+    assert principal.scopes == {"inference", "viewer"}
+    assert grant.ends == NEVER
+
+
+async def test_what_was_never_there_is_not_found(stored: Stored) -> None:
+    assert await stored.store.find("0123456789ab") is None
+
+
+async def test_changes_are_told_once_each(stored: Stored) -> None:
+    await stored.registry.create_tenant(Tenant(name="acme"))
+    one, _ = await stored.registry.create_key("acme")
+    two, _ = await stored.registry.create_key("acme", expires=1_900_000_000)
+    start = (await stored.store.changes(None)).revision
+    assert (await stored.store.changes(start)).grants == ()
+    await stored.registry.revoke_key(one.id)
+    changes = await stored.store.changes(start)
+    assert [(grant.principal.key_id, grant.ends) for grant in changes.grants] == [(one.id, 0)]
+    assert changes.revision == start + 1
+    await stored.registry.change_tenant("acme", models=["a"])
+    grants = {grant.principal.key_id: grant for grant in (await stored.store.changes(start + 1)).grants}
+    assert {key: grant.principal.models for key, grant in grants.items()} == dict.fromkeys((one.id, two.id), frozenset({"a"}))
+    assert grants[two.id].ends == 1_900_000_000
+
+
+async def test_the_last_use_is_the_latest(stored: Stored) -> None:
+    await stored.registry.create_tenant(Tenant(name="acme"))
+    key, _ = await stored.registry.create_key("acme")
+    before = await stored.store.changes(None)
+    await stored.store.note_uses({key.id: 200, "0123456789ab": 7})
+    await stored.store.note_uses({key.id: 100})
+    assert [key.used for key in await stored.registry.keys()] == [200]
+    assert await stored.store.changes(None) == before
+
+
+async def test_a_database_without_tables_counts_as_away(postgres: PostgresServer) -> None:
+    store = SqlKeyStore(address(postgres.database()))
+    await store.open()
+    with pytest.raises(StoreAway, match="UndefinedTable"):
+        await store.changes(None)
+    await store.aclose()
+
+
+async def test_nobody_at_the_address_counts_as_away() -> None:
+    store = SqlKeyStore(address("postgresql://u:secret@127.0.0.1:9/x"))
+    with pytest.raises(StoreAway) as away:
+        await store.find("0123456789ab")
+    assert away.value.reason == "ConnectionRefusedError"
+    assert "secret" not in repr(store)
+    await store.aclose()
+
+
+@pytest.mark.parametrize("url", ["", "x", "mysql://h/x", "sqlite://", "sqlite:///:memory:"])
+def test_other_addresses_are_refused(url: str) -> None:
+    with pytest.raises(ValueError, match=r"takes|needs"):
+        address(url)
