@@ -4,9 +4,21 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+
+class FromVariable(str):
+    """The text of an environment variable that knows the variable's name."""
+
+    __slots__ = ("variable",)
+    variable: str
+
+    def __new__(cls, text: str, variable: str) -> Self:
+        made = super().__new__(cls, text)
+        made.variable = variable
+        return made
 
 
 class SecretReference(BaseModel):
@@ -16,6 +28,12 @@ class SecretReference(BaseModel):
 
     env: str | None = Field(None, description="Name of the environment variable that holds it.")
     file: Path | None = Field(None, description="File that holds it, and nothing else.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _where_it_came_from(cls, given: Any) -> Any:
+        """A secret in the variable of its own setting stays there."""
+        return {"env": given.variable} if isinstance(given, FromVariable) else given
 
     @model_validator(mode="after")
     def _exactly_one(self) -> Self:

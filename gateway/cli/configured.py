@@ -23,7 +23,7 @@ config_option = click.option(
 def read(path: Path | None) -> Config:
     """What `serve` would run with. Raises Mistake."""
     try:
-        config = configuration.load(path) if path else configuration.default()
+        config = configuration.load(path, os.environ)
         configuration.check_exposure(config)
     except configuration.ConfigError as error:
         raise Mistake(str(error)) from None

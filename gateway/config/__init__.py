@@ -1,10 +1,10 @@
-"""What an operator may set: one frozen tree, read from YAML, every mistake reported at once with its path."""
+"""What an operator may set: one frozen tree, from YAML and the environment, every mistake reported at once."""
 
 from __future__ import annotations
 
-from gateway.config.loading import check, load
-from gateway.config.mistakes import ConfigError
+from gateway.config.errors import ConfigError
+from gateway.config.loading import check, default, load
 from gateway.config.models import ModelSpec
-from gateway.config.tree import DEFAULT_MODEL, Config, check_exposure, default
+from gateway.config.tree import DEFAULT_MODEL, Config, check_exposure
 
 __all__ = ["DEFAULT_MODEL", "Config", "ConfigError", "ModelSpec", "check", "check_exposure", "default", "load"]

@@ -1,39 +1,61 @@
-"""From a file to a configuration, or to one report of every mistake in it."""
+"""From a file and the environment to a configuration, or to one report of every mistake in them."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
-import yaml
 from pydantic import ValidationError
 
-from gateway.config.mistakes import ConfigError, told
-from gateway.config.strict_yaml import StrictLoader
-from gateway.config.tree import Config
+from gateway.config.errors import ConfigError
+from gateway.config.mistakes import told
+from gateway.config.strict_yaml import UnreadableError, parse
+from gateway.config.tree import DEFAULT_MODELS, Config
+from gateway.config.variables import overlay
+
+NOTHING: Mapping[str, str] = MappingProxyType({})
+LONGEST = 1 << 20
+"""Bytes of a file."""
 
 
-def load(path: Path) -> Config:
-    """Read a YAML file. Raises ConfigError with every mistake in it."""
+def default() -> Config:
+    """What runs when nothing is configured."""
+    return load(None)
+
+
+def load(path: Path | None, environment: Mapping[str, str] = NOTHING) -> Config:
+    """What a YAML file says, or without one the defaults, and over it the variables of the environment.
+
+    Raises ConfigError with every mistake in them.
+    """
+    if path is None:
+        return check({"models": DEFAULT_MODELS}, "environment", environment)
     try:
-        tree = yaml.load(path.read_text(encoding="utf-8"), StrictLoader)  # noqa: S506  # a safe one
+        with path.open("rb") as file:
+            content = file.read(LONGEST + 1)
+        if len(content) > LONGEST:
+            raise ConfigError(f"{path}: longer than {LONGEST} bytes")
+        tree = parse(content.decode(), str(path))
     except OSError as error:
-        msg = f"{path}: {error.strerror}"
-        raise ConfigError(msg) from None
+        raise ConfigError(f"{path}: {error.strerror}") from None
     except UnicodeDecodeError:
-        msg = f"{path}: not UTF-8"
-        raise ConfigError(msg) from None
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)  # its snippet of the file is not shown: it may hold a secret
-        where = f"{path}:{mark.line + 1}:{mark.column + 1}" if mark else str(path)
-        msg = f"{where}: not readable as YAML: {getattr(error, 'problem', None) or 'odd characters'}"
-        raise ConfigError(msg) from None
-    return check(tree, str(path))
+        raise ConfigError(f"{path}: not UTF-8") from None
+    except UnreadableError as error:
+        raise ConfigError(str(error)) from None
+    return check(tree, str(path), environment)
 
 
-def check(tree: Any, source: str) -> Config:
+def check(tree: Any, source: str, environment: Mapping[str, str] = NOTHING) -> Config:
     """A tree of plain values as a Config. Raises ConfigError with every mistake in it."""
+    found = overlay(tree if tree is not None else {}, environment)
+    lines = found.mistakes
     try:
-        return Config.model_validate(tree if tree is not None else {})
+        config = Config.model_validate(found.tree)
     except ValidationError as error:
-        raise ConfigError("\n".join([f"{source}:", *(f"  {line}" for line in told(error))])) from None
+        lines.extend(told(error, found.tree, found.variables))
+    else:
+        if not lines:
+            return config
+    raise ConfigError("\n".join([f"{source}:", *(f"  {line}" for line in lines)]))

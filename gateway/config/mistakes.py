@@ -1,27 +1,62 @@
-"""What is wrong with a configuration, told in the words of the file."""
+"""What is wrong with a configuration, told in the words of the file or of the variable that it came from."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator, Mapping
+from difflib import get_close_matches
+from typing import Any
 
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from engines.choices import meant
+from gateway.config.shape import Path, dotted, settings_beside, single_settings
+from gateway.config.variables import variable
 
 _PLAIN = {
-    "extra_forbidden": "there is no such setting",
     "missing": "is required",
     "model_type": "takes settings by name, as in {name: value}",
-    "tuple_type": "takes a list",
+    "tuple_type": "takes a list, as in [one, other]",
+    "string_type": "takes text; put quotes around a number, yes or no",
+    "invalid_key": "names of settings are text",
 }
 """pydantic's words where they speak of Python, in those of the file."""
 
 
-class ConfigError(Exception):
-    """What is wrong with the configuration, a line per mistake, fit for a terminal."""
+def told(error: ValidationError, tree: Any, variables: Mapping[Path, str]) -> Iterator[str]:
+    """A line per mistake in `tree`, without values: they may be misplaced secrets.
+
+    `variables` are those of the environment that paths were set by.
+    """
+    for found in error.errors(include_url=False):
+        path = tuple(found["loc"])
+        where, named = _origin(path, variables)
+        yield f"{where}: {_what(found, path, tree, named)}"
 
 
-def told(error: ValidationError) -> Iterator[str]:
-    """A line per mistake, without values: they may be misplaced secrets."""
-    for found in error.errors(include_input=False, include_url=False):
-        where = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in found["loc"]).lstrip(".")
-        what = _PLAIN.get(found["type"]) or found["msg"].removeprefix("Value error, ")
-        yield f"{where or '(top level)'}: {what}"
+def _origin(path: Path, variables: Mapping[Path, str]) -> tuple[str, Callable[[Path], str]]:
+    """The place of a mistake, and how other settings are called there."""
+    for end in range(len(path), 0, -1):
+        if path[:end] in variables:
+            return f"{variables[path[:end]]} {dotted(path[end:])}".rstrip(), variable
+    return dotted(path) or "(top level)", dotted
+
+
+def _what(found: ErrorDetails, path: Path, tree: Any, named: Callable[[Path], str]) -> str:
+    match found["type"]:
+        case "extra_forbidden":
+            return f"there is no such setting{_nearest(path, tree, named)}"
+        case "literal_error":
+            names = re.findall("'([^']*)'", found["ctx"]["expected"])
+            return f"must be one of {', '.join(names)}{meant(str(found['input']), names)}"
+    return _PLAIN.get(found["type"]) or found["msg"].removeprefix("Value error, ")
+
+
+def _nearest(path: Path, tree: Any, named: Callable[[Path], str]) -> str:
+    """`server_port` for one in a section, or what is beside it, or what has that name elsewhere."""
+    *above, name = path
+    found: list[Path] = [each for each in single_settings() if path == ("_".join(map(str, each)),)]
+    found = found or [(*above, near) for near in get_close_matches(str(name), settings_beside(path, tree), n=1)]
+    found = found or [each for each in single_settings() if each[-1] == name]
+    return f"; did you mean {' or '.join(map(named, found))}?" if found else ""

@@ -6,12 +6,14 @@ from typing import Self
 
 from pydantic import Field, field_validator, model_validator
 
-from gateway.config.mistakes import ConfigError
+from gateway.config.errors import ConfigError
 from gateway.config.models import ModelSpec
 from gateway.config.sections import Limits, Ops, Section, Server, Timeouts
 from security.exposure import is_loopback
 
 DEFAULT_MODEL = "smollm2-135m-instruct"
+DEFAULT_MODELS = ({"name": DEFAULT_MODEL, "engine": "embedded"},)
+"""What runs when nothing is configured."""
 
 
 class Config(Section):
@@ -42,11 +44,6 @@ class Config(Section):
             msg = "server.port and ops.port must differ"
             raise ValueError(msg)
         return self
-
-
-def default() -> Config:
-    """What runs when nothing is configured."""
-    return Config.model_validate({"models": [{"name": DEFAULT_MODEL, "engine": "embedded"}]})
 
 
 def check_exposure(config: Config) -> None:

@@ -1,6 +1,6 @@
 """A TensorRT-LLM engine over the fake package, with what the fake was heard to do; or over the real one.
 
-The real one is taken where it is installed and SNOWSHED_TENSORRT_LLM_MODEL names a folder with a small chat model.
+The real one is taken where it is installed and TENSORRT_LLM_MODEL names a folder with a small chat model.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ FAKE = Path(__file__).parent / "fake_tensorrt_llm"
 
 def real_model() -> Path | None:
     """The folder of a model for the real package, where there are both."""
-    named = os.environ.get("SNOWSHED_TENSORRT_LLM_MODEL")
+    named = os.environ.get("TENSORRT_LLM_MODEL")
     return Path(named) if named and find_spec("tensorrt_llm") is not None else None
 
 

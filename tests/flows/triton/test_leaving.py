@@ -1,6 +1,6 @@
 """The client leaves, at whatever moment: the model in Triton stops soon, nothing stays held, tokens are counted.
 
-60 leave here; as many as the environment's SNOWSHED_LEAVINGS says, where a proof wants to see more.
+60 leave here; as many as the environment's TRITON_LEAVINGS says, where a proof wants to see more.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from loadtests.triton import TritonServer
 from tests.support.triton_leaving import DELAY, LONG, leave, p95, settled
 from tests.support.triton_stand import TRANSPORTS, Journal, TritonStand, behind, triton_stand
 
-LEAVINGS = int(os.environ.get("SNOWSHED_LEAVINGS", "60"))
+LEAVINGS = int(os.environ.get("TRITON_LEAVINGS", "60"))
 BAR = 0.02 + 0.1
 """Seconds at p95: how often the models look whether they are still wanted, and what is promised on top of that."""
 SLACK = 10

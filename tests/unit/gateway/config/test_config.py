@@ -99,11 +99,11 @@ def test_p32_a_credential_is_only_taken_by_reference(key: Any) -> None:
 @pytest.mark.parametrize(
     ("tree", "path", "words"),
     [
-        ({"models": [model()], "sever": {}}, "sever", "there is no such setting"),
+        ({"models": [model()], "sever": {}}, "sever", "there is no such setting; did you mean server?"),
         ({"models": [model(replicas=[{}])]}, "models[0].replicas[0].url", "is required"),
         ({"models": [model(replicas=[URL])]}, "models[0].replicas[0]", "takes settings by name, as in {name: value}"),
         ([], "(top level)", "takes settings by name, as in {name: value}"),
-        ({"models": {"chat": model()}}, "models", "takes a list"),
+        ({"models": {"chat": model()}}, "models", "takes a list, as in [one, other]"),
     ],
 )  # fmt: skip
 def test_a_mistake_is_told_in_the_words_of_the_file(tree: Any, path: str, words: str) -> None:
