@@ -21,6 +21,7 @@ COMMANDS = {
     "model": "gateway.cli.model",
     "chat": "gateway.cli.chat",
     "bench": "gateway.cli.bench",
+    "doctor": "gateway.cli.doctor.command",
     "version": "gateway.cli.version",
     "completion": "gateway.cli.completion",
 }

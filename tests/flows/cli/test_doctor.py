@@ -1,0 +1,127 @@
+"""`snowshed doctor`: what is wrong is found before the gateway is started, and beside one that runs."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from loadtests.bench.processes import free_ports
+from tests.support.command_line import snowshed
+from tests.support.gateway import configuration, running_gateway
+
+
+def doctor(folder: Path, tree: dict[str, Any], *arguments: str) -> subprocess.CompletedProcess[str]:
+    file = folder / "gateway.yaml"
+    file.write_text(yaml.safe_dump(tree))
+    return snowshed("doctor", "--config", str(file), *arguments, SNOWSHED_CACHE=str(folder))
+
+
+def findings(folder: Path, tree: dict[str, Any]) -> dict[str, dict[str, str]]:
+    """By subject. The exit status says whether one of them is wrong."""
+    ended = doctor(folder, tree, "--json")
+    assert ended.stderr == ""
+    told = json.loads(ended.stdout)
+    wrong = [one for one in told["findings"] if one["level"] == "wrong"]
+    assert (ended.returncode, told["ok"]) == ((1, False) if wrong else (0, True))
+    assert all(one["todo"] for one in told["findings"] if one["level"] != "ok")
+    return {one.pop("subject"): one for one in told["findings"]}
+
+
+def embedded(**options: str) -> dict[str, Any]:
+    return configuration(models=[{"name": "m", "engine": "embedded", "replicas": [options]}])
+
+
+def test_where_all_is_well_each_line_says_so_and_the_status_is_0(tmp_path: Path) -> None:
+    port, ops_port = free_ports(2)
+    tree = configuration(server={"port": port}, ops={"port": ops_port})
+    ended = doctor(tmp_path, tree)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert f"ok     server.port: 127.0.0.1:{port} is free\n" in ended.stdout
+    assert f"ok     ops.port: 127.0.0.1:{ops_port} is free\n" in ended.stdout
+    assert "ok     replica mock-0: scripted; ready\n" in ended.stdout
+    assert "\x1b" not in ended.stdout
+    found = findings(tmp_path, tree)
+    assert list(found) == ["python", "clock", "open files", "server.port", "ops.port", "replica mock-0"]
+
+
+@pytest.mark.parametrize("section", ["server", "ops"])
+def test_a_port_that_another_program_has_is_wrong(tmp_path: Path, section: str) -> None:
+    with socket.socket() as taken:  # it answers nobody
+        taken.bind(("127.0.0.1", 0))
+        tree = configuration()
+        tree[section]["port"] = taken.getsockname()[1]
+        found = findings(tmp_path, tree)[f"{section}.port"]
+    assert found["level"] == "wrong"
+    assert "taken by another program" in found["what"]
+
+
+@pytest.mark.parametrize("host", ["192.0.2.1", "no-such-host.invalid"])
+def test_an_address_that_is_not_this_machines_is_wrong(tmp_path: Path, host: str) -> None:
+    found = findings(tmp_path, configuration(ops={"host": host, "port": 9}))["ops.port"]
+    assert found["level"] == "wrong"
+    assert "ops.host" in found["todo"]
+
+
+def test_a_gateway_that_runs_is_told_from_other_programs(tmp_path: Path) -> None:
+    with running_gateway(configuration()) as gateway:
+        tree = configuration(server={"port": gateway.port}, ops={"port": gateway.objects.ops.port})
+        gateway.wait_until(lambda: not gateway.objects.readiness.reasons())
+        found = findings(tmp_path, tree)
+    assert "served by a running Snowshed" in found["server.port"]["what"]
+    assert "served by a running Snowshed" in found["ops.port"]["what"]
+    assert found["readiness"] == {"level": "ok", "what": "the running gateway is ready", "todo": ""}
+
+
+def test_a_running_gateway_that_is_not_ready_is_wrong_and_its_model_is_not_loaded_again(tmp_path: Path) -> None:
+    with running_gateway(configuration(["http://127.0.0.1:1"])) as gateway:
+        ports = {"ops": {"port": gateway.objects.ops.port}}
+        gateway.wait_until(lambda: "not probed yet" not in str(gateway.objects.readiness.reasons()))
+        found = findings(tmp_path, embedded(model_path=str(tmp_path / "absent.gguf")) | ports)
+    assert found["readiness"]["level"] == "wrong"
+    assert "can't be reached" in found["readiness"]["what"]
+    assert "not loaded again" in found["replica m-0"]["what"]
+
+
+def test_a_model_server_that_does_not_answer_is_wrong_beside_one_that_does(tmp_path: Path) -> None:
+    models = [{"name": "gone", "engine": "openai", "replicas": [{"url": "http://127.0.0.1:1/v1"}]},
+              {"name": "here", "engine": "scripted"}]  # fmt: skip
+    found = findings(tmp_path, configuration(models=models))
+    assert found["replica gone-0"]["level"] == "wrong"
+    assert "can't be reached" in found["replica gone-0"]["what"]
+    assert found["replica here-0"]["level"] == "ok"
+
+
+def test_a_model_that_was_not_fetched_or_is_damaged_is_wrong(tmp_path: Path) -> None:
+    absent = findings(tmp_path, embedded())
+    assert absent["model file"]["todo"] == "fetch it: snowshed model pull"
+    assert absent["replica m-0"]["level"] == "wrong"
+    (tmp_path / "SmolLM2-135M-Instruct.Q4_1.gguf").write_bytes(b"GGUF, but another")
+    damaged = findings(tmp_path, embedded())
+    assert "not the file it should be" in damaged["model file"]["what"]
+
+
+def test_a_file_of_ones_own_is_looked_at(tmp_path: Path) -> None:
+    file = tmp_path / "mine.gguf"
+    assert "No such file" in findings(tmp_path, embedded(model_path=str(file)))["model file"]["what"]
+    file.write_bytes(b"MZ")
+    assert "no GGUF file" in findings(tmp_path, embedded(model_path=str(file)))["model file"]["what"]
+    file.write_bytes(b"GGUF and nothing more")
+    found = findings(tmp_path, embedded(model_path=str(file)))
+    assert found["model file"]["level"] == "ok"
+    assert "embedded model did not start" in found["replica m-0"]["what"]
+
+
+def test_a_mistake_in_the_configuration_ends_with_status_2(tmp_path: Path) -> None:
+    ended = doctor(tmp_path, {"models": []})
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert "models: " in ended.stderr
+    secret = {"url": "http://127.0.0.1:1/v1", "api_key": {"env": "NO_SUCH_VARIABLE"}}
+    ended = doctor(tmp_path, configuration(models=[{"name": "m", "engine": "openai", "replicas": [secret]}]))
+    assert ended.returncode == 2
+    assert "NO_SUCH_VARIABLE is not set" in ended.stderr
