@@ -1,0 +1,200 @@
+"""The chart renders what a cluster takes and the gateway understands, under restricted rights, and refuses mistakes."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import helm_python
+import kubernetes_validate  # type: ignore[import-untyped]  # it ships none
+import pytest
+import yaml
+
+from gateway.config import Config, check_exposure, load
+from gateway.version import VERSION
+from tests.architecture.tree import ROOT
+
+CHART = ROOT / "helm" / "snowshed"
+SAMPLES = ("openai", "triton")
+KUBERNETES = ("1.25", kubernetes_validate.latest_version())
+PROBES = ("livenessProbe", "readinessProbe")
+WARNING = 2
+"""Helm's severities: 1 is a recommendation, 2 a warning, 3 an error."""
+
+Manifest = dict[str, Any]
+
+
+def sample(name: str) -> dict[str, Any]:
+    return helm_python.values_from_yaml((CHART / "ci" / f"{name}-values.yaml").read_text())
+
+
+def rendered(values: dict[str, Any], release: str = "demo") -> dict[str, Manifest]:
+    """Manifests by kind: there is one of each."""
+    with helm_python.Chart.load(CHART) as chart:
+        files = chart.render(values, name=release, namespace="serving")
+    manifests = [yaml.safe_load(text) for path, text in files.items() if path.endswith(".yaml")]
+    assert len({manifest["kind"] for manifest in manifests}) == len(manifests)
+    return {manifest["kind"]: manifest for manifest in manifests}
+
+
+def pod(manifests: dict[str, Manifest]) -> Manifest:
+    spec: Manifest = manifests["Deployment"]["spec"]["template"]["spec"]
+    return spec
+
+
+def configured(manifests: dict[str, Manifest], folder: Path) -> Config:
+    """What the gateway reads from the ConfigMap; it raises ConfigError if it would not start with it."""
+    file = folder / "snowshed.yaml"
+    file.write_text(manifests["ConfigMap"]["data"]["snowshed.yaml"])
+    config = load(file)
+    check_exposure(config)
+    return config
+
+
+@pytest.fixture(params=SAMPLES)
+def values(request: pytest.FixtureRequest) -> dict[str, Any]:
+    return sample(request.param)
+
+
+@pytest.fixture
+def manifests(values: dict[str, Any]) -> dict[str, Manifest]:
+    return rendered(values)
+
+
+def changed(**changes: Any) -> dict[str, Any]:
+    """The first sample with some sections replaced."""
+    return {**sample(SAMPLES[0]), **changes}
+
+
+def test_helm_finds_nothing_to_warn_of(values: dict[str, Any]) -> None:
+    found = helm_python.lint(CHART, values, strict=True)
+    assert found["errors"] == []
+    assert not [message for message in found["messages"] if message["severity"] >= WARNING]
+
+
+@pytest.mark.parametrize("version", KUBERNETES)
+def test_every_manifest_is_what_kubernetes_takes(manifests: dict[str, Manifest], version: str) -> None:
+    assert manifests.keys() == {"ConfigMap", "Deployment", "PodDisruptionBudget", "Service"}
+    for manifest in manifests.values():
+        kubernetes_validate.validate(manifest, version, strict=True)
+
+
+def test_a_mistyped_field_would_be_noticed(manifests: dict[str, Manifest]) -> None:
+    manifests["Deployment"]["spec"]["replica"] = 2
+    with pytest.raises(kubernetes_validate.ValidationError):
+        kubernetes_validate.validate(manifests["Deployment"], KUBERNETES[-1], strict=True)
+
+
+def test_the_gateway_starts_with_what_it_is_given_where_the_probes_look_for_it(
+    manifests: dict[str, Manifest], tmp_path: Path
+) -> None:
+    config = configured(manifests, tmp_path)
+    (container,) = pod(manifests)["containers"]
+    ports = {port["name"]: port["containerPort"] for port in container["ports"]}
+    assert ports == {"http": config.server.port, "ops": config.ops.port}
+    assert {config.server.host, config.ops.host} <= {"0.0.0.0", "::"}
+    probes = {container[kind]["httpGet"]["path"]: container[kind]["httpGet"]["port"] for kind in PROBES}
+    assert probes == {"/livez": "ops", "/readyz": "ops"}
+    assert manifests["Service"]["spec"]["ports"][0]["targetPort"] == "http"
+    assert manifests["Service"]["spec"]["selector"].items() <= labels(manifests).items()
+
+
+def labels(manifests: dict[str, Manifest]) -> dict[str, str]:
+    found: dict[str, str] = manifests["Deployment"]["spec"]["template"]["metadata"]["labels"]
+    return found
+
+
+def test_p11_a_pod_is_given_the_time_that_its_drain_takes(manifests: dict[str, Manifest], tmp_path: Path) -> None:
+    """P11: a grace that is shorter than the streams would sever them."""
+    server = configured(manifests, tmp_path).server
+    assert pod(manifests)["terminationGracePeriodSeconds"] == server.drain_delay + server.drain_cap + 10
+
+
+def test_pods_have_no_rights(manifests: dict[str, Manifest]) -> None:
+    """What the Pod Security Standard `restricted` asks for, and a root filesystem that is not written to."""
+    spec = pod(manifests)
+    assert spec["securityContext"]["runAsNonRoot"] is True
+    assert spec["securityContext"]["runAsUser"] > 0
+    assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert spec["automountServiceAccountToken"] is False
+    assert not {"hostNetwork", "hostPID", "hostIPC"} & spec.keys()
+    for container in spec["containers"]:
+        context = container["securityContext"]
+        assert context["allowPrivilegeEscalation"] is False
+        assert context["readOnlyRootFilesystem"] is True
+        assert context["capabilities"] == {"drop": ["ALL"]}
+    kinds = {kind for volume in spec["volumes"] for kind in volume.keys() - {"name"}}
+    assert kinds <= {"configMap", "emptyDir", "persistentVolumeClaim"}
+
+
+def test_user_and_folders_are_those_of_the_image(manifests: dict[str, Manifest]) -> None:
+    recipe = (ROOT / "Dockerfile").read_text()
+    spec = pod(manifests)
+    assert f"USER {spec['securityContext']['runAsUser']}:{spec['securityContext']['runAsGroup']}\n" in recipe
+    places = {mount["mountPath"] for mount in spec["containers"][0]["volumeMounts"]}
+    assert {"/etc/snowshed", "/var/cache/snowshed"} <= places
+    assert 'CMD ["serve", "--config", "/etc/snowshed/snowshed.yaml"]' in recipe
+
+
+def test_secrets_come_by_reference_and_service_links_set_no_variables() -> None:
+    spec = pod(rendered(sample("openai")))
+    assert spec["containers"][0]["envFrom"] == [{"secretRef": {"name": "vllm-key"}}]
+    assert spec["enableServiceLinks"] is False
+    assert "envFrom" not in pod(rendered(sample("triton")))["containers"][0]
+
+
+def test_a_changed_configuration_rolls_the_pods_and_nothing_else_does() -> None:
+    def checksum(values: dict[str, Any]) -> str:
+        annotations = rendered(values)["Deployment"]["spec"]["template"]["metadata"]["annotations"]
+        return str(annotations["checksum/config"])
+
+    other = deepcopy(sample("openai"))
+    other["config"]["models"][0]["upstream"] = "another"
+    assert checksum(other) != checksum(sample("openai")) == checksum(changed(replicas=5))
+
+
+def test_versions_and_images() -> None:
+    with helm_python.Chart.load(CHART) as chart:
+        assert chart.metadata["appVersion"] == VERSION
+    (container,) = pod(rendered(sample("openai")))["containers"]
+    assert container["image"] == f"snowshed:{VERSION}"
+    (pinned,) = pod(rendered(sample("triton")))["containers"]
+    assert "@sha256:" in pinned["image"]
+
+
+@pytest.mark.parametrize(
+    ("release", "name"), [("demo", "demo-snowshed"), ("snowshed", "snowshed"), ("x" * 53, f"{'x' * 43}-snowshed")]
+)
+def test_names_follow_the_release(release: str, name: str) -> None:
+    found = rendered(sample("openai"), release)
+    assert {manifest["metadata"]["name"] for manifest in found.values()} == {name}
+    assert len(name) <= 63
+    assert pod(found)["volumes"][0]["configMap"]["name"] == name
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        ({}, "config"),
+        ({"config": {"server": {"open": True}}}, "models"),
+        ({"config": {"models": []}}, "models"),
+        (changed(replica=3), "replica"),
+        (changed(drain={"delay": 5, "cap": "2m"}), "cap"),
+        (changed(drain={"delay": -1, "cap": 1}), "delay"),
+        (changed(image={"repository": "snowshed", "digest": "latest"}), "digest"),
+        (changed(config={"server": {"port": 9000}, "models": [{"name": "a", "engine": "scripted"}]}), "port"),
+        (changed(config={"models": [{"name": "a", "engine": "scripted"}]}), "server.open"),
+    ],
+    ids=["nothing", "no models", "empty", "unknown", "unit", "negative", "digest", "port", "closed"],
+)
+def test_a_mistake_is_refused_by_its_name(values: dict[str, Any], told: str) -> None:
+    with pytest.raises(helm_python.HelmError, match=told):
+        rendered(values)
+
+
+def test_notes_say_where_it_serves() -> None:
+    with helm_python.Chart.load(CHART) as chart:
+        notes = chart.render(sample("triton"), name="demo", namespace="serving")["snowshed/templates/NOTES.txt"]
+    assert "serves llama in 3 processes." in notes
+    assert "http://demo-snowshed.serving:8080/v1" in notes
