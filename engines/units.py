@@ -34,7 +34,7 @@ class Units:
         if not isinstance(value, str | bool):
             return value
         found = re.fullmatch(rf"({_NUMBER}) ?([A-Za-zµ]*)", str(value).strip())
-        if found is None or found[2] not in ("", *self.factors) or len(found[1]) > 20:  # 64 bits' worth
+        if found is None or found[2] not in ("", *self.factors) or len(found[1]) > 40:  # longer than any float
             raise ValueError(self._possible)
         number = Decimal(found[1]) * self.factors.get(found[2], Decimal(1))
         return int(number) if number == int(number) else float(number)
@@ -51,7 +51,8 @@ class Units:
         return f"takes {self.plain}, or a number with a unit: {', '.join(others)} or {last}"
 
     def __get_pydantic_core_schema__(self, source: Any, inner: GetCoreSchemaHandler) -> CoreSchema:
-        return core_schema.no_info_before_validator_function(self.read, inner(source))
+        written = core_schema.plain_serializer_function_ser_schema(self.write, when_used="json")
+        return core_schema.no_info_before_validator_function(self.read, inner(source), serialization=written)
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, inner: GetJsonSchemaHandler) -> JsonSchemaValue:
         return {"anyOf": [inner(schema), {"type": "string", "pattern": self.pattern}]}

@@ -5,7 +5,18 @@ from __future__ import annotations
 from types import GenericAlias
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, Field, SerializeAsAny, TypeAdapter, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    Field,
+    GetJsonSchemaHandler,
+    SerializeAsAny,
+    TypeAdapter,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 from engines import ENGINES
 from engines.api import Adapting
@@ -52,6 +63,21 @@ class ModelSpec(Section):
             msg = "a model can't be called like one of its adapters"
             raise ValueError(msg)
         return self
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, inner: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """As the validation has it: the engine says which options its replicas take."""
+        reference = inner(schema)
+        whole = inner.resolve_ref_schema(reference)
+        whole["properties"]["replicas"] |= {"items": {"type": "object"}, "minItems": 1}
+        whole["allOf"] = [
+            {
+                "if": {"properties": {"engine": {"const": name}}},
+                "then": {"properties": {"replicas": {"items": inner(engine.Options.__pydantic_core_schema__)}}},
+            }
+            for name, engine in ENGINES.items()
+        ]
+        return reference
 
     @property
     def adapters(self) -> tuple[str, ...]:
