@@ -33,16 +33,9 @@ def test_otherwise_it_is_what_was_set() -> None:
 
 def test_p32_what_may_be_a_secret_is_blanked() -> None:
     """P32: free-form arguments and the user information of URLs are all that could hold one."""
-    arguments = {
-        "hf_token": SECRET,
-        "nested": {"API_KEY": SECRET},
-        "hub": f"https://me:{SECRET}@hub/",
-        "max_num_token": 5,
-    }
-    replica = {"model": "/m", "arguments": arguments}
-    tree = shown(
-        check({"models": [{"name": "m", "engine": "tensorrt_llm", "replicas": [replica]}]}, "x"), effective=True
-    )
+    arguments = {"hf_token": SECRET, "in": {"API_KEY": SECRET}, "hub": f"https://me:{SECRET}@hub/", "max_num_token": 5}
+    model = {"name": "m", "engine": "tensorrt_llm", "replicas": [{"model": "/m", "arguments": arguments}]}
+    tree = shown(check({"models": [model]}, "x"), effective=True)
     assert SECRET not in str(tree)
     assert tree["models"][0]["replicas"][0]["arguments"] == {
         "hf_token": BLANK, "in": {"API_KEY": BLANK}, "hub": f"https://me:{BLANK}@hub/", "max_num_token": 5,
