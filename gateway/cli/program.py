@@ -17,6 +17,7 @@ from gateway.cli.lazy import LazyGroup, examples
 
 COMMANDS = {
     "serve": "gateway.cli.serve",
+    "config": "gateway.cli.config.group",
     "models": "gateway.cli.models",
     "model": "gateway.cli.model",
     "chat": "gateway.cli.chat",

@@ -24,7 +24,7 @@ def test_help_lists_every_command_in_order_and_the_exit_statuses() -> None:
     assert all(f"{status} " in ended.stdout.partition("Exit status:")[2] for status in (0, 1, 2, 130))
 
 
-@pytest.mark.parametrize("command", [*COMMANDS, "model pull"])
+@pytest.mark.parametrize("command", [*COMMANDS, "model pull", "config check", "config show", "config schema"])
 def test_each_command_teaches_by_example(command: str) -> None:
     ended = snowshed(*command.split(), "-h")
     assert (ended.returncode, ended.stderr) == (0, "")
