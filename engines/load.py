@@ -68,4 +68,4 @@ class LoadWatch:
     def _complain(self, error: Exception) -> None:
         if not self._failing:  # once, not with every question
             self._failing = True
-            _logger.warning("The load of %s is not known: %s", self._name, error)
+            _logger.warning("load not known", extra={"server": self._name, "reason": str(error)})

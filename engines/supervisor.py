@@ -144,7 +144,10 @@ class Supervisor(Generic[S]):
                 return
             pause = self._backoff.after(self._clock() - began)
             self.state = f"down, starting again in {pause:.1f} s: {reason}"
-            _logger.warning("%s %s", self._manners.name, self.state)
+            _logger.warning(
+                "child process down",
+                extra={"child": self._manners.name, "reason": reason, "restart_in_s": round(pause, 1)},
+            )
             await asyncio.sleep(pause)
             self.restarts += 1
 

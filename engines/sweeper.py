@@ -50,7 +50,7 @@ class Sweeper:
                     watch.expire(now)
                 except Exception:
                     self._watches.discard(watch)  # one bug must not stop every other timer, nor fire for ever
-                    _logger.exception("A timer failed.")
+                    _logger.exception("timer broke")
 
     async def run(self, beat: Callable[[float], None]) -> None:
         """Sweep until cancelled; `beat(now)` follows each sweep (heartbeat, folding of metrics and logs)."""

@@ -95,7 +95,8 @@ class EdgeHeaders:
         except Exception as error:
             if started:
                 raise  # the server cuts what has begun
-            _logger.error("request %s: %s", request_id, describe(error))  # noqa: TRY400  # texts may hold content
+            said = {"request": request_id, "exception": describe(error)}
+            _logger.error("request broke", extra=said)  # noqa: TRY400  # texts may hold content
             await _respond(errors.INTERNAL)(scope, receive, send_with_more)
 
     def _judge(self, scope: Scope, headers: dict[bytes, bytes]) -> errors.Problem | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import traceback
 from types import TracebackType
 from typing import Literal, Protocol, Self
 
@@ -14,6 +13,7 @@ from gateway import preamble, sse
 from gateway.edge import Edge, own_headers
 from gateway.errors import BODY_CUT, DEADLINE, DRAINING, INTERNAL, SLOW_BODY, Problem, Refusal, problem
 from gateway.intake import Intake
+from gateway.logs import describe
 from gateway.prompt import Prompt
 from router.api import Model
 
@@ -270,8 +270,7 @@ class Exchange:
         trouble = problem(exc)
         if trouble is INTERNAL:
             # Neither the exception's text nor its locals: they may hold what the caller wrote.
-            frames = "".join(traceback.format_tb(exc.__traceback__))
-            _logger.error("%s in request %s\n%s", type(exc).__name__, self.record.id, frames)
+            _logger.error("request broke", extra={"request": self.record.id, "exception": describe(exc)})
         self.fail(trouble)
         return True
 

@@ -32,7 +32,7 @@ class Lifespan:
         except* (EngineError, OSError) as failed:
             if started:
                 raise
-            await send({"type": "lifespan.startup.failed", "message": why(failed)})
+            await send({"type": "lifespan.startup.failed", "message": f"The gateway did not start: {why(failed)}"})
         else:
             await send({"type": "lifespan.shutdown.complete"})
 
@@ -44,4 +44,4 @@ def why(failure: BaseException) -> str:
     reason = failure.strerror if isinstance(failure, OSError) else str(failure)
     if isinstance(failure, OSError) and failure.errno == errno.EADDRINUSE:
         reason = f"{reason}; server.port and ops.port of the configuration choose others"
-    return f"The gateway did not start: {reason}"
+    return str(reason)

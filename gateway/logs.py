@@ -1,131 +1,32 @@
-"""What the gateway writes down: one wide JSON line per request, and plain lines when its own state changes."""
+"""What the gateway says of its own state: an event with its fields, a line each, never content."""
 
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import re
-import time
 import traceback
-from collections.abc import Iterable
+from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Final, TextIO
 
 import msgspec
 
-from gateway.accounts import Record
 from gateway.line_writer import LineWriter
-from gateway.tallies import code_label
+from gateway.log_form import Form, Timestamps
 
 _UVICORN: Final = ("uvicorn", "uvicorn.error", "uvicorn.access", "uvicorn.asgi")
 
 
-class Line(msgspec.Struct, gc=False):
-    """What is logged of one request; see `docs/guides/observability.md`. Null stands for what did not happen."""
-
-    time: str
-    id: str
-    client_request_id: str
-    kind: str
-    model: str
-    replica: str
-    stream: bool
-    status: int
-    code: str
-    outcome: str
-    client_gone: bool
-    attempts: int
-    duration_ms: float
-    body_ms: float | None
-    queue_ms: float
-    first_token_ms: float | None
-    overhead_ms: float
-    gap_max_ms: float
-    chunks: int
-    body_bytes: int
-    sent_bytes: int
-    prompt_tokens: int
-    completion_tokens: int
-    usage_exact: bool
-
-
-class RequestLog:
-    """One line of JSON per finished request to a descriptor, never content. `write` and `close` are the loop's."""
-
-    def __init__(self, fd: int = 1) -> None:
-        self._writer = LineWriter(fd)
-        self._encoder = msgspec.json.Encoder()
-        self._second = -1
-        self._prefix = ""
-
-    def __repr__(self) -> str:
-        return f"<RequestLog on {self._writer!r}>"
-
-    @property
-    def lost(self) -> int:
-        """Lines that nobody took in time."""
-        return self._writer.lost
-
-    def write(self, records: Iterable[Record]) -> None:
-        """Log finished requests, in their order; returns at once."""
-        lines = [self._line(record) for record in records]
-        if lines:
-            self._writer.write(self._encoder.encode_lines(lines), len(lines))
-
-    def flush(self, timeout: float) -> bool:
-        """Wait for the descriptor's reader for at most `timeout` seconds; whether it took everything."""
-        return self._writer.flush(timeout)
-
-    def _line(self, record: Record) -> Line:
-        start, body, first = record.headers_at, record.body_at, record.first_at
-        return Line(  # by position: names cost twice as much
-            self._time(record.unix_ms),
-            record.id,
-            record.label,
-            record.kind,
-            record.model,
-            record.replica,
-            record.stream,
-            record.status,
-            code_label(record.code) if record.code else "",
-            record.outcome,
-            record.client_gone,
-            record.attempts,
-            _ms(record.ended_at - start),
-            _ms(body - start) if body else None,
-            _ms(record.queued),
-            _ms(first - start) if first else None,
-            _ms(record.overhead),
-            _ms(record.gap_max),
-            record.chunks,
-            record.body_bytes,
-            record.sent_bytes,
-            record.prompt_tokens,
-            record.completion_tokens,
-            record.usage_exact,
-        )
-
-    def _time(self, unix_ms: int) -> str:
-        """RFC 3339, UTC, milliseconds. Requests of one second share the work of the long part."""
-        second, ms = divmod(unix_ms, 1000)
-        if second != self._second:
-            self._second, self._prefix = second, time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
-        return f"{self._prefix}.{ms:03d}Z"
-
-
-def _ms(seconds: float) -> float:
-    """Milliseconds with at most three decimals (five times as fast as `round`)."""
-    return int(seconds * 1e6 + 0.5) / 1e3
-
-
-def configure(level: str, stream: TextIO) -> None:
-    """Send the standard library's logging, uvicorn's included, to `stream`'s descriptor as plain lines.
+def configure(level: str, stream: TextIO, form: Form = "json") -> None:
+    """Send the standard library's logging, uvicorn's included, to `stream`'s descriptor in one of the two forms.
 
     Access lines are off: they quote paths and queries, and every request has its own line already. The process's last
-    lines are written when it exits; `level` is one of logging's names in any case.
+    lines are written when it exits; `level` is one of `log_form.LEVELS` in any case.
     """
     lines = _Lines(LineWriter(stream.fileno()))
-    lines.setFormatter(PlainFormatter())
+    lines.setFormatter(JsonFormatter() if form == "json" else ConsoleFormatter())
     logging.basicConfig(
         level=max(logging.getLevelNamesMapping()[level.upper()], logging.DEBUG), handlers=[lines], force=True
     )
@@ -153,30 +54,71 @@ class _Lines(logging.Handler):
         try:
             line = self.format(record)
         except Exception:  # noqa: BLE001 (a message that doesn't fit its arguments must not break who logs it)
-            line = f"A log message of {record.name}, line {record.lineno}, could not be formatted."
+            said = f"a message of line {record.lineno} could not be formatted"
+            line = self.format(logging.LogRecord(record.name, record.levelno, "", record.lineno, said, None, None))
         self._writer.write(f"{line}\n".encode(errors="backslashreplace"))
 
     def flush(self) -> None:
         self._writer.flush(1.0)
 
 
-class PlainFormatter(logging.Formatter):
-    """`time LEVEL logger: message`, always one line; of an exception the types and places, never its text.
-
-    Exceptions' texts quote what went wrong, which may be a prompt or a key.
-    """
+class _Formatter(logging.Formatter):
+    """Of an exception the types and places, never its text: texts quote what went wrong, a prompt or a key maybe."""
 
     def __init__(self) -> None:
-        super().__init__("%(asctime)s.%(msecs)03dZ %(levelname)-7s %(name)s: %(message)s", "%Y-%m-%dT%H:%M:%S")
-        self.converter = time.gmtime
-
-    def format(self, record: logging.LogRecord) -> str:
-        return super().format(record).replace("\r", "\\r").replace("\n", "\\n")
+        super().__init__()
+        self._times = Timestamps()
 
     def formatException(  # noqa: N802 (the base class's name)
         self, ei: tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
     ) -> str:
         return describe(ei[1]) if ei[1] else ""
+
+    def time(self, record: logging.LogRecord) -> str:
+        return self._times.of(int(record.created * 1000))
+
+    def fields(self, record: logging.LogRecord) -> dict[str, Any]:
+        """What was given as `extra`, and the exception."""
+        found = {name: value for name, value in vars(record).items() if name not in _BUILT_IN}
+        if record.exc_info:
+            found["exception"] = self.formatException(record.exc_info)
+        return found
+
+
+class JsonFormatter(_Formatter):
+    """An object with `time`, `level`, `logger`, `event` and the event's own fields."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line = {
+            "time": self.time(record),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "event": record.getMessage(),
+            **self.fields(record),
+        }
+        try:
+            return msgspec.json.encode(line, enc_hook=str).decode()
+        except UnicodeEncodeError:  # half a character, of a path for instance: the standard library escapes it
+            return json.dumps(line, default=str)
+
+
+class ConsoleFormatter(_Formatter):
+    """`time LEVEL logger: event field=value`, always one line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        said = f"{self.time(record)} {record.levelname:<7} {record.name}: {record.getMessage()}"
+        line = " ".join((said, *(f"{name}={_shown(value)}" for name, value in self.fields(record).items())))
+        return line.replace("\r", "\\r").replace("\n", "\\n")
+
+
+_BUILT_IN: Final[Mapping[str, Any]] = {
+    **vars(logging.makeLogRecord({})), "message": "", "taskName": None, "color_message": "uvicorn's, for terminals"
+}  # fmt: skip
+
+
+def _shown(value: object) -> str:
+    text = str(value)
+    return text if re.fullmatch(r'[^\s"=]+', text) else json.dumps(text, ensure_ascii=False)
 
 
 def describe(exc: BaseException) -> str:

@@ -148,7 +148,7 @@ class OneShotServer:
         except OSError:
             pass  # the other side left
         except Exception:
-            _logger.exception("No answer could be given on port %d.", self.port)
+            _logger.exception("ops connection broke", extra={"port": self.port})
         self._drop(connection)
 
     def _wait(self, connection: _Connection) -> None:

@@ -58,7 +58,7 @@ class OpsServer:
         try:
             answer = self._answer(request)
         except Exception:
-            _logger.exception("%s could not be answered.", request.path)
+            _logger.exception("ops request broke", extra={"path": request.path})
             answer = failure(HTTPStatus.INTERNAL_SERVER_ERROR, "internal_error", "No answer could be made.")
         return Last(answer.encode(head_only=request.method == "HEAD"))
 

@@ -67,9 +67,9 @@ class Readiness:
 def _tell(replica: Replica, verdict: str) -> None:
     """Once for each change: the others of a model may hide from its clients that one is missing."""
     if verdict:
-        _logger.warning("Replica %s is not ready: %s", replica.name, verdict)
+        _logger.warning("replica not ready", extra={"replica": replica.name, "reason": verdict})
     else:
-        _logger.info("Replica %s is ready.", replica.name)
+        _logger.info("replica ready", extra={"replica": replica.name})
 
 
 async def _probe(replica: Replica) -> str:
@@ -80,6 +80,6 @@ async def _probe(replica: Replica) -> str:
     except TimeoutError:
         return f"no answer to a probe within {PROBE_TIMEOUT:g} s"
     except Exception:  # an engine's mistake must not end the watch, and with it the process
-        _logger.exception("probing %s", replica.name)
+        _logger.exception("probe broke", extra={"replica": replica.name})
         return "the probe failed"
     return "" if health.ready else health.reason

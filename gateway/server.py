@@ -14,6 +14,7 @@ import uvicorn
 from gateway.app import create_app
 from gateway.front_door import FrontDoor
 from gateway.lifespan import why
+from gateway.version import VERSION
 from gateway.welcome import welcome
 from gateway.wiring import Gateway
 
@@ -57,13 +58,16 @@ class Server(uvicorn.Server):
             await self._try_address()
             await super().startup(sockets)
         except OSError as error:
-            _logger.error(why(error))  # noqa: TRY400  # a traceback would say no more
+            _logger.error("gateway did not start", extra={"reason": why(error)})  # noqa: TRY400  # no place says more
             raise SystemExit(1) from None
         except SystemExit:  # by uvicorn, which has said why
             raise SystemExit(1) from None
-        self._gateway.readiness.listening = True
-        port = self.servers[0].sockets[0].getsockname()[1]
-        self._say(welcome(self._gateway.config, port, self._gateway.ops.port))
+        gateway = self._gateway
+        gateway.readiness.listening = True
+        host, port = self.servers[0].sockets[0].getsockname()[:2]
+        ops = {"ops_host": gateway.config.ops.host, "ops_port": gateway.ops.port}
+        _logger.info("serving", extra={"version": VERSION, "host": host, "port": port, **ops})
+        self._say(welcome(gateway.config, port, gateway.ops.port))
 
     async def _try_address(self) -> None:
         """Bind and let go again: nothing has to be started, and no model loaded, to find that the port is taken."""
@@ -80,12 +84,17 @@ class Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         traffic, server = self._gateway.edge.traffic, self._gateway.config.server
         traffic.draining = True
+        bounds = {"drain_delay_s": server.drain_delay, "drain_cap_s": server.drain_cap}
+        _logger.info("draining", extra={"in_flight": len(traffic.live), **bounds})
         await self._wait(server.drain_delay, lambda: False)
         traffic.closed = True
         await self._wait(server.drain_cap, lambda: not traffic.live)
+        if traffic.live:
+            _logger.warning("requests cut", extra={"in_flight": len(traffic.live)})
         traffic.cut()
         await self._wait(1.0, lambda: not traffic.live)
         await super().shutdown(sockets)
+        _logger.info("stopped")
 
     async def _wait(self, seconds: float, done: Callable[[], bool]) -> None:
         loop = asyncio.get_running_loop()

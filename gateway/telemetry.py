@@ -6,8 +6,8 @@ import logging
 
 from gateway.accounts import Accounts
 from gateway.heartbeat import Heartbeat
-from gateway.logs import RequestLog
 from gateway.metrics import Metrics
+from gateway.request_log import RequestLog
 
 _logger = logging.getLogger("snowshed")
 
@@ -30,7 +30,7 @@ class Telemetry:
         try:
             self._fold()
         except Exception:  # the sweep that calls this carries every timer: a bug in counting must not stop it
-            _logger.exception("Finished requests could not be counted.")
+            _logger.exception("requests not counted")
 
     def close(self, timeout: float = 2.0) -> None:
         """Fold the rest, and wait `timeout` seconds for the log's reader to take it. For after the last request."""

@@ -19,13 +19,15 @@ from gateway.body_memory import BodyMemory
 from gateway.config import Config, ModelSpec
 from gateway.edge import Bounds, Edge, RequestIds
 from gateway.heartbeat import Heartbeat
-from gateway.logs import RequestLog, report_loop_error
+from gateway.log_form import Form
+from gateway.logs import report_loop_error
 from gateway.metrics import Metrics
 from gateway.ops import OpsServer
 from gateway.pauses import Pauses
 from gateway.pipeline import Pipeline
 from gateway.readiness import Readiness
 from gateway.replica_metrics import ReplicaMetrics
+from gateway.request_log import RequestLog
 from gateway.telemetry import Telemetry
 from gateway.traffic import Traffic
 from gateway.version import VERSION
@@ -88,10 +90,10 @@ async def _start(replica: Replica) -> None:
         raise Unreachable(f"Replica {replica.name}: {error}") from None
 
 
-def build(config: Config, cache: Path, log_fd: int = 1) -> Gateway:
+def build(config: Config, cache: Path, log_fd: int = 1, log_form: Form = "json") -> Gateway:
     """Every object, connected; nothing is opened, started or read but the secrets that the configuration points to.
 
-    `cache` is a folder for what is fetched once; request records go to `log_fd`.
+    `cache` is a folder for what is fetched once; request records go to `log_fd`, in `log_form`.
     """
     clock = time.monotonic
     sweeper = Sweeper()
@@ -111,7 +113,7 @@ def build(config: Config, cache: Path, log_fd: int = 1) -> Gateway:
     readiness = Readiness(traffic, models)
     pauses = Pauses(clock)
     metrics = Metrics(VERSION, (ReplicaMetrics(models, readiness).lines, pauses.lines))
-    telemetry = Telemetry(accounts, metrics, RequestLog(log_fd), heartbeat)
+    telemetry = Telemetry(accounts, metrics, RequestLog(log_fd, log_form), heartbeat)
     ops = OpsServer(config.ops.host, config.ops.port, heartbeat, readiness.reasons, metrics.render)
     replicas = list(dict.fromkeys(replica for model in models for replica in model.replicas))
     return Gateway(config, edge, catalog, replicas, readiness, pauses, telemetry, ops)

@@ -165,9 +165,9 @@ class KeyAuthenticator:
     def _tell(self, trouble: str) -> None:
         if bool(trouble) != bool(self.trouble) or self._seen is None:
             if trouble:
-                _logger.warning("%s; those in memory go on working for up to %g s", trouble, self._grace)
+                _logger.warning("keys not current", extra={"reason": trouble, "grace_s": self._grace})
             else:
-                _logger.info("keys: current")
+                _logger.info("keys current")
         self.trouble = trouble
 
 

@@ -11,6 +11,7 @@ import click
 from gateway.cli.configured import cache, config_option, read
 from gateway.cli.lazy import examples
 from gateway.cli.trouble import Mistake
+from gateway.log_form import FORMS, LEVELS, Form, form_for
 
 
 @click.command(
@@ -18,14 +19,22 @@ from gateway.cli.trouble import Mistake
         "snowshed serve",
         "snowshed serve --config gateway.yaml",
         "snowshed serve --config gateway.yaml >> requests.jsonl",
+        "snowshed serve --config gateway.yaml --log-format json --log-level warning",
     )
 )
 @config_option
-def command(config: Path | None) -> None:
+@click.option(
+    "--log-format", type=click.Choice(FORMS), help="Default: console on a terminal, json into a file or a pipe."
+)
+@click.option(
+    "--log-level", type=click.Choice(LEVELS, case_sensitive=False), default="info", show_default=True,
+    help="Of what it says about itself; requests are all written down.",
+)  # fmt: skip
+def command(config: Path | None, log_format: Form | None, log_level: str) -> None:
     """Run the gateway.
 
-    It says on standard error where it serves, and writes a JSON line per request to standard output. SIGTERM or Ctrl-C
-    let it finish what it has begun; a second Ctrl-C does not wait.
+    It says on standard error what becomes of itself, and writes a line per request to standard output. SIGTERM or
+    Ctrl-C let it finish what it has begun; a second Ctrl-C does not wait.
     """
     from gateway.logs import configure
     from gateway.server import Server
@@ -33,11 +42,17 @@ def command(config: Path | None) -> None:
 
     settings = read(config)
     try:
-        gateway = build(settings, cache())
+        gateway = build(settings, cache(), log_form=form_for(sys.stdout, log_format))
     except ValueError as error:  # a secret that is not where the configuration says
         raise Mistake(str(error)) from None
-    configure("info", sys.stderr)
+    form = form_for(sys.stderr, log_format)
+    configure(log_level, sys.stderr, form)
     gc.collect()
     gc.freeze()  # what start-up made lives for ever: the collector need not walk it again
     gc.set_threshold(50_000, 20, 20)
-    Server(gateway, lambda lines: print(f"{lines}\n", end="", file=sys.stderr, flush=True)).run()
+    server = Server(gateway, _greet) if form == "console" else Server(gateway)  # the event `serving` says the same
+    server.run()
+
+
+def _greet(lines: str) -> None:
+    print(f"{lines}\n", end="", file=sys.stderr, flush=True)

@@ -156,9 +156,9 @@ class SpawnedGateway:
 
 @contextlib.contextmanager
 def spawned_gateway(
-    tree: dict[str, Any], folder: Path, ready: bool = True, module: str = "gateway"
+    tree: dict[str, Any], folder: Path, ready: bool = True, module: str = "gateway", options: Sequence[str] = ()
 ) -> Iterator[SpawnedGateway]:
-    """`python -m gateway serve --config …` with logs in `folder`; killed by pid after the block.
+    """`python -m gateway serve {options} --config …` with logs in `folder`; killed by pid after the block.
 
     Ports are picked here, because the process is told them by its configuration as a user would.
     """
@@ -168,7 +168,7 @@ def spawned_gateway(
     file.write_text(yaml.safe_dump(tree))
     with log.open("wb") as out, errors.open("wb") as err:
         child = subprocess.Popen(
-            [sys.executable, "-m", module, "serve", "--config", str(file)],
+            [sys.executable, "-m", module, "serve", *options, "--config", str(file)],
             stdout=out,
             stderr=err,
             cwd=ROOT,

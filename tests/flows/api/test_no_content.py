@@ -141,7 +141,7 @@ def bugs(loud: Loud) -> None:
     stream = loud.post(chat(model="broken", stream=True))
     assert stream.text.count('"internal_error"') == 1
     assert CANARY not in stream.text
-    assert f"request {answer.headers['x-request-id']}" in loud.gateway.errors.read_text()
+    assert f'"request":"{answer.headers["x-request-id"]}"' in loud.gateway.errors.read_text()
 
 
 def test_p32_nothing_that_was_said_is_written_down(loud: Loud) -> None:

@@ -133,7 +133,8 @@ def test_of_several_models_the_one_that_can_not_start_is_named(tmp_path: Path) -
 
 @pytest.mark.parametrize("is_open", [False, True])
 def test_it_says_at_the_start_where_it_is_and_who_may_use_it(tmp_path: Path, is_open: bool) -> None:
-    with spawned_gateway(configuration(server={"open": is_open}), tmp_path) as gateway:
+    tree = configuration(server={"open": is_open})
+    with spawned_gateway(tree, tmp_path, options=["--log-format", "console"]) as gateway:
         gateway.terminate()
         assert gateway.wait(20) == 0
         said = gateway.errors.read_text()

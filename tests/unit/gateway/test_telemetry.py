@@ -13,8 +13,8 @@ import pytest
 from engines.sweeper import TICK
 from gateway.accounts import Accounts, Record
 from gateway.heartbeat import Heartbeat
-from gateway.logs import RequestLog
 from gateway.metrics import Metrics
+from gateway.request_log import RequestLog
 from gateway.telemetry import Telemetry
 
 
@@ -91,7 +91,7 @@ def test_a_record_that_can_not_be_counted_stops_no_beat(parts: Parts, caplog: py
     parts.accounts.book(broken)
     with caplog.at_level(logging.ERROR):
         parts.telemetry.beat(100.25)
-    assert "could not be counted" in caplog.text
+    assert "requests not counted" in caplog.messages
     parts.finish(1)
     parts.telemetry.beat(100.5)
     assert parts.ids(1) == ["req_1"]
