@@ -54,4 +54,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except click.ClickException as error:
         error.show()
         return error.exit_code
+    except OSError as error:  # the output's: a full disk
+        click.echo(f"snowshed: {error.strerror}", err=True)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # else what is still buffered would be tried again at the end
+        return 1
     return status if isinstance(status, int) else 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pty
 import subprocess
 import sys
 
@@ -24,6 +25,19 @@ def snowshed(*arguments: str, given: bytes = b"", **more: str) -> subprocess.Com
     said = subprocess.CompletedProcess(ended.args, ended.returncode, ended.stdout.decode(), ended.stderr.decode())
     assert "Traceback" not in said.stderr, said.stderr
     return said
+
+
+def on_terminal(*arguments: str, **more: str) -> str:
+    """What a terminal gets to see of a command that ends with status 0 or 1, in lines as a terminal ends them."""
+    ours, theirs = pty.openpty()
+    try:
+        command = [sys.executable, "-m", "gateway", *arguments]
+        ended = subprocess.run(command, cwd=ROOT, env=environment(**more), stdout=theirs, timeout=60, check=False)
+        assert ended.returncode in {0, 1}
+        return os.read(ours, 65536).decode()  # all of it: a command says less than a terminal holds
+    finally:
+        os.close(ours)
+        os.close(theirs)
 
 
 def complaint(ended: subprocess.CompletedProcess[str], status: int) -> str:

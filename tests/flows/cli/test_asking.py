@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import pty
 import signal
 import socket
 import subprocess
@@ -15,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.command_line import complaint, environment, snowshed
+from tests.support.command_line import complaint, environment, on_terminal, snowshed
 from tests.support.gateway import ROOT, RunningGateway, configuration, running_gateway
 
 ANSWER = "The answer is always the same."
@@ -96,16 +94,9 @@ def test_a_reader_that_leaves_is_no_error_to_explain(gateway: RunningGateway) ->
 
 
 def test_an_answer_can_not_steer_the_terminal(gateway: RunningGateway) -> None:
-    command = [sys.executable, "-m", "gateway", "chat", "-m", "steering", "hello", "--url", gateway.url]
-    ours, theirs = pty.openpty()
-    try:
-        subprocess.run(command, cwd=ROOT, env=environment(), stdout=theirs, timeout=60, check=True)
-        seen = os.read(ours, 4096)
-    finally:
-        os.close(ours)
-        os.close(theirs)
-    assert seen.decode() == "\N{REPLACEMENT CHARACTER}[31mred\N{REPLACEMENT CHARACTER}\r\n"
-    assert snowshed(*command[3:]).stdout == "\x1b[31mred\x07\n"
+    command = ("chat", "-m", "steering", "hello", "--url", gateway.url)
+    assert on_terminal(*command) == "\N{REPLACEMENT CHARACTER}[31mred\N{REPLACEMENT CHARACTER}\r\n"
+    assert snowshed(*command).stdout == "\x1b[31mred\x07\n"
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from loadtests.bench.processes import free_ports
-from tests.support.command_line import snowshed
+from tests.support.command_line import on_terminal, snowshed
 from tests.support.gateway import configuration, running_gateway
 
 
@@ -48,6 +48,13 @@ def test_where_all_is_well_each_line_says_so_and_the_status_is_0(tmp_path: Path)
     assert "\x1b" not in ended.stdout
     found = findings(tmp_path, tree)
     assert list(found) == ["python", "clock", "open files", "server.port", "ops.port", "replica mock-0"]
+
+
+def test_colours_are_for_terminals_and_for_those_who_want_them(tmp_path: Path) -> None:
+    file = tmp_path / "gateway.yaml"
+    file.write_text(yaml.safe_dump(configuration()))
+    assert "\x1b[32mok" in on_terminal("doctor", "--config", str(file))
+    assert "\x1b" not in on_terminal("doctor", "--config", str(file), NO_COLOR="1")
 
 
 @pytest.mark.parametrize("section", ["server", "ops"])

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -83,6 +84,13 @@ def test_a_completion_script_is_one_that_its_shell_reads(shell: str) -> None:
 def test_what_bash_asks_for_is_completed(words: str, at: str, completed: str) -> None:
     ended = snowshed(_SNOWSHED_COMPLETE="bash_complete", COMP_WORDS=words, COMP_CWORD=at)
     assert completed in ended.stdout.split("\n")
+
+
+def test_a_full_disk_is_told_in_a_sentence() -> None:
+    command = [sys.executable, "-m", "gateway", "version"]
+    with Path("/dev/full").open("w") as full:
+        ended = subprocess.run(command, cwd=ROOT, env=environment(), stdout=full, stderr=subprocess.PIPE, check=False)
+    assert (ended.returncode, ended.stderr) == (1, b"snowshed: No space left on device\n")
 
 
 def test_help_and_completion_are_quick_because_they_load_none_of_the_gateway() -> None:
