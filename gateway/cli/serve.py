@@ -36,14 +36,16 @@ def command(config: Path | None, log_format: Form | None, log_level: str) -> Non
     It says on standard error what becomes of itself, and writes a line per request to standard output. SIGTERM or
     Ctrl-C let it finish what it has begun; a second Ctrl-C does not wait.
     """
+    from gateway.config import ConfigError, check_sources
     from gateway.logs import configure
     from gateway.server import Server
     from gateway.wiring import build
 
     settings = read(config)
     try:
+        check_sources(settings)
         gateway = build(settings, cache(), log_form=form_for(sys.stdout, log_format))
-    except ValueError as error:  # a secret that is not where the configuration says
+    except (ConfigError, ValueError) as error:  # of a secret that can't be used
         raise Mistake(str(error)) from None
     form = form_for(sys.stderr, log_format)
     configure(log_level, sys.stderr, form)

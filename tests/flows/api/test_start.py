@@ -65,6 +65,27 @@ def test_a_bad_configuration_ends_with_status_2_before_anything_starts(
     assert SECRET not in ended.stderr
 
 
+def test_everything_that_it_refers_to_and_is_not_there_is_told_before_anything_starts(tmp_path: Path) -> None:
+    file = str(tmp_path / "absent")
+    triton = {"url": "127.0.0.1:1", "tokenizer": file}
+    remote = {"url": "http://127.0.0.1:1/v1", "api_key": {"file": file}}
+    models = [{"name": "a", "engine": "embedded", "replicas": [{"model_path": file}]},
+              {"name": "b", "engine": "triton", "replicas": [triton]},
+              {"name": "c", "engine": "openai", "replicas": [remote]}]  # fmt: skip
+    ended = serve(tmp_path, configuration(models=models))
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert [line.split(": ", 1)[0].strip() for line in ended.stderr.splitlines()] == [
+        "what the configuration refers to:", "models[0].replicas[0].model_path", "models[1].replicas[0].tokenizer",
+        "models[2].replicas[0].api_key",
+    ]  # fmt: skip
+
+
+def test_the_environment_is_part_of_what_is_checked(tmp_path: Path) -> None:
+    ended = serve(tmp_path, configuration(), SNOWSHED_SERVER_PORT="1", SNOWSHED_MODELS__0__NAEM="x")
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr.count("did you mean") == 2
+
+
 def test_a_configuration_that_is_not_there_ends_with_status_2(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "gateway", "serve", "--config", str(tmp_path / "absent.yaml")]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
@@ -86,14 +107,10 @@ def test_a_port_in_use_is_told_in_one_sentence(tmp_path: Path, section: str) -> 
 
 def test_a_port_that_is_taken_keeps_the_engines_from_starting(tmp_path: Path) -> None:
     """A model takes seconds to load: the port is tried first, so that nothing has to be stopped again."""
-    model = {"name": "m", "engine": "embedded", "replicas": [{"model_path": str(tmp_path / "absent.gguf")}]}
+    model = {"name": "m", "engine": "embedded", "replicas": [_no_model(tmp_path)]}
     with socket.create_server(("127.0.0.1", 0)) as taken:
         tree = configuration(models=[model], server={"port": taken.getsockname()[1]})
         assert "in use" in sentence(serve(tmp_path, tree))
-
-
-def _no_file(folder: Path) -> dict[str, str]:
-    return {"model_path": str(folder / "absent.gguf")}
 
 
 def _no_model(folder: Path) -> dict[str, str]:
@@ -109,7 +126,6 @@ def _not_fetched(_folder: Path) -> dict[str, str]:
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (_no_file, "There is no model file at"),
         (_no_model, "embedded model did not start"),
         (_not_fetched, "`python -m gateway model pull`"),
     ],
@@ -123,12 +139,12 @@ def test_an_engine_that_can_not_start_is_told_in_one_sentence(
 
 
 def test_of_several_models_the_one_that_can_not_start_is_named(tmp_path: Path) -> None:
-    replicas = [{"url": "127.0.0.1:1"}, {"url": "127.0.0.1:1", "tokenizer": str(tmp_path / "absent")}]
+    replicas = [{"url": "127.0.0.1:1"}, {"url": "127.0.0.1:1", "tokenizer": str(tmp_path)}]
     models = [{"name": "plain", "engine": "triton", "replicas": replicas[:1]},
               {"name": "chatty", "engine": "triton", "replicas": replicas}]  # fmt: skip
     said = sentence(serve(tmp_path, configuration(models=models)))
     assert "Replica chatty-1: The tokenizer" in said
-    assert str(tmp_path / "absent") in said
+    assert str(tmp_path) in said
 
 
 @pytest.mark.parametrize("is_open", [False, True])
