@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.command_line import complaint, snowshed
+from tests.support.gateway import ROOT, configuration, running_gateway
 
 KEY = "sk-snow-canary-7c21"
 
@@ -60,3 +61,12 @@ def test_what_is_no_key_is_a_mistake_that_is_not_repeated(tmp_path: Path, conten
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     file = tmp_path / "absent"
     assert complaint(snowshed("models", "--key-file", str(file)), 2) == f"{file}: No such file or directory"
+
+
+def test_a_gateway_behind_tls_is_known_by_its_certificate() -> None:
+    certificate = ROOT / "tests/support/localhost.pem"
+    with running_gateway(configuration(), tls=certificate) as gateway:
+        url = f"https://localhost:{gateway.port}"
+        trusting = snowshed("models", SNOWSHED_URL=url, SSL_CERT_FILE=str(certificate))
+        assert (trusting.returncode, "mock" in trusting.stdout) == (0, True), trusting.stderr
+        assert "certificate verify failed" in complaint(snowshed("models", SNOWSHED_URL=url), 1)
