@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import click
 
@@ -27,16 +27,11 @@ class Remote:
     """The gateway at `url` (scheme, host, port; a path in front of /v1 is kept), asked with `key`, if there is one."""
 
     def __init__(self, url: str, key: str) -> None:
-        parts = urlsplit(url)
-        try:
-            port = parts.port
-        except ValueError:
-            port = -1
-        if parts.scheme not in {"http", "https"} or not parts.hostname or port == -1 or "@" in parts.netloc:
-            raise Mistake(f"--url takes an address like {DEFAULT_URL}, and a key elsewhere: see --key-file.")
+        parts = _parts(url)
         self.url = url.rstrip("/")
         self._tls = ssl.create_default_context() if parts.scheme == "https" else None
-        self._host, self._port, self._base = parts.hostname, port, parts.path.rstrip("/").removesuffix("/v1")
+        self._host, self._port = parts.hostname or "", parts.port
+        self._base = parts.path.rstrip("/").removesuffix("/v1")
         self._headers = {"authorization": f"Bearer {key}"} if key else {}
 
     def __repr__(self) -> str:
@@ -76,6 +71,18 @@ class Remote:
         if self._tls:
             return http.client.HTTPSConnection(self._host, self._port, timeout=QUIET_SECONDS, context=self._tls)
         return http.client.HTTPConnection(self._host, self._port, timeout=QUIET_SECONDS)
+
+
+def _parts(url: str) -> SplitResult:
+    """Raises Mistake."""
+    try:
+        parts = urlsplit(url)
+        host = (parts.hostname or "").encode("idna")  # as the look-up will write it
+        if host and parts.port != 0 and parts.scheme in {"http", "https"} and "@" not in parts.netloc and url.isascii():
+            return parts
+    except ValueError:
+        pass
+    raise Mistake(f"--url takes an address like {DEFAULT_URL}, and a key elsewhere: see --key-file.")
 
 
 def told(error: Any) -> str:

@@ -151,7 +151,11 @@ def test_whatever_else_listens_there_is_told_apart(answer: bytes, words: str) ->
     assert words in said
 
 
-@pytest.mark.parametrize("url", ["ftp://host", "127.0.0.1:8080", "http://", "http://host:99999", "http://me:key@host"])
+@pytest.mark.parametrize(
+    "url",
+    ["ftp://host", "127.0.0.1:8080", "http://", "http://host:99999", "http://me:key@host", "http://[::1", "http://a..b",
+     f"http://{'a' * 70}", "http://host/ü"],
+)  # fmt: skip
 def test_an_address_that_is_none_is_a_mistake(url: str) -> None:
     said = complaint(snowshed("models", "--url", url), 2)
     assert said.startswith("--url takes an address like http://127.0.0.1:8080")
