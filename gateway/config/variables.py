@@ -60,7 +60,7 @@ def _path(name: str) -> tuple[Path, bool]:
     parts = name.removeprefix(PREFIX).lower().split("__")
     is_file = parts[-1].endswith("_file")
     parts[-1] = parts[-1].removesuffix("_file")
-    return tuple(int(part) if part.isdecimal() and part.isascii() else part for part in parts), is_file
+    return tuple(int(part) if re.fullmatch("[0-9]{1,6}", part) else part for part in parts), is_file
 
 
 def _value(text: str, name: str) -> Any:
