@@ -33,9 +33,11 @@ def family(
 
 
 def histogram(name: str, text: str, samples: Iterable[tuple[str, Spread]]) -> Iterator[str]:
-    """Lines of a histogram; `samples` are labels, never none, and numbers."""
+    """Lines of a histogram; `samples` are labels, never none, and numbers. One that has observed nothing has none."""
     yield from _head("histogram", name, text)
     for between, spread in samples:
+        if not any(spread.counts):
+            continue
         opening = f'{name}_bucket{{{between},le="'
         total = 0
         for bound, total in zip((*spread.bounds, "+Inf"), accumulate(spread.counts), strict=True):
