@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import yaml
 from pydantic import BaseModel
 
 from engines import ENGINES
-from gateway.config import Config, default, load
+from gateway.config import Config, ConfigError, check, default, load
 from gateway.config.__main__ import FOLDER, documents
 from gateway.config.schema import schema
 from gateway.config.shape import section_within
@@ -93,3 +94,40 @@ def test_the_schema_refuses_what_the_configuration_refuses(change: dict[str, Any
     tree = {"models": [{"name": "m", "engine": "scripted"}], "timeouts": {"head": "5s"}, "limits": {"body": "8MiB"}}
     assert list(validator().iter_errors(tree)) == []
     assert list(validator().iter_errors({**tree, **change}))
+
+
+PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/guides/*.md")]
+BLOCKS = [
+    (page.name, tree)
+    for page in PAGES
+    for block in re.findall(r"^```ya?ml\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)
+    if isinstance(tree := yaml.safe_load(block), dict) and tree.keys() & Config.model_fields.keys()
+]
+
+
+@pytest.mark.parametrize(("page", "tree"), BLOCKS, ids=range(len(BLOCKS)))
+def test_every_configuration_in_the_documents_is_one(page: str, tree: dict[str, Any]) -> None:
+    whole = {"models": [{"name": "m", "engine": "scripted"}], **tree}
+    assert set(check(whole, page).model_fields_set) == whole.keys()
+    assert list(validator().iter_errors(whole)) == []
+
+
+def test_the_documents_show_configurations() -> None:
+    assert {"README.md", "configuration.md", "embedded.md", "triton.md"} <= {page for page, _ in BLOCKS}
+
+
+def test_the_guides_report_of_mistakes_is_what_is_told() -> None:
+    page = (ROOT / "docs/guides/configuration.md").read_text()
+    tree = {"limits": {"body": "8M"}, "models": [{"name": "m", "engine": "opnai"}]}
+    with pytest.raises(ConfigError) as caught:
+        check(tree, "gateway.yaml", {"SNOWSHED_SERVER_PORT": "1"})
+    assert f"```\n{caught.value}\n```" in page
+
+
+def test_the_variables_in_the_guide_set_something() -> None:
+    page = (ROOT / "docs/guides/configuration.md").read_text()
+    given = dict(re.findall(r"`(SNOWSHED_[A-Z0-9_]+)=\'?([^`\'…]+)\'?`", page))
+    assert len(given) >= 5
+    replicas = [{"url": "http://127.0.0.1:1/v1"}]
+    config = check({"models": [{"name": "m", "engine": "openai", "replicas": replicas}]}, "x", given)
+    assert (config.server.port, config.models[0].max_tokens, len(config.models[0].replicas)) == (9000, 512, 2)
