@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from engines.choices import meant
+from engines.units import Units
 from gateway.config.shape import Path, dotted, settings_beside, single_settings
 from gateway.config.variables import variable
 
@@ -19,9 +20,20 @@ _PLAIN = {
     "model_type": "takes settings by name, as in {name: value}",
     "tuple_type": "takes a list, as in [one, other]",
     "string_type": "takes text; put quotes around a number, yes or no",
+    "path_type": "takes a path",
     "invalid_key": "names of settings are text",
+    **dict.fromkeys(("int_type", "int_parsing", "int_from_float"), "takes a whole number"),
+    **dict.fromkeys(("float_type", "float_parsing"), "takes a number"),
+    **dict.fromkeys(("bool_type", "bool_parsing"), "takes true or false"),
 }
 """pydantic's words where they speak of Python, in those of the file."""
+
+_BOUNDS = {
+    "greater_than": ("gt", "more than"),
+    "greater_than_equal": ("ge", "at least"),
+    "less_than": ("lt", "less than"),
+    "less_than_equal": ("le", "at most"),
+}
 
 
 def told(error: ValidationError, tree: Any, variables: Mapping[Path, str]) -> Iterator[str]:
@@ -50,6 +62,9 @@ def _what(found: ErrorDetails, path: Path, tree: Any, named: Callable[[Path], st
         case "literal_error":
             names = re.findall("'([^']*)'", found["ctx"]["expected"])
             return f"must be one of {', '.join(names)}{meant(str(found['input']), names)}"
+        case kind if kind in _BOUNDS:
+            bound, words = _BOUNDS[kind]
+            return f"must be {words} {_written(found['ctx'][bound], path, tree)}"
     return _PLAIN.get(found["type"]) or found["msg"].removeprefix("Value error, ")
 
 
@@ -60,3 +75,10 @@ def _nearest(path: Path, tree: Any, named: Callable[[Path], str]) -> str:
     found = found or [(*above, near) for near in get_close_matches(str(name), settings_beside(path, tree), n=1)]
     found = found or [each for each in single_settings() if each[-1] == name]
     return f"; did you mean {' or '.join(map(named, found))}?" if found else ""
+
+
+def _written(number: float, path: Path, tree: Any) -> str:
+    """In the units of the setting, if it has any."""
+    field = settings_beside(path, tree).get(str(path[-1]))
+    units = next((it for it in (field.metadata if field else ()) if isinstance(it, Units)), None)
+    return units.write(number) if units else f"{number:g}"

@@ -37,9 +37,16 @@ def model(**members: Any) -> dict[str, Any]:
          "must be one of max_tokens, max_completion_tokens; did you mean max_tokens?"),
         (model(engine="triton", replicas=[{"url": "127.0.0.1:1", "tools": "hermez"}]), "models[0].replicas[0].tools",
          f"must be one of {', '.join(TOOL_PARSERS)}; did you mean hermes?"),
+        ({"server": {"port": 70_000}}, "server.port", "must be at most 65535"),
+        ({"server": {"port": "x"}}, "server.port", "takes a whole number"),
+        ({"server": {"open": 5}}, "server.open", "takes true or false"),
+        ({"timeouts": {"total": "25h"}}, "timeouts.total", "must be at most 24h"),
+        ({"timeouts": {"total": 0}}, "timeouts.total", "must be more than 0"),
+        ({"limits": {"body": "5B"}}, "limits.body", "must be at least 1KiB"),
+        ({"timeouts": {"total": []}}, "timeouts.total", "takes a number"),
         (model(name=5), "models[0].name", "takes text; put quotes around a number, yes or no"),
     ],
-    ids=range(13),
+    ids=range(20),
 )  # fmt: skip
 def test_the_nearest_name_is_told(tree: dict[str, Any], path: str, problem: str) -> None:
     with pytest.raises(ConfigError) as caught:
