@@ -52,6 +52,10 @@ class Record(msgspec.Struct, gc=False):
     prompt_tokens: int = 0
     completion_tokens: int = 0
     usage_exact: bool = False
+    tenant: str = ""
+    """Who asked; "" without authentication, and for who was refused."""
+    key: str = ""
+    """Id of the key, which is no secret."""
 
     def use(self, prompt: int, completion: int, *, exact: bool) -> None:
         """Tokens of prompt and answer."""

@@ -17,6 +17,8 @@ from gateway.logs import describe
 from gateway.routes import openai
 from gateway.version import VERSION
 from gateway.wiring import Gateway
+from router.api import NoSuchModel
+from security.api import Forbidden, StoreAway, Unauthenticated
 
 _logger = logging.getLogger("snowshed")
 
@@ -28,9 +30,9 @@ def create_app(gateway: Gateway) -> FastAPI:
         version=VERSION,
         summary="An OpenAI-compatible gateway in front of LLM servers.",
         redirect_slashes=False,
-        exception_handlers={HTTPException: _known, RequestValidationError: _invalid},
+        exception_handlers={HTTPException: _known, RequestValidationError: _invalid, **dict.fromkeys(_TOLD, _told)},
     )
-    app.include_router(openai.routes(gateway.edge, gateway.catalog))
+    app.include_router(openai.routes(gateway.edge, gateway.auth, gateway.catalog))
     app.openapi()["components"] = {"schemas": openai.components()}  # FastAPI keeps the document it has once made
     app.add_middleware(EdgeHeaders, edge=gateway.edge)
     app.add_middleware(Lifespan, gateway=gateway)
@@ -57,6 +59,14 @@ async def _invalid(_: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # registered for nothing else
     place = error.errors()[0]["loc"][1:]  # without "query", "path", …; what was given there is not repeated
     return _respond(errors.INVALID_PARAMETER.but(param=".".join(map(str, place)) or None))
+
+
+async def _told(_: Request, error: Exception) -> Response:
+    return _respond(errors.problem(error))
+
+
+_TOLD = (Unauthenticated, Forbidden, StoreAway, NoSuchModel)
+"""What other rooms raise in endpoints, told as everywhere."""
 
 
 class EdgeHeaders:

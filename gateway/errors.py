@@ -14,12 +14,14 @@ from engines.api import SUBJECTS, Failed, Interrupted, Overloaded, Rejected, Tim
 from gateway.accounts import Outcome
 from gateway.complaints import Invalid
 from router.api import NoReplica, NoSuchModel, Quarantined
+from security.api import Forbidden, StoreAway, Unauthenticated
 
 
 @dataclass(frozen=True)
 class Problem:
     """An error as the client sees it, in OpenAI's envelope. `retry_after` in seconds; `close` ends the connection.
 
+    `challenge`: what may be sent to get in, in HTTP's words.
     `spent`: what could be tried has been tried here. An SDK that tries again on its own would only add to the load.
     """
 
@@ -31,6 +33,7 @@ class Problem:
     retry_after: float | None = None
     close: bool = False
     spent: bool = False
+    challenge: bool = False
     outcome: Outcome = "ignored"
 
     @cached_property
@@ -47,6 +50,8 @@ class Problem:
         if self.retry_after is not None:
             # Clients read whole seconds, ignore more than 120, and must not come back too early.
             lines += b"retry-after: %d\r\n" % min(120, max(1, math.ceil(self.retry_after)))
+        if self.challenge:
+            lines += b'www-authenticate: Bearer realm="snowshed"\r\n'
         if self.spent:
             lines += b"x-should-retry: false\r\n"
         return lines
@@ -99,6 +104,11 @@ INVALID_TIMEOUT = _caller(
     "x-request-timeout-ms takes a whole number of milliseconds from 1.",
     param="x-request-timeout-ms",
 )
+NO_KEY = _caller(401, "invalid_api_key", "An API key is needed: send authorization: Bearer sk-snow-…").but(
+    challenge=True
+)
+BAD_KEY = _caller(401, "invalid_api_key", "The API key is unknown, expired or revoked.").but(challenge=True)
+KEYS_AWAY = _ours(503, "keys_unavailable", "The API key can't be checked at the moment.", 2.0)
 MODEL_NOT_FOUND = _caller(404, "model_not_found", "There is no model of that name here.", param="model")
 DRAINING = _ours(503, "draining", "The gateway is shutting down; another one will answer.", 1.0).but(close=True)
 CROWDED = _ours(503, "too_many_connections", "The gateway holds too many connections.", 1.0).but(close=True)
@@ -132,9 +142,16 @@ def _quarantined(error: Any) -> Problem:
     return _caller(400, "prompt_quarantined", message, param=SUBJECTS[error.kind])
 
 
+def _forbidden(error: Any) -> Problem:
+    return _caller(403, "insufficient_permissions", f"The API key lacks the scope {error.scope}.")
+
+
 TABLE: dict[type[BaseException], Callable[[Any], Problem]] = {
     Refusal: lambda e: e.problem,
     Invalid: lambda e: _caller(413 if e.too_large else 400, e.code or "invalid_value", e.message, param=e.param),
+    Unauthenticated: lambda e: BAD_KEY if e.sent else NO_KEY,
+    Forbidden: _forbidden,
+    StoreAway: lambda _: KEYS_AWAY,
     NoSuchModel: lambda _: MODEL_NOT_FOUND,
     Quarantined: _quarantined,
     NoReplica: lambda _: _ours(503, "no_replica", "The model has no replica.", 5.0),

@@ -16,6 +16,7 @@ from gateway.intake import Intake
 from gateway.logs import describe
 from gateway.prompt import Prompt
 from router.api import Model
+from security.api import Principal
 
 _logger = logging.getLogger("snowshed")
 
@@ -86,6 +87,12 @@ class Exchange:
             self.deadline = record.headers_at + preamble.seconds(self.headers, bounds.total_time)
         if self._edge.traffic.closed:
             raise Refusal(DRAINING)
+
+    def admit(self, principal: Principal) -> None:
+        """Raises Forbidden for who is known, but may not call models."""
+        self.record.tenant = principal.tenant
+        self.record.key = principal.key_id
+        principal.require("inference")
 
     async def body(self) -> bytes:
         """The whole body. Raises Refusal if it is too large, too slow or cut."""

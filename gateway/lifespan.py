@@ -8,6 +8,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from engines.api import EngineError
 from gateway.wiring import Gateway
+from security.api import StoreAway
 
 
 class Lifespan:
@@ -29,7 +30,7 @@ class Lifespan:
                 started = True
                 await send({"type": "lifespan.startup.complete"})
                 await receive()
-        except* (EngineError, OSError) as failed:
+        except* (EngineError, OSError, StoreAway) as failed:
             if started:
                 raise
             await send({"type": "lifespan.startup.failed", "message": f"The gateway did not start: {why(failed)}"})

@@ -31,6 +31,8 @@ class OpsServer:
         self._heartbeat = heartbeat
         self._readiness = readiness
         self._render = render
+        self.warnings: Callable[[], Sequence[str]] = tuple
+        """What is wrong although the gateway is ready; set by who knows of such things."""
         self._server = OneShotServer(host, port, self._respond)
 
     def __repr__(self) -> str:
@@ -85,7 +87,7 @@ class OpsServer:
         if age >= self._heartbeat.stale_after:
             reasons.append(_stalled(age))
         if not reasons:
-            return success({"ready": True, "reasons": []})
+            return success({"ready": True, "reasons": [], "warnings": list(self.warnings())})
         message = "Not ready: " + " ".join(reasons)
         return failure(HTTPStatus.SERVICE_UNAVAILABLE, "not_ready", message, ready=False, reasons=reasons)
 

@@ -8,13 +8,15 @@ from gateway.prompt import parse
 from gateway.relay import relay
 from router.catalog import Catalog
 from router.dispatch import Dispatcher
+from security.api import Authenticator
 
 
 class Pipeline:
     """Nesting is the architecture: what stands inside a `with` is protected by it, the last streamed byte included."""
 
-    def __init__(self, accounts: Accounts, catalog: Catalog, dispatcher: Dispatcher) -> None:
+    def __init__(self, accounts: Accounts, auth: Authenticator, catalog: Catalog, dispatcher: Dispatcher) -> None:
         self._accounts = accounts
+        self._auth = auth
         self._catalog = catalog
         self._dispatcher = dispatcher
 
@@ -25,9 +27,11 @@ class Pipeline:
         """Runs from the moment the headers are in. Ends answered; only the client's leaving gets out, cancelled."""
         with self._accounts.open(exchange.record), exchange:
             exchange.check()
-            # Authentication and the gate stand here: a stranger is refused before a body is read.
+            # A stranger is refused before a body is read. The gate will stand here too.
+            principal = self._auth.recall(exchange.headers) or await self._auth.learn(exchange.headers)
+            exchange.admit(principal)
             prompt = parse(exchange.kind, await exchange.body())
-            model = self._catalog.find(prompt.model)
+            model = self._catalog.find(prompt.model, principal.models)
             exchange.identify(prompt, model)
             # Limits stand here, before the queue: over quota takes no place in it. Inside them redaction, inside that
             # admission, so that waiting costs nothing but a place.

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 
 from gateway.traffic import Traffic
 from router.api import Model, Replica
+from security.api import Authenticator
+from security.open_door import OPEN_DOOR
 
 _logger = logging.getLogger("snowshed")
 
@@ -20,9 +22,10 @@ FIRST_PROBE_EVERY = 0.2
 class Readiness:
     """Probes replicas in the background. A model is ready with one replica; the gateway with one model."""
 
-    def __init__(self, traffic: Traffic, models: Sequence[Model]) -> None:
+    def __init__(self, traffic: Traffic, models: Sequence[Model], auth: Authenticator = OPEN_DOOR) -> None:
         self._traffic = traffic
         self._models = models
+        self._auth = auth
         self.listening = True
         """Whether the public address is open; set by a server that opens it later than this."""
         self._verdicts: dict[str, str] = {r.name: "not probed yet" for model in models for r in model.replicas}
@@ -36,8 +39,14 @@ class Readiness:
             return ["draining"]
         if not self.listening:
             return ["not listening yet"]
+        if not self._auth.able:
+            return [self._auth.trouble]
         bad = [reason for model in self._models if (reason := self._judge(model))]
         return bad if len(bad) == len(self._models) else []
+
+    def warnings(self) -> list[str]:
+        """What is wrong although requests should be sent here."""
+        return [self._auth.trouble] if self._auth.trouble else []
 
     def takes_calls(self, replica: Replica) -> bool:
         """Whether the last probe of one of the models' replicas found it ready."""

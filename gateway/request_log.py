@@ -40,6 +40,8 @@ class Line(msgspec.Struct, gc=False, tag_field="event", tag="request"):
     prompt_tokens: int
     completion_tokens: int
     usage_exact: bool
+    tenant: str
+    key: str
 
 
 class Lines(Protocol):
@@ -88,6 +90,8 @@ class JsonLines:
             record.prompt_tokens,
             record.completion_tokens,
             record.usage_exact,
+            record.tenant,
+            record.key,
         )
 
 

@@ -12,14 +12,17 @@ def welcome(config: Config, port: int, ops_port: int) -> str:
     """Lines for a terminal; the ports are those that were bound."""
     server, ops = config.server, config.ops
     shown = "127.0.0.1" if server.host in _ANYWHERE else server.host
+    keys = config.auth.kind == "keys"
     who = "anybody who can reach it may use it" if server.open else "this machine only, under loopback names"
+    asked = "Requests need a key: snowshed keys --help" if keys else f"Requests are not authenticated: {who}."
+    header = ' -H "authorization: Bearer $SNOWSHED_API_KEY"' if keys else ""
     question = '"messages": [{"role": "user", "content": "What is the capital of France?"}]'
     return "\n".join(
         (
             f"Snowshed {VERSION} serves http://{server.host}:{port}; probes and metrics: http://{ops.host}:{ops_port}.",
-            f"Requests are not authenticated: {who}.",
+            asked,
             "Try it in another terminal:",
-            f"  curl http://{shown}:{port}/v1/chat/completions -H 'content-type: application/json' \\",
+            f"  curl http://{shown}:{port}/v1/chat/completions -H 'content-type: application/json'{header} \\",
             f"""    -d '{{"model": "{config.models[0].name}", {question}}}'""",
         )
     )

@@ -15,6 +15,7 @@ from engines import ENGINES
 from engines.api import Engine, EngineError, Surroundings, Timers, Unreachable
 from engines.sweeper import Sweeper
 from gateway.accounts import Accounts
+from gateway.authentication import AUTHENTICATORS, AuthenticationMetrics
 from gateway.body_memory import BodyMemory
 from gateway.config import Config, ModelSpec
 from gateway.edge import Bounds, Edge, RequestIds
@@ -36,6 +37,7 @@ from router.catalog import Catalog
 from router.dispatch import Dispatcher
 from router.policies import POLICIES
 from router.quarantine import Quarantine
+from security.api import Authenticator
 from security.exposure import LOOPBACK_NAMES, HostCheck
 
 
@@ -45,6 +47,7 @@ class Gateway:
 
     config: Config
     edge: Edge
+    auth: Authenticator
     catalog: Catalog
     replicas: list[Replica]
     readiness: Readiness
@@ -66,13 +69,17 @@ class Gateway:
         try:
             async with asyncio.TaskGroup() as background:
                 sweeping = background.create_task(self.edge.sweeper.run(self.telemetry.beat))
+                watching_keys = background.create_task(self.auth.watch())
                 watching = background.create_task(self.readiness.watch())
                 try:
+                    await self.auth.start()
                     for replica in self.replicas:
                         await _start(replica)
                     yield
                 finally:
                     watching.cancel()
+                    watching_keys.cancel()
+                    await self.auth.aclose()
                     for engine in reversed(self.engines):
                         await engine.aclose()
                     sweeping.cancel()
@@ -103,20 +110,25 @@ def build(config: Config, cache: Path, log_fd: int = 1, log_form: Form = "json")
     catalog = Catalog(models)
     accounts = Accounts(clock)
     traffic = Traffic()
-    pipeline = Pipeline(accounts, catalog, Dispatcher(Quarantine(clock, os.urandom(32))))
-    hosts = None if config.server.open else HostCheck((*LOOPBACK_NAMES, *config.server.names))
+    auth = AUTHENTICATORS[config.auth.kind](config.auth)
+    pipeline = Pipeline(accounts, auth, catalog, Dispatcher(Quarantine(clock, os.urandom(32))))
+    trusting = not config.server.open and config.auth.kind == "none"  # then the Host is all that tells strangers
+    hosts = HostCheck((*LOOPBACK_NAMES, *config.server.names)) if trusting else None
     edge = Edge(
         _bounds(config), clock, sweeper, traffic, BodyMemory(config.limits.bodies), accounts, RequestIds(), hosts,
         pipeline.serve,
     )  # fmt: skip
     heartbeat = Heartbeat(clock)
-    readiness = Readiness(traffic, models)
+    readiness = Readiness(traffic, models, auth)
     pauses = Pauses(clock)
-    metrics = Metrics(VERSION, (ReplicaMetrics(models, readiness).lines, pauses.lines))
+    metrics = Metrics(
+        VERSION, (ReplicaMetrics(models, readiness).lines, pauses.lines, AuthenticationMetrics(auth).lines)
+    )
     telemetry = Telemetry(accounts, metrics, RequestLog(log_fd, log_form), heartbeat)
     ops = OpsServer(config.ops.host, config.ops.port, heartbeat, readiness.reasons, metrics.render)
+    ops.warnings = readiness.warnings
     replicas = list(dict.fromkeys(replica for model in models for replica in model.replicas))
-    return Gateway(config, edge, catalog, replicas, readiness, pauses, telemetry, ops)
+    return Gateway(config, edge, auth, catalog, replicas, readiness, pauses, telemetry, ops)
 
 
 def _models(spec: ModelSpec, surroundings: Surroundings) -> list[Model]:

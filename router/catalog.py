@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 
 from router.api import Model, NoSuchModel
 
@@ -19,8 +19,14 @@ class Catalog:
     def __iter__(self) -> Iterator[Model]:
         return iter(self._models.values())
 
-    def find(self, name: str) -> Model:
-        """Raises NoSuchModel."""
+    def visible(self, allowed: Container[str] | None) -> Iterator[Model]:
+        """Those of the names allowed; None allows all."""
+        return (model for model in self if allowed is None or model.name in allowed)
+
+    def find(self, name: str, allowed: Container[str] | None = None) -> Model:
+        """Raises NoSuchModel, also for one that is there but not allowed: who may not have it learns nothing."""
+        if allowed is not None and name not in allowed:
+            raise NoSuchModel
         try:
             return self._models[name]
         except KeyError:

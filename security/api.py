@@ -74,7 +74,9 @@ class Changes:
 class KeyStore(Protocol):
     """Where keys are kept. Each call raises StoreAway, within a few seconds, if there is no answer."""
 
-    async def open(self) -> None: ...
+    async def open(self) -> None:
+        """What has to be done before the first question."""
+        ...
 
     async def find(self, key_id: str) -> Grant | None:
         """None if there never was such a key."""
@@ -113,7 +115,7 @@ class Authenticator(Protocol):
         ...
 
     async def start(self) -> None:
-        """Raises OSError or ValueError, fit for people, if it can never work."""
+        """Raises StoreAway, with a reason for people, if it can never work."""
         ...
 
     async def watch(self) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from security.api import SCOPES, Headers, Principal
 
 ANYBODY = Principal("", "", None, frozenset(SCOPES[:1]), 1, 0)
@@ -30,3 +32,7 @@ class OpenDoor:
 
     async def aclose(self) -> None:
         """Nothing is held."""
+
+
+OPEN_DOOR: Final = OpenDoor()
+"""It has no state: one is enough."""

@@ -6,6 +6,7 @@ from typing import Self
 
 from pydantic import Field, field_validator, model_validator
 
+from gateway.config.auth import Auth
 from gateway.config.errors import ConfigError
 from gateway.config.models import ModelSpec
 from gateway.config.sections import Limits, Ops, Section, Server, Timeouts
@@ -23,6 +24,7 @@ class Config(Section):
     ops: Ops = Field(Ops(), description="The listener for probes and scrapes.")
     limits: Limits = Field(Limits(), description="How much is taken in at a time.")
     timeouts: Timeouts = Field(Timeouts(), description="How long each wait may take.")
+    auth: Auth = Field(Auth(), description="Who may ask.")
     models: tuple[ModelSpec, ...] = Field(description="The models that clients may call.")
 
     @field_validator("models")
@@ -49,9 +51,10 @@ class Config(Section):
 def check_exposure(config: Config) -> None:
     """Refuse to serve strangers by accident. Raises ConfigError."""
     server = config.server
-    if not server.open and not is_loopback(server.host):
+    if config.auth.kind == "none" and not server.open and not is_loopback(server.host):
         msg = (
-            f"server.host: {server.host} is reachable from other machines, and requests are not authenticated yet. "
-            "Bind to 127.0.0.1, or set server.open: true if everybody who can reach it may use it."
+            f"server.host: {server.host} is reachable from other machines, and requests are not authenticated. "
+            "Ask for keys with auth.kind: keys, bind to 127.0.0.1, or set server.open: true if everybody who can "
+            "reach it may use it."
         )
         raise ConfigError(msg)

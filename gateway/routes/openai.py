@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from typing import Any
 
 import msgspec
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from gateway.asgi import PipelineResponse
 from gateway.edge import Edge
-from gateway.errors import MODEL_NOT_FOUND
 from gateway.schema import Chat, Completion, Embedding
-from router.api import Model, NoSuchModel
+from router.api import Model
 from router.catalog import Catalog
+from security.api import Authenticator
 
 _REFERENCE = "#/components/schemas/{name}"
 _ERROR = {
@@ -22,8 +23,15 @@ _ERROR = {
 }
 
 
-def routes(edge: Edge, catalog: Catalog) -> APIRouter:
+def routes(edge: Edge, auth: Authenticator, catalog: Catalog) -> APIRouter:
     """Every path under /v1."""
+
+    async def allowed_models(request: Request) -> Container[str] | None:
+        headers = dict(request.headers.raw)
+        principal = auth.recall(headers) or await auth.learn(headers)
+        principal.require("inference")
+        return principal.models
+
     router = APIRouter(prefix="/v1", tags=["OpenAI"], responses={"4XX": _ERROR, "5XX": _ERROR})
 
     @router.post("/chat/completions", openapi_extra=_documented(Chat, streams=True))
@@ -42,17 +50,15 @@ def routes(edge: Edge, catalog: Catalog) -> APIRouter:
         return PipelineResponse(edge, "embedding")
 
     @router.get("/models")
-    async def list_models() -> Response:
-        """The models that may be named here."""
-        return _json({"object": "list", "data": [_shown(model) for model in catalog]})
+    async def list_models(request: Request) -> Response:
+        """The models that the caller may name."""
+        allowed = await allowed_models(request)
+        return _json({"object": "list", "data": [_shown(model) for model in catalog.visible(allowed)]})
 
     @router.get("/models/{model:path}")
-    async def retrieve_model(model: str) -> Response:
+    async def retrieve_model(request: Request, model: str) -> Response:
         """One model by its name, which may hold slashes."""
-        try:
-            return _json(_shown(catalog.find(model)))
-        except NoSuchModel:
-            return Response(MODEL_NOT_FOUND.envelope, MODEL_NOT_FOUND.status, media_type="application/json")
+        return _json(_shown(catalog.find(model, await allowed_models(request))))
 
     return router
 

@@ -33,13 +33,16 @@ def address(url: str) -> URL:
 
 
 def connect(url: URL) -> AsyncEngine:
-    """An engine that opens connections when they are first asked for. Raises ImportError without the driver."""
+    """An engine that opens connections when they are first asked for. Raises ValueError without the driver."""
     options: dict[str, Any] = {"timeout": PATIENCE}
     if is_sqlite(url):
         options = {"timeout": 5.0}  # for another process's write
-    engine = create_async_engine(
-        url, pool_size=CONNECTIONS, max_overflow=0, pool_timeout=PATIENCE, pool_pre_ping=True, connect_args=options
-    )
+    try:
+        engine = create_async_engine(
+            url, pool_size=CONNECTIONS, max_overflow=0, pool_timeout=PATIENCE, pool_pre_ping=True, connect_args=options
+        )
+    except ImportError:
+        raise ValueError("needs a driver for PostgreSQL: install snowshed[postgres]") from None
     if is_sqlite(url):
         event.listen(engine.sync_engine, "connect", _prepare)
     return engine

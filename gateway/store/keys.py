@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from functools import lru_cache
+from sys import intern
 from typing import Any
 
 from sqlalchemy import URL, bindparam, or_, select, update
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.store.database import PATIENCE, connect, is_sqlite
@@ -39,9 +42,14 @@ class SqlKeyStore:
         return f"<SqlKeyStore {self._url.render_as_string()}>"
 
     async def open(self) -> None:
-        """A file's tables are brought up to date: nobody else would. Raises OSError."""
-        if is_sqlite(self._url):
+        """A file's tables are brought up to date: nobody else would. Raises StoreAway."""
+        if not is_sqlite(self._url):
+            return
+        try:
             await upgrade(self._engine)
+        except SQLAlchemyError as error:
+            reason = getattr(error, "driver_exception", error)
+            raise StoreAway(f"{self._url.database} can't be used as a database: {reason}") from None
 
     async def find(self, key_id: str) -> Grant | None:
         async with self._asking() as connection:
@@ -78,7 +86,13 @@ class SqlKeyStore:
 
 def _grant(row: Any) -> Grant:
     ends = 0.0 if row.revoked is not None else float("inf") if row.expires is None else float(row.expires)
-    limits = [frozenset(models) for models in (row.models, row.tenant_models) if models is not None]
-    models = frozenset.intersection(*limits) if limits else None
-    principal = Principal(row.id, row.tenant, models, frozenset(row.scopes), row.weight, row.priority)
-    return Grant(bytes(row.digest), ends, principal)
+    limits = [_shared(*models) for models in (row.models, row.tenant_models) if models is not None]
+    models = limits[0].intersection(limits[1]) if len(limits) > 1 else limits[0] if limits else None
+    tenant, scopes = intern(row.tenant), _shared(*row.scopes)
+    return Grant(bytes(row.digest), ends, Principal(row.id, tenant, models, scopes, row.weight, row.priority))
+
+
+@lru_cache(1024)
+def _shared(*names: str) -> frozenset[str]:
+    """Thousands of keys in memory have the same few sets."""
+    return frozenset(names)

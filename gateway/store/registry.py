@@ -38,7 +38,7 @@ class Tenant(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Key(msgspec.Struct, frozen=True, kw_only=True):
-    """A key without its secret. Times in Unix seconds; `used` is late by up to half a minute."""
+    """A key without its secret. Times in Unix seconds; `used` is late by up to a quarter of a minute."""
 
     id: str
     tenant: str

@@ -80,7 +80,7 @@ def ops() -> Iterator[Ops]:
 def test_all_is_well(ops: Ops) -> None:
     for path, expected in (
         ("/livez", {"live": True, "heartbeat_age_s": 0.0}),
-        ("/readyz?v", {"ready": True, "reasons": []}),
+        ("/readyz?v", {"ready": True, "reasons": [], "warnings": []}),
     ):
         response, body = ops.get(path)
         assert response.status == 200

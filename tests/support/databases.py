@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import itertools
+import os
 import signal
 import subprocess
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -42,10 +43,25 @@ class PostgresServer:
     def stop(self, sign: int = signal.SIGQUIT) -> None:
         """At once; clients are cut off. With SIGKILL it has no time to put anything in order."""
         if self._child is not None:
+            self.thaw()
             self._child.send_signal(sign)
-            self._child.send_signal(signal.SIGCONT)
             self._child.wait(30)
             self._child = None
+
+    def freeze(self) -> None:
+        """It accepts connections, and answers nothing."""
+        self._signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, sign: int) -> None:
+        """To the server and to the processes that it has for its clients."""
+        assert self._child is not None
+        children = Path(f"/proc/{self._child.pid}/task/{self._child.pid}/children").read_text().split()
+        for pid in (self._child.pid, *map(int, children)):
+            with suppress(ProcessLookupError):
+                os.kill(pid, sign)
 
     def database(self) -> str:
         """The URL of a new, empty one."""

@@ -1,0 +1,120 @@
+"""The database stops, freezes and comes back under load: known keys notice nothing, others are told to come back."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+import httpx2
+import pytest
+
+from security.keys import NewKey
+from tests.flows.keys.conftest import VARIABLE, Spawn
+from tests.support.databases import PostgresServer, running_postgres
+from tests.support.gateway import SpawnedGateway, metric
+from tests.support.knocking import ask, code
+from tests.support.stored import KeyBook
+from tests.support.waiting import wait_until
+
+
+@pytest.fixture
+def server() -> Iterator[PostgresServer]:
+    """Of this test's own, as it is stopped."""
+    with running_postgres() as server:
+        yield server
+
+
+@pytest.fixture
+def remote(server: PostgresServer, monkeypatch: pytest.MonkeyPatch) -> KeyBook:
+    url = server.database()
+    monkeypatch.setenv(VARIABLE, url)
+    book = KeyBook(url)
+    book.tenant()
+    return book
+
+
+def page(gateway: SpawnedGateway, path: str) -> httpx2.Response:
+    return httpx2.get(gateway.ops_url + path, trust_env=False)
+
+
+def readiness(gateway: SpawnedGateway) -> str:
+    with suppress(httpx2.TransportError):
+        return page(gateway, "/readyz").text
+    return "not even that"
+
+
+@contextmanager
+def load(url: str, key: NewKey) -> Iterator[Counter[int]]:
+    """One request after the other with a key, in the background, by status."""
+    statuses: Counter[int] = Counter()
+    over = threading.Event()
+
+    def run() -> None:
+        while not over.wait(0.01):
+            statuses[ask(url, key).status_code] += 1
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        yield statuses
+    finally:
+        over.set()
+        thread.join()
+
+
+@pytest.mark.parametrize("way", ["stopped", "frozen"])
+def test_gone_and_back_under_load(server: PostgresServer, remote: KeyBook, spawn: Spawn, way: str) -> None:
+    known, unknown = remote.key(), remote.key()
+    gateway = spawn(remote, "one")
+    assert ask(gateway.url, known).status_code == 200
+    with load(gateway.url, known) as statuses:
+        server.stop() if way == "stopped" else server.freeze()
+        wait_until(lambda: metric(page(gateway, "/metrics").text, "snowshed_key_store_up") == 0)
+        ready = page(gateway, "/readyz")
+        assert ready.status_code == 200
+        assert "the database can't be asked" in ready.json()["warnings"][0]
+        refused = ask(gateway.url, unknown)
+        assert code(refused) == (503, "keys_unavailable")
+        assert int(refused.headers["retry-after"]) >= 1
+        assert code(ask(gateway.url, "sk-wrong")) == (401, "invalid_api_key")
+
+        server.start() if way == "stopped" else server.thaw()
+        wait_until(lambda: ask(gateway.url, unknown).status_code == 200)
+        assert page(gateway, "/readyz").json()["warnings"] == []
+    assert statuses.keys() == {200}
+
+
+def test_a_revocation_while_away_is_learned_at_the_return(
+    server: PostgresServer, remote: KeyBook, spawn: Spawn
+) -> None:
+    key = remote.key()
+    gateway = spawn(remote, "one")
+    assert ask(gateway.url, key).status_code == 200
+    server.stop()
+    wait_until(lambda: page(gateway, "/readyz").json()["warnings"])
+    server.start()
+    remote.revoke(key)
+    wait_until(lambda: code(ask(gateway.url, key)) == (401, "invalid_api_key"))
+
+
+def test_the_grace_ends(server: PostgresServer, remote: KeyBook, spawn: Spawn) -> None:
+    key = remote.key()
+    gateway = spawn(remote, "one", grace="3s")
+    assert ask(gateway.url, key).status_code == 200
+    server.stop(signal.SIGKILL)
+    wait_until(lambda: code(ask(gateway.url, key)) == (503, "keys_unavailable"))
+    wait_until(lambda: page(gateway, "/readyz").status_code == 503)
+
+
+def test_started_before_its_database(server: PostgresServer, remote: KeyBook, spawn: Spawn) -> None:
+    key = remote.key()
+    server.stop()
+    gateway = spawn(remote, "one", ready=False)
+    wait_until(lambda: "the database can't be asked" in readiness(gateway))
+    assert code(ask(gateway.url, key)) == (503, "keys_unavailable")
+    server.start()
+    wait_until(lambda: ask(gateway.url, key).status_code == 200)
+    wait_until(lambda: page(gateway, "/readyz").status_code == 200)
