@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import subprocess
@@ -10,10 +11,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 import yaml
 
-from tests.support.gateway import ROOT, configuration, spawned_gateway
+from tests.support.gateway import ROOT, SpawnedGateway, configuration, spawned_gateway
 
 SECRET = "sk-canary-9f3b"
 
@@ -158,6 +160,37 @@ def test_it_says_at_the_start_where_it_is_and_who_may_use_it(tmp_path: Path, is_
     assert ("anybody who can reach it" in said) is is_open
     assert ("this machine only" in said) is not is_open
     assert f"curl {gateway.url}/v1/chat/completions" in said
+
+
+def told(gateway: SpawnedGateway) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in gateway.errors.read_text().splitlines()]
+
+
+def test_a_whole_life_is_a_json_line_per_event_where_no_terminal_is(tmp_path: Path) -> None:
+    with spawned_gateway(configuration(), tmp_path) as gateway:
+        asked = {"model": "mock", "messages": [{"role": "user", "content": SECRET}]}
+        assert httpx2.post(f"{gateway.url}/v1/chat/completions", json=asked, trust_env=False).status_code == 200
+        gateway.terminate()
+        assert gateway.wait(20) == 0
+        events = told(gateway)
+        (record,) = [json.loads(line) for line in gateway.log.read_text().splitlines()]
+    ours = [event["event"] for event in events if event["logger"] == "snowshed"]
+    assert sorted(ours) == ["draining", "replica ready", "serving", "stopped"]
+    assert (ours[-2:], record["event"]) == (["draining", "stopped"], "request")
+    assert all(event["time"] and event["level"] == "info" for event in events)
+    (serving,) = [event for event in events if event["event"] == "serving"]
+    assert f"http://{serving['host']}:{serving['port']}" == gateway.url
+    assert SECRET not in json.dumps([*events, record])
+
+
+def test_at_a_higher_level_a_good_life_is_silent_but_for_its_requests(tmp_path: Path) -> None:
+    with spawned_gateway(configuration(), tmp_path, options=["--log-level", "warning"]) as gateway:
+        httpx2.get(f"{gateway.url}/v1/models", trust_env=False).raise_for_status()
+        httpx2.post(f"{gateway.url}/v1/chat/completions", json={}, trust_env=False)
+        gateway.terminate()
+        assert gateway.wait(20) == 0
+        assert told(gateway) == []
+        assert len(gateway.log.read_text().splitlines()) == 1
 
 
 def test_nothing_is_fetched_for_a_configuration_that_does_not_serve_the_embedded_model(tmp_path: Path) -> None:
