@@ -81,4 +81,4 @@ def _written(number: float, path: Path, tree: Any) -> str:
     """In the units of the setting, if it has any."""
     field = settings_beside(path, tree).get(str(path[-1]))
     units = next((it for it in (field.metadata if field else ()) if isinstance(it, Units)), None)
-    return units.write(number) if units else f"{number:g}"
+    return units.write(number) if units else str(number).removesuffix(".0")

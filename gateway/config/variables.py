@@ -15,8 +15,10 @@ PREFIX = "SNOWSHED_"
 OTHERS = frozenset({"SNOWSHED_CACHE", "SNOWSHED_URL", "SNOWSHED_API_KEY"})
 """No settings of the gateway: the folder for what is fetched once, and where clients find the gateway."""
 
-_KUBERNETES = re.compile(r"SNOWSHED(_\w+)?_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP|SCTP)(_\w+)?)")
-"""What a pod is told of Services whose names begin with ours."""
+_KUBERNETES = re.compile(
+    r"SNOWSHED(?:_[A-Z0-9]+)*?_(?:SERVICE_HOST|SERVICE_PORT(?:_[A-Z0-9]+)*|PORT_\d+_(?:TCP|UDP|SCTP)(?:_[A-Z]+)?|(PORT))"
+)
+"""What a pod is told of Services whose names begin with ours; the last alternative holds an address, tcp://10.0.0.1:80."""
 
 
 def variable(path: Path) -> str:
@@ -40,7 +42,7 @@ def overlay(tree: Any, environment: Mapping[str, str]) -> Overlaid:
     ours = [(*_path(name), name) for name in environment if name.startswith(PREFIX) and name not in spared]
     for path, is_file, name in sorted(ours, key=lambda one: [str(part).zfill(8) for part in one[0]]):
         text = environment[name]
-        if _KUBERNETES.fullmatch(name) or re.match(r"(tcp|udp|sctp)://", text):
+        if (theirs := _KUBERNETES.fullmatch(name)) and (theirs[1] is None or "://" in text):
             continue
         try:
             if path in made.variables:

@@ -97,13 +97,14 @@ def test_no_setting_is_called_like_the_file_of_another() -> None:
         ("SNOWSHED_MODELS__0__REPLICAS__0__URLL", SECRET,
          "there is no such setting; did you mean SNOWSHED_MODELS__0__REPLICAS__0__URL?"),
         ("SNOWSHED_FARAWAY", SECRET, "there is no such setting"),
+        ("SNOWSHED_MODELS__0__REPLICAS__0__URL", "tcp://x", "must be an http:// or https:// URL with a host"),
         ("SNOWSHED_MODELS__0__POLICY", "round_robbin", "must be one of round_robin; did you mean round_robin?"),
         ("SNOWSHED_SERVER__DRAIN_CAP", SECRET, "takes seconds, or a number with a unit: ms, s, m or h"),
         ("SNOWSHED_MODELS__3__NAME", "x", "models goes on with number 1"),
         ("SNOWSHED_MODELS__FIRST__NAME", "x", "models takes no settings by name"),
         ("SNOWSHED_SERVER__NAMES", SECRET, "takes a list, as in [one, other]"),
     ],
-    ids=range(10),
+    ids=range(11),
 )  # fmt: skip
 def test_a_mistake_is_told_by_the_name_of_its_variable(name: str, value: str, line: str) -> None:
     assert told(**{name: value}) == [f"{name}: {line}"]
@@ -126,7 +127,8 @@ def test_mistakes_of_both_are_told_in_one_report() -> None:
     ("name", "value"),
     [
         ("SNOWSHED_CACHE", "/x"), ("SNOWSHED_SERVICE_HOST", "10.0.0.1"), ("SNOWSHED_PORT", "tcp://10.0.0.1:8080"),
-        ("SNOWSHED_PORT_8080_TCP_ADDR", "10.0.0.1"), ("SNOWSHED_OPS_SERVICE_PORT_HTTP", "8081"), ("SNOW", "1"),
+        ("SNOWSHED_PORT_8080_TCP_ADDR", "10.0.0.1"), ("SNOWSHED_PORT_80_TCP_PORT", "80"),
+        ("SNOWSHED_OPS_PORT", "tcp://10.0.0.1:8081"), ("SNOWSHED_OPS_SERVICE_PORT_HTTP", "8081"), ("SNOW", "1"),
         ("SNOWSHED_MINE", SECRET),
     ],
 )  # fmt: skip
