@@ -21,7 +21,7 @@ class PostgresServer:
 
     def __init__(self, programs: Path, data: Path, user: str | None) -> None:
         self._programs = programs
-        self._data = data
+        self.data = data
         self._user = user
         self._names = (f"test_{number}" for number in itertools.count())
         self._child: subprocess.Popen[bytes] | None = None
@@ -33,10 +33,10 @@ class PostgresServer:
     def start(self) -> None:
         """Returns once it answers."""
         command: list[str | Path] = [
-            self._programs / "postgres", "-D", self._data, "-h", "127.0.0.1", "-p", str(self.port), "-k", "",
+            self._programs / "postgres", "-D", self.data, "-h", "127.0.0.1", "-p", str(self.port), "-k", "",
             "-c", "fsync=off",
         ]  # fmt: skip
-        with (self._data / "log").open("ab") as log:
+        with (self.data / "log").open("ab") as log:
             self._child = subprocess.Popen(command, user=self._user, stdout=log, stderr=log, cwd="/")
         wait_until(self._answers)
 
@@ -77,7 +77,7 @@ class PostgresServer:
 
     def _answers(self) -> bool:
         assert self._child is not None
-        assert self._child.poll() is None, (self._data / "log").read_text()
+        assert self._child.poll() is None, (self.data / "log").read_text()
         return self.execute("SELECT 1")
 
 

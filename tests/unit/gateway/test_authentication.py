@@ -1,0 +1,54 @@
+"""The ways to tell who asks: each that a configuration may name is there, and none costs who does not use it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import get_args
+
+import pytest
+
+from gateway.authentication import AUTHENTICATORS
+from gateway.config import ConfigError, check, check_exposure
+from gateway.config.auth import Auth, AuthKind
+from security.api import StoreAway
+from tests.support.gateway import ROOT, configuration
+
+
+def test_every_kind_has_its_authenticator() -> None:
+    assert set(AUTHENTICATORS) == set(get_args(AuthKind))
+
+
+def test_a_gateway_without_keys_loads_no_sql() -> None:
+    program = "import sys, gateway.server; print(*(name for name in ('sqlalchemy', 'alembic') if name in sys.modules))"
+    ran = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60
+    )
+    assert ran.stdout.strip() == ""
+
+
+def test_only_keys_open_other_addresses() -> None:
+    tree = configuration(server={"host": "0.0.0.0"})
+    with pytest.raises(ConfigError, match=r"auth\.kind: keys"):
+        check_exposure(check(tree, "test"))
+    check_exposure(check({**tree, "auth": {"kind": "keys"}}, "test"))
+
+
+async def test_a_file_that_can_not_be_used_is_told_in_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "text.db").write_text("no database " * 100)
+    for path, words in ((tmp_path / "absent" / "x.db", "unable to open"), (tmp_path / "text.db", "not a database")):
+        auth = AUTHENTICATORS["keys"](Auth(kind="keys", sqlite=path))
+        with pytest.raises(StoreAway, match=f"{path.name} can't be used as a database: .*{words}"):
+            await auth.start()
+        await auth.aclose()
+
+
+def test_a_reference_to_nothing_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    options = Auth.model_validate({"kind": "keys", "database": {"env": "NOT_SET"}})
+    with pytest.raises(ValueError, match="NOT_SET is not set"):
+        AUTHENTICATORS["keys"](options)
+    monkeypatch.setenv("NOT_SET", "mysql://user:hunter2@host/name")
+    with pytest.raises(ValueError, match="not mysql") as refused:
+        AUTHENTICATORS["keys"](options)
+    assert "hunter2" not in str(refused.value)
