@@ -31,6 +31,10 @@ _USED = (
 )
 
 
+_OF_OLD_TABLES = ("UndefinedTableError", "UndefinedColumnError")
+_OLD_TABLES = "its tables are not those of this version: run snowshed migrate"
+
+
 class SqlKeyStore:
     """A `security.api.KeyStore`."""
 
@@ -81,7 +85,8 @@ class SqlKeyStore:
             async with asyncio.timeout(PATIENCE), self._engine.connect() as connection:
                 yield connection
         except Exception as error:  # noqa: BLE001  # drivers have errors of their own for what they can't reach
-            raise StoreAway(type(getattr(error, "driver_exception", error)).__name__) from None
+            kind = type(getattr(error, "driver_exception", error)).__name__  # its text may hold what was asked
+            raise StoreAway(_OLD_TABLES if kind in _OF_OLD_TABLES else kind) from None
 
 
 def _grant(row: Any) -> Grant:
