@@ -128,6 +128,8 @@ class ConsoleLines:
             words.append(f"attempts={record.attempts}")
         if record.replica:
             words.append(f"replica={record.replica}")
+        if record.tenant:
+            words.append(f"tenant={record.tenant}")
         words.append(record.id)
         return " ".join(words) + "\n"
 

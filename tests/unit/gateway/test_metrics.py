@@ -117,6 +117,14 @@ def test_p44_made_up_models_do_not_move_the_number_of_series() -> None:
     assert series(metrics).keys() == before
 
 
+def test_p44_keys_and_tenants_do_not_move_the_number_of_series() -> None:
+    """P44: who asked stands in the log; 10k keys of 10k tenants are no labels."""
+    metrics = folded(record())
+    before = series(metrics).keys()
+    metrics.fold(record(tenant=f"tenant-{n}", key=f"key-{n}") for n in range(10_000))
+    assert series(metrics).keys() == before
+
+
 def test_p44_even_a_careless_record_cannot_grow_the_series_without_end() -> None:
     """P44: a second line of defence: whatever stands in model and code, each has a cap."""
     metrics = folded(*(record(model=f"m{n}") for n in range(10_000)))

@@ -141,11 +141,11 @@ def shown(pipe: tuple[IO[bytes], IO[bytes]], made: Record) -> str:
 def test_on_a_terminal_a_stream_is_one_short_line_that_begins_with_its_end(pipe: tuple[IO[bytes], IO[bytes]]) -> None:
     values: dict[str, Any] = {
         "model": "tiny", "replica": "tiny-0", "stream": True, "status": 200, "outcome": "success", "attempts": 2,
-        "first_at": 100.3, "prompt_tokens": 7, "completion_tokens": 11, "ended_at": 102.3,
+        "first_at": 100.3, "prompt_tokens": 7, "completion_tokens": 11, "ended_at": 102.3, "tenant": "acme",
     }  # fmt: skip
     assert shown(pipe, record(**values)) == (
         "2023-11-14T22:13:22.307Z REQUEST chat tiny 200 2.300s first=0.300s tokens=7+11 attempts=2 replica=tiny-0 "
-        "req_1\n"
+        "tenant=acme req_1\n"
     )
 
 
