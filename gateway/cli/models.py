@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import click
 
 from gateway.cli.lazy import examples
-from gateway.cli.output import json_option, print_json, print_table
+from gateway.cli.output import json_option, moment, print_json, print_table
 from gateway.cli.remote import Remote, remote, remote_options
 from gateway.cli.trouble import Trouble
 
@@ -30,7 +29,7 @@ def command(*, url: str, key_file: Path | None, as_json: bool) -> None:
     if as_json:
         print_json(models)
     else:
-        print_table(("MODEL", "SINCE"), [(model["id"], _since(model.get("created"))) for model in models])
+        print_table(("MODEL", "SINCE"), [(model["id"], moment(model.get("created"))) for model in models])
 
 
 def ask(gateway: Remote) -> list[dict[str, Any]]:
@@ -44,7 +43,3 @@ def ask(gateway: Remote) -> list[dict[str, Any]]:
 
 def _named(model: Any) -> bool:
     return isinstance(model, dict) and isinstance(model.get("id"), str)
-
-
-def _since(created: Any) -> str:
-    return f"{datetime.fromtimestamp(created, UTC):%Y-%m-%d %H:%M:%S} UTC" if isinstance(created, int) else ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import click
@@ -29,6 +30,11 @@ def print_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     click.secho(_row(head, widths), bold=True)
     for row in rows:
         click.echo(_row([harmless(cell) for cell in row], widths))
+
+
+def moment(unix: Any, never: str = "") -> str:
+    """Unix seconds as a time of day; `never` for what is none."""
+    return f"{datetime.fromtimestamp(unix, UTC):%Y-%m-%d %H:%M:%S} UTC" if isinstance(unix, int) else never
 
 
 def _row(cells: Sequence[str], widths: Sequence[int]) -> str:

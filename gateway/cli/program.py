@@ -18,6 +18,9 @@ from gateway.cli.lazy import LazyGroup, examples
 COMMANDS = {
     "serve": "gateway.cli.serve",
     "config": "gateway.cli.config.group",
+    "migrate": "gateway.cli.migrate",
+    "tenants": "gateway.cli.tenants.group",
+    "keys": "gateway.cli.keys.group",
     "models": "gateway.cli.models",
     "model": "gateway.cli.model",
     "chat": "gateway.cli.chat",

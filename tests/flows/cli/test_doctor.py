@@ -13,7 +13,9 @@ import yaml
 
 from loadtests.bench.processes import free_ports
 from tests.support.command_line import on_terminal, snowshed
+from tests.support.databases import PostgresServer
 from tests.support.gateway import configuration, running_gateway
+from tests.support.stored import KeyBook
 
 
 def doctor(folder: Path, tree: dict[str, Any], *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -132,3 +134,34 @@ def test_a_mistake_in_the_configuration_ends_with_status_2(tmp_path: Path) -> No
     ended = doctor(tmp_path, configuration(models=[{"name": "m", "engine": "openai", "replicas": [secret]}]))
     assert ended.returncode == 2
     assert "NO_SUCH_VARIABLE is not set" in ended.stderr
+
+
+def keys_of(folder: Path, **place: Any) -> dict[str, str]:
+    return findings(folder, configuration(auth={"kind": "keys", **place}))["keys"]
+
+
+def test_the_database_of_keys_is_looked_at_and_a_file_is_not_made(tmp_path: Path) -> None:
+    file = tmp_path / "keys.db"
+    assert "will be made" in keys_of(tmp_path, sqlite=str(file))["what"]
+    assert not file.exists()
+    book = KeyBook(f"sqlite:///{file}")
+    assert "nobody will be let in" in keys_of(tmp_path, sqlite=str(file))["what"]
+    book.tenant()
+    book.key()
+    assert keys_of(tmp_path, sqlite=str(file))["level"] == "ok"
+    file.write_text("no database, but a letter of some length" * 100)
+    assert keys_of(tmp_path, sqlite=str(file))["level"] == "wrong"
+    assert keys_of(tmp_path, sqlite=str(tmp_path / "absent" / "keys.db"))["level"] == "wrong"
+
+
+def test_a_database_without_tables_is_wrong_until_they_are_made(tmp_path: Path, postgres: PostgresServer) -> None:
+    place = tmp_path / "url"
+    url = postgres.database()
+    place.write_text(url)
+    found = keys_of(tmp_path, database={"file": str(place)})
+    assert (found["level"], found["todo"]) == ("wrong", "run: snowshed migrate")
+    KeyBook(url)
+    assert keys_of(tmp_path, database={"file": str(place)})["level"] == "note"
+    place.write_text("postgresql://me:canary-77ab@127.0.0.1:1/keys")
+    away = keys_of(tmp_path, database={"file": str(place)})
+    assert (away["level"], "canary" in str(away)) == ("wrong", False)

@@ -7,11 +7,13 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import pytest
 
-from gateway.cli.program import COMMANDS
+from gateway.cli.program import COMMANDS, program
 from gateway.version import VERSION
 from tests.support.command_line import environment, snowshed
 from tests.support.gateway import ROOT
@@ -25,7 +27,17 @@ def test_help_lists_every_command_in_order_and_the_exit_statuses() -> None:
     assert all(f"{status} " in ended.stdout.partition("Exit status:")[2] for status in (0, 1, 2, 130))
 
 
-@pytest.mark.parametrize("command", [*COMMANDS, "model pull", "config check", "config show", "config schema"])
+def every(group: click.Group, before: str = "") -> Iterator[str]:
+    """Every command below, by the words that call it."""
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        yield f"{before}{name}"
+        below = group.get_command(context, name)
+        if isinstance(below, click.Group):
+            yield from every(below, f"{before}{name} ")
+
+
+@pytest.mark.parametrize("command", [*every(program)])
 def test_each_command_teaches_by_example(command: str) -> None:
     ended = snowshed(*command.split(), "-h")
     assert (ended.returncode, ended.stderr) == (0, "")
