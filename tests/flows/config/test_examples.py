@@ -13,6 +13,7 @@ import httpx2
 import pytest
 
 from loadtests.bench.processes import free_ports
+from tests.support.command_line import snowshed
 from tests.support.fleet import spawn_fleet
 from tests.support.gateway import ROOT, SpawnedGateway, _wait_ready
 from tests.support.tiny_tokenizer import write_tiny_tokenizer
@@ -59,15 +60,41 @@ def places(example: str, folder: Path) -> Iterator[dict[str, str]]:
                 replica.format(0, "URL"): fleet.targets[0],
                 replica.format(0, "TOKENIZER"): str(tokenizer),
             }
+    elif example == "production.yaml":
+        with spawn_fleet(2, settings="tokens=3") as fleet:
+            yield {
+                "SNOWSHED_SERVER__HOST": "127.0.0.1",
+                "SNOWSHED_OPS__HOST": "127.0.0.1",
+                "SNOWSHED_AUTH__SQLITE": str(folder / "keys.db"),
+                **{replica.format(at, "URL"): url for at, url in enumerate(fleet.urls)},
+            }
     else:
         with spawn_fleet(2, settings="tokens=3") as fleet:
             yield {replica.format(at, "URL"): url for at, url in enumerate(fleet.urls)}
 
 
+def a_key(example: str, environment: Mapping[str, str]) -> str:
+    """Made as the example says."""
+    file = ("--config", f"examples/{example}")
+    made = snowshed("tenants", "create", "acme", *file, given=b"", **environment)
+    assert made.returncode == 0, made.stderr
+    made = snowshed("keys", "create", "acme", *file, given=b"", **environment)
+    assert made.returncode == 0, made.stderr
+    return made.stdout.strip()
+
+
+def test_the_example_with_keys_serves_nobody_without_one(tmp_path: Path) -> None:
+    example = "production.yaml"
+    with places(example, tmp_path) as environment, served(example, tmp_path, environment) as gateway:
+        assert httpx2.get(f"{gateway.url}/v1/models", trust_env=False).status_code == 401
+
+
 @pytest.mark.parametrize("example", EXAMPLES)
 def test_an_example_starts_and_answers(example: str, tmp_path: Path) -> None:
     with places(example, tmp_path) as environment, served(example, tmp_path, environment) as gateway:
-        with httpx2.Client(base_url=gateway.url, trust_env=False, timeout=60) as client:
+        key = a_key(example, environment) if "SNOWSHED_AUTH__SQLITE" in environment else "none"
+        headers = {"authorization": f"Bearer {key}"}
+        with httpx2.Client(base_url=gateway.url, headers=headers, trust_env=False, timeout=60) as client:
             [model] = client.get("/v1/models").json()["data"]
             said = {"model": model["id"], "max_tokens": 3, "messages": [{"role": "user", "content": "Hello"}]}
             for _ in range(2):
