@@ -11,6 +11,7 @@ import kubernetes_validate  # type: ignore[import-untyped]  # it ships none
 import pytest
 import yaml
 
+from gateway.cli.program import COMMANDS
 from gateway.config import Config, check_exposure, load
 from gateway.version import VERSION
 from tests.architecture.tree import ROOT
@@ -30,10 +31,10 @@ def sample(name: str) -> dict[str, Any]:
 
 
 def rendered(values: dict[str, Any], release: str = "demo") -> dict[str, Manifest]:
-    """Manifests by kind: there is one of each."""
+    """Manifests by kind: there is at most one of each."""
     with helm_python.Chart.load(CHART) as chart:
         files = chart.render(values, name=release, namespace="serving")
-    manifests = [yaml.safe_load(text) for path, text in files.items() if path.endswith(".yaml")]
+    manifests = [yaml.safe_load(text) for path, text in files.items() if path.endswith(".yaml") and text.strip()]
     assert len({manifest["kind"] for manifest in manifests}) == len(manifests)
     return {manifest["kind"]: manifest for manifest in manifests}
 
@@ -75,7 +76,7 @@ def test_helm_finds_nothing_to_warn_of(values: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("version", KUBERNETES)
 def test_every_manifest_is_what_kubernetes_takes(manifests: dict[str, Manifest], version: str) -> None:
-    assert manifests.keys() == {"ConfigMap", "Deployment", "PodDisruptionBudget", "Service"}
+    assert manifests.keys() - {"Job"} == {"ConfigMap", "Deployment", "PodDisruptionBudget", "Service"}
     for manifest in manifests.values():
         kubernetes_validate.validate(manifest, version, strict=True)
 
@@ -113,11 +114,17 @@ def test_p11_a_pod_is_given_the_time_that_its_drain_takes(manifests: dict[str, M
 
 def test_pods_have_no_rights(manifests: dict[str, Manifest]) -> None:
     """What the Pod Security Standard `restricted` asks for, and a root filesystem that is not written to."""
-    spec = pod(manifests)
+    for manifest in manifests.values():
+        if "template" in manifest.get("spec", {}):
+            has_no_rights(manifest["spec"]["template"]["spec"])
+
+
+def has_no_rights(spec: Manifest) -> None:
     assert spec["securityContext"]["runAsNonRoot"] is True
     assert spec["securityContext"]["runAsUser"] > 0
     assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
     assert spec["automountServiceAccountToken"] is False
+    assert spec["enableServiceLinks"] is False, "else a Service called snowshed would set SNOWSHED_PORT"
     assert not {"hostNetwork", "hostPID", "hostIPC"} & spec.keys()
     for container in spec["containers"]:
         context = container["securityContext"]
@@ -137,11 +144,22 @@ def test_user_and_folders_are_those_of_the_image(manifests: dict[str, Manifest])
     assert 'CMD ["serve", "--config", "/etc/snowshed/snowshed.yaml"]' in recipe
 
 
-def test_secrets_come_by_reference_and_service_links_set_no_variables() -> None:
-    spec = pod(rendered(sample("openai")))
-    assert spec["containers"][0]["envFrom"] == [{"secretRef": {"name": "vllm-key"}}]
-    assert spec["enableServiceLinks"] is False
-    assert "envFrom" not in pod(rendered(sample("triton")))["containers"][0]
+def test_secrets_come_by_reference_or_not_at_all() -> None:
+    assert pod(rendered(sample("openai")))["containers"][0]["envFrom"] == [{"secretRef": {"name": "vllm-key"}}]
+    assert "envFrom" not in pod(rendered(changed(secret={"name": ""})))["containers"][0]
+
+
+def test_where_callers_need_keys_the_database_is_brought_up_to_date_first() -> None:
+    """By the command and the variables that the gateway knows; and only there."""
+    assert "Job" not in rendered(sample("openai"))
+    values = sample("triton")
+    job = rendered(values)["Job"]
+    assert job["metadata"]["annotations"]["helm.sh/hook"] == "pre-install,pre-upgrade"
+    (container,) = job["spec"]["template"]["spec"]["containers"]
+    assert container["args"][0] in COMMANDS
+    auth = load(None, {each["name"]: each["value"] for each in container["env"]}).auth
+    assert auth == Config.model_validate(values["config"]).auth
+    assert container["envFrom"] == [{"secretRef": {"name": "snowshed"}}], "which has the URL"
 
 
 def test_a_changed_configuration_rolls_the_pods_and_nothing_else_does() -> None:
@@ -185,8 +203,9 @@ def test_names_follow_the_release(release: str, name: str) -> None:
         (changed(image={"repository": "snowshed", "digest": "latest"}), "digest"),
         (changed(config={"server": {"port": 9000}, "models": [{"name": "a", "engine": "scripted"}]}), "port"),
         (changed(config={"models": [{"name": "a", "engine": "scripted"}]}), "server.open"),
+        (changed(config={"auth": {"kind": "keys"}, "models": [{"name": "a", "engine": "scripted"}]}), "auth.database"),
     ],
-    ids=["nothing", "no models", "empty", "unknown", "unit", "negative", "digest", "port", "closed"],
+    ids=["nothing", "no models", "empty", "unknown", "unit", "negative", "digest", "port", "closed", "no database"],
 )
 def test_a_mistake_is_refused_by_its_name(values: dict[str, Any], told: str) -> None:
     with pytest.raises(helm_python.HelmError, match=told):
@@ -197,4 +216,5 @@ def test_notes_say_where_it_serves() -> None:
     with helm_python.Chart.load(CHART) as chart:
         notes = chart.render(sample("triton"), name="demo", namespace="serving")["snowshed/templates/NOTES.txt"]
     assert "serves llama in 3 processes." in notes
+    assert "Callers need a key." in notes
     assert "http://demo-snowshed.serving:8080/v1" in notes

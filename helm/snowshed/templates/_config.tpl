@@ -1,7 +1,16 @@
+{{/* "keys" if callers need a key. */}}
+{{- define "snowshed.auth" -}}
+{{- dig "auth" "kind" "none" .Values.config -}}
+{{- end -}}
+
 {{/* The gateway's configuration file: the operator's, and what follows from where it runs. */}}
 {{- define "snowshed.config" -}}
-{{- if not (dig "server" "open" false .Values.config) -}}
-{{- fail "config.server.open: requests are not authenticated yet, so the gateway would serve no other pod. Set it to true if everybody who can reach the Service may use it." -}}
+{{- $keys := eq (include "snowshed.auth" .) "keys" -}}
+{{- if not (or $keys (dig "server" "open" false .Values.config)) -}}
+{{- fail "config.auth.kind: none, so the gateway would serve no other pod. Ask for keys with auth.kind: keys, or set config.server.open to true if everybody who can reach the Service may use it." -}}
+{{- end -}}
+{{- if and $keys (not (dig "auth" "database" "" .Values.config)) -}}
+{{- fail "config.auth.database: is required, as in {env: DATABASE_URL}. Pods keep no file, so tenants and keys need a PostgreSQL database." -}}
 {{- end -}}
 {{- $chosen := dict "server" (dict "host" "0.0.0.0") "ops" (dict "host" "0.0.0.0") -}}
 {{- $drain := dict "drain_delay" .Values.drain.delay "drain_cap" .Values.drain.cap -}}
