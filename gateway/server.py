@@ -54,6 +54,7 @@ class Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Raises SystemExit with status 1, the reason logged, if the address or an engine can't be had."""
+        _logger.info("starting", extra={"version": VERSION, "models": len(self._gateway.config.models)})
         try:
             await self._try_address()
             await super().startup(sockets)
@@ -66,7 +67,7 @@ class Server(uvicorn.Server):
         gateway.readiness.listening = True
         host, port = self.servers[0].sockets[0].getsockname()[:2]
         ops = {"ops_host": gateway.config.ops.host, "ops_port": gateway.ops.port}
-        _logger.info("serving", extra={"version": VERSION, "host": host, "port": port, **ops})
+        _logger.info("serving", extra={"host": host, "port": port, **ops})
         self._say(welcome(gateway.config, port, gateway.ops.port))
 
     async def _try_address(self) -> None:

@@ -29,12 +29,12 @@ def pipe() -> Iterator[tuple[IO[bytes], IO[bytes]]]:
 
 @pytest.fixture
 def logging_restored() -> Iterator[None]:
-    root, access = logging.getLogger(), logging.getLogger("uvicorn.access")
-    before = root.handlers[:], root.level, access.disabled
+    root, access, error = (logging.getLogger(name) for name in ("", "uvicorn.access", "uvicorn.error"))
+    before = root.handlers[:], root.level, access.disabled, error.level
     yield
     for mine in set(root.handlers) - set(before[0]):
         mine.close()
-    root.handlers[:], root.level, access.disabled = before
+    root.handlers[:], root.level, access.disabled, error.level = before
 
 
 def configured(pipe: tuple[IO[bytes], IO[bytes]], form: Form, level: str = "debug") -> None:
@@ -51,24 +51,25 @@ def test_on_a_terminal_state_changes_are_plain_lines_and_uvicorn_s_among_them(
     pipe: tuple[IO[bytes], IO[bytes]],
 ) -> None:
     configured(pipe, "console", "info")
-    logging.getLogger("uvicorn.error").info("Started", extra={"color_message": "\x1b[1mStarted"})
+    logging.getLogger("uvicorn.error").info("Started")
+    logging.getLogger("uvicorn.error").warning("Odd", extra={"color_message": "\x1b[1mOdd"})
     logging.getLogger("uvicorn.access").info("GET /v1?%s", CANARY)
     logging.getLogger("snowshed").debug("too fine")
     logging.getLogger("snowshed").warning("two\nlines", extra={"replica": "a-0", "reason": "it is\naway", "n": 3})
     first, second = lines(pipe)
-    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z INFO    uvicorn.error: Started", first)
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z WARNING uvicorn.error: Odd", first)
     assert second.endswith(r'WARNING snowshed: two\nlines replica=a-0 reason="it is\naway" n=3')
 
 
 @pytest.mark.usefixtures("logging_restored")
 def test_elsewhere_each_is_an_object_with_the_event_s_fields(pipe: tuple[IO[bytes], IO[bytes]]) -> None:
     configured(pipe, "json", "info")
-    logging.getLogger("uvicorn.error").info("Started %d", 7, extra={"color_message": "\x1b[1mStarted"})
+    logging.getLogger("uvicorn.error").error("Odd %d", 7, extra={"color_message": "\x1b[1mOdd"})
     logging.getLogger("snowshed").debug("too fine")
     logging.getLogger("snowshed").warning("two\nlines", extra={"reason": 'it "is"\naway', "n": 3, "path": Path("/a")})
     first, second = (json.loads(line) for line in lines(pipe))
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", first.pop("time"))
-    assert first == {"level": "info", "logger": "uvicorn.error", "event": "Started 7"}
+    assert first == {"level": "error", "logger": "uvicorn.error", "event": "Odd 7"}
     assert list(second)[:4] == ["time", "level", "logger", "event"]
     assert second["event"] == "two\nlines"
     assert (second["reason"], second["n"], second["path"]) == ('it "is"\naway', 3, "/a")
@@ -138,3 +139,14 @@ def test_a_person_at_a_terminal_gets_plain_lines_and_all_else_json() -> None:
         assert form_for(file) == "json"
         assert form_for(screen, "json") == "json"
         assert form_for(file, "console") == "console"
+
+
+@pytest.mark.usefixtures("logging_restored")
+@pytest.mark.parametrize(("level", "heard"), [("debug", 4), ("info", 2), ("warning", 2), ("error", 1)])
+def test_of_uvicorn_s_words_what_repeats_our_events_is_for_debugging(
+    pipe: tuple[IO[bytes], IO[bytes]], level: str, heard: int
+) -> None:
+    configured(pipe, "json", level)
+    for number in (logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR):
+        logging.getLogger("uvicorn.error").log(number, "said")
+    assert len(lines(pipe)) == heard
