@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
 from loadtests.bench.processes import free_ports
+from tests.support.command_line import environment
+from tests.support.databases import sqlite
 from tests.support.fleet import SpawnedFleet, spawn_fleet
 from tests.support.gateway import ROOT, SpawnedGateway, configuration, spawned_gateway
+from tests.support.stored import KeyBook
 
 RECIPE = ["--headless", "--only-summary", "--loglevel=warning", "--users=6", "--spawn-rate=6", "--stop-timeout=20"]
 ROW = re.compile(r"^(\w+) +(chat, \w+) +(\d+) +(\d+)\([\d.]+%\) \| +(\d+) +(\d+) +(\d+) +(\d+) \|", re.MULTILINE)
@@ -43,12 +46,12 @@ def gateway(fleet: SpawnedFleet, tmp_path_factory: pytest.TempPathFactory) -> It
         yield running
 
 
-def load(url: str, *options: str) -> tuple[int, str]:
+def load(url: str, *options: str, **variables: str) -> tuple[int, str]:
     """What `make loadtest` runs, for a shorter time: exit status, and all that it says."""
     done = subprocess.run(
         [sys.executable, "-m", "locust", "-f", "loadtests/locustfile.py", *RECIPE, "--run-time=3s", *options],
         cwd=ROOT,
-        env={**os.environ, "SNOWSHED_URL": url},
+        env=environment(SNOWSHED_URL=url, **variables),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -110,6 +113,18 @@ def test_a_stream_that_breaks_off_is_no_answer(fleet: SpawnedFleet) -> None:
     status, said = load(fleet.urls[0].removesuffix("/v1"), "--run-time=1s", "StreamingCaller")
     assert status == 1
     assert 0 < table(said)["POST chat, streamed"].failures == table(said)["POST chat, streamed"].requests, said
+
+
+def test_a_key_is_sent_where_there_is_one(tmp_path: Path) -> None:
+    book = KeyBook(sqlite(tmp_path))
+    book.tenant()
+    tree = configuration(auth={"kind": "keys", "sqlite": book.url.removeprefix("sqlite:///")})
+    with spawned_gateway(tree, tmp_path) as gateway:
+        status, said = load(gateway.url, "--run-time=1s", SNOWSHED_API_KEY=book.key().text)
+        assert (status, table(said).keys() >= {"POST chat, unary", "TTFT chat, streamed"}) == (0, True), said
+        status, said = load(gateway.url)
+        assert (status, table(said)) == (1, {})
+        assert "401" in said
 
 
 def test_another_machine_is_loaded_only_if_that_is_said() -> None:
