@@ -216,5 +216,5 @@ def test_notes_say_where_it_serves() -> None:
     with helm_python.Chart.load(CHART) as chart:
         notes = chart.render(sample("triton"), name="demo", namespace="serving")["snowshed/templates/NOTES.txt"]
     assert "serves llama in 3 processes." in notes
-    assert "Callers need a key." in notes
+    assert "-- snowshed keys create acme --config /etc/snowshed/snowshed.yaml" in notes
     assert "http://demo-snowshed.serving:8080/v1" in notes
