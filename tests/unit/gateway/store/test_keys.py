@@ -55,7 +55,7 @@ async def test_changes_are_told_once_each(stored: Stored) -> None:
     await stored.registry.change_tenant("acme", models=["a"])
     grants = {grant.principal.key_id: grant for grant in (await stored.store.changes(start + 1)).grants}
     allowed = {key: grant.principal.models for key, grant in grants.items()}
-    assert allowed == {one.id: {"a"}, two.id: {"a"}}
+    assert allowed == {one.id: frozenset("a"), two.id: frozenset("a")}
     assert grants[two.id].ends == 1_900_000_000
 
 
