@@ -9,12 +9,12 @@ from functools import lru_cache
 from sys import intern
 from typing import Any
 
-from sqlalchemy import URL, bindparam, or_, select, update
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy import URL, bindparam, or_, select, text, update
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.store.database import PATIENCE, connect, is_sqlite
-from gateway.store.migrate import upgrade
+from gateway.store.migrations import NEWEST
 from gateway.store.tables import CHANGES, KEYS, TENANTS
 from security.api import Changes, Grant, Principal, StoreAway
 
@@ -50,10 +50,21 @@ class SqlKeyStore:
         if not is_sqlite(self._url):
             return
         try:
-            await upgrade(self._engine)
+            if await self._revision() != NEWEST:
+                from gateway.store.migrate import upgrade  # Alembic takes 12 MB, for once in a lifetime
+
+                await upgrade(self._engine)
         except SQLAlchemyError as error:
             reason = getattr(error, "driver_exception", error)
             raise StoreAway(f"{self._url.database} can't be used as a database: {reason}") from None
+
+    async def _revision(self) -> str | None:
+        async with self._engine.connect() as connection:
+            try:
+                found: str | None = await connection.scalar(text("SELECT version_num FROM alembic_version"))
+            except OperationalError:  # there is no such table
+                return None
+        return found
 
     async def find(self, key_id: str) -> Grant | None:
         async with self._asking() as connection:

@@ -3,14 +3,35 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
+from pathlib import Path
 
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, inspect
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from gateway.store.migrate import current, downgrade, newest, upgrade
+from gateway.store.migrate import HERE, current, downgrade, newest, upgrade
 from gateway.store.tables import METADATA
+from tests.support.databases import sqlite
+from tests.support.gateway import ROOT
+
+STARTED = """
+import asyncio, sys
+from gateway.store.database import address
+from gateway.store.keys import SqlKeyStore
+
+async def start():
+    store = SqlKeyStore(address(sys.argv[1]))
+    await store.open()
+    await store.changes(None)
+    await store.aclose()
+
+asyncio.run(start())
+print("alembic" in sys.modules)
+"""
 
 
 def differences(connection: Connection) -> list[object]:
@@ -19,6 +40,21 @@ def differences(connection: Connection) -> list[object]:
 
 def tables(connection: Connection) -> set[str]:
     return set(inspect(connection).get_table_names())
+
+
+def test_the_newest_revision_is_the_last_one() -> None:
+    assert ScriptDirectory(HERE).get_current_head() == newest()
+
+
+def test_a_gateway_with_its_tables_does_without_alembic(tmp_path: Path) -> None:
+    url = sqlite(tmp_path)
+    first, second = (
+        subprocess.run(
+            [sys.executable, "-c", STARTED, url], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60
+        ).stdout.strip()
+        for _ in range(2)
+    )
+    assert (first, second) == ("True", "False")
 
 
 async def test_up_down_and_up_again(engine: AsyncEngine) -> None:
