@@ -39,7 +39,13 @@ def connect(url: URL) -> AsyncEngine:
         options = {"timeout": 5.0}  # for another process's write
     try:
         engine = create_async_engine(
-            url, pool_size=CONNECTIONS, max_overflow=0, pool_timeout=PATIENCE, pool_pre_ping=True, connect_args=options
+            url,
+            pool_size=CONNECTIONS,
+            max_overflow=0,
+            pool_timeout=PATIENCE,
+            pool_pre_ping=True,
+            connect_args=options,
+            hide_parameters=True,  # which errors would quote otherwise
         )
     except ImportError:
         raise ValueError("needs a driver for PostgreSQL: install snowshed[postgres]") from None
