@@ -69,7 +69,7 @@ class KeyAuthenticator:
             if self._refused.get(hashed, 0.0) > now:
                 raise Unauthenticated(sent=True)
             return None
-        if now >= self._trusted_until:
+        if self.trouble and now >= self._trusted_until:
             raise StoreAway(self.trouble)
         grant = known.grant
         unix = self._wall()
@@ -143,14 +143,21 @@ class KeyAuthenticator:
         asked_at = self._clock()
         try:
             changes = await self._store.changes(self._seen)
-            self._apply(changes.revision, changes.grants)
-            self._trusted_until = asked_at + self._grace
-            self._tell("")
-            uses, self._uses = self._uses, {}
-            if uses:
-                await self._store.note_uses(uses)
         except StoreAway as away:
             self._tell(f"keys: the database can't be asked ({away.reason})")
+            return
+        self._apply(changes.revision, changes.grants)
+        self._trusted_until = asked_at + self._grace
+        self._tell("")
+        await self._note()
+
+    async def _note(self) -> None:
+        uses, self._uses = self._uses, {}
+        try:
+            if uses:
+                await self._store.note_uses(uses)
+        except StoreAway:  # a full disk, a lock: keys can be checked all the same, and this can be told later
+            self._uses = uses | self._uses
 
     def _apply(self, revision: int, grants: Sequence[Grant]) -> None:
         if self._seen is not None and revision < self._seen:  # the database was replaced by an older one

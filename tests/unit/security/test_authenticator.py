@@ -29,13 +29,14 @@ class Clock:
 
 
 class Shelf:
-    """A KeyStore in memory; `away` makes it fail, `gate` makes it wait."""
+    """A KeyStore in memory; `away` makes it fail, `full` takes nothing in, `gate` makes it wait."""
 
     def __init__(self) -> None:
         self.grants: dict[str, Grant] = {}
         self.news: list[Grant] = []
         self.revision = 1
         self.away = False
+        self.full = False
         self.gate: asyncio.Event | None = None
         self.lookups = 0
         self.uses: dict[str, int] = {}
@@ -66,6 +67,8 @@ class Shelf:
         return Changes(self.revision, news)
 
     async def note_uses(self, uses: Mapping[str, int]) -> None:
+        if self.full:
+            raise StoreAway("DiskFull")
         self.uses.update(uses)
 
     async def aclose(self) -> None: ...
@@ -74,9 +77,9 @@ class Shelf:
 class Door:
     """An authenticator with clocks to turn."""
 
-    def __init__(self) -> None:
+    def __init__(self, grace: float = GRACE) -> None:
         self.clock, self.wall, self.shelf = Clock(1000.0), Clock(START), Shelf()
-        self.checks = KeyAuthenticator(self.shelf, GRACE, self.clock, self.wall)
+        self.checks = KeyAuthenticator(self.shelf, grace, self.clock, self.wall)
 
     def pass_time(self, seconds: float) -> None:
         self.clock.now += seconds
@@ -306,6 +309,34 @@ async def test_uses_are_noted_rarely_and_together(door: Door) -> None:
     await door.ask(one.text)
     await door.checks.aclose()
     assert door.shelf.uses == {one.id: START + NOTE_EVERY, two.id: START}
+
+
+async def test_a_store_that_can_be_read_but_not_written_goes_on_serving(door: Door) -> None:
+    known, other = mint(), mint()
+    door.shelf.put(known)
+    door.shelf.put(other)
+    door.shelf.full = True
+    await door.ask(known.text)
+    await door.checks.refresh()
+    assert door.checks.trouble == ""
+    assert (await door.ask(other.text)).key_id == other.id
+    door.shelf.full = False
+    await door.checks.refresh()
+    assert door.shelf.uses == {known.id: START, other.id: START}, "noted late, not lost"
+
+
+async def test_a_grace_shorter_than_the_time_between_two_questions_counts_from_the_first_without_an_answer() -> None:
+    door = Door(grace=POLL / 4)
+    key = mint()
+    door.shelf.put(key)
+    await door.checks.start()
+    await door.ask(key.text)
+    door.pass_time(POLL)
+    assert (await door.ask(key.text)).key_id == key.id
+    door.shelf.away = True
+    await door.checks.refresh()
+    with pytest.raises(StoreAway):
+        await door.ask(key.text)
 
 
 async def test_memory_is_bounded_whatever_is_sent(door: Door) -> None:
