@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from statistics import median
 
@@ -106,17 +107,22 @@ class Bench:
 
     def unary(self, raw: Server, gateway: Server) -> None:
         """64 connections through the baseline and through Snowshed, and requests refused at its door, in turn."""
-        ports = self.stand.ports
-        self.stand.control(tokens=32, ttft_ms=0, delay_ms=0)
-        seconds = self.effort.unary_seconds
-        whole = tail(self.stand)
-        good = bodies.chat()
-        plan = Plan(port=ports.raw, body=good.decode(), connections=CONNECTIONS, seconds=seconds, expect=whole)
-        through = msgspec.structs.replace(plan, port=ports.public)
+        plan = self.whole()
+        late = bodies.chat("nope")
         refusals = {
-            "refusal": self.refused(through, good, 400, **{"x-request-timeout-ms": "0"}),
-            "late refusal": self.refused(through, bodies.chat("nope"), 404),
+            "refusal": self.refused(plan, plan.body.encode(), 400, **{"x-request-timeout-ms": "0"}),
+            "late refusal": self.refused(plan, late, 404),
         }
+        self.against(raw, plan, {name: (gateway, each) for name, each in {"unary": plan, **refusals}.items()})
+
+    def whole(self) -> Plan:
+        """64 connections through Snowshed that are answered in one piece, as the upstream does from now on."""
+        self.stand.control(tokens=32, ttft_ms=0, delay_ms=0)
+        body, port, whole = bodies.chat().decode(), self.stand.ports.public, tail(self.stand)
+        return Plan(port=port, body=body, connections=CONNECTIONS, seconds=self.effort.unary_seconds, expect=whole)
+
+    def against(self, raw: Server, plan: Plan, others: Mapping[str, tuple[Server, Plan]]) -> None:
+        """`plan` through the baseline, as "raw unary", and others under their names, in turn."""
         # The upstream is slower than the baseline and would starve it from a core of its own: a proxy that waits is
         # woken for each single request and seems dearer than under load. Sharing a core, and neither interrupting the
         # other, they hand each other whole batches. Snowshed is slower than the upstream and needs no such care.
@@ -125,11 +131,10 @@ class Bench:
         upstream.batch()
         for _ in range(self.effort.repetitions):
             upstream.pin({self.stand.core})
-            self.repeat("raw unary", raw, plan)
+            self.repeat("raw unary", raw, msgspec.structs.replace(plan, port=self.stand.ports.raw))
             upstream.pin(self.stand.rest)
-            self.repeat("unary", gateway, through)
-            for name, refused in refusals.items():
-                self.repeat(name, gateway, refused)
+            for name, (server, through) in others.items():
+                self.repeat(name, server, through)
 
     def refused(self, plan: Plan, body: bytes, status: int, **fields: str) -> Plan:
         """The plan of a request that must be refused with `status`, always in the same words."""
