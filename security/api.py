@@ -83,7 +83,10 @@ class KeyStore(Protocol):
         ...
 
     async def changes(self, since: int | None) -> Changes:
-        """Without `since`, the number alone. Numbers rise in the order in which changes become visible."""
+        """Without `since`, the number alone. Numbers rise in the order in which changes become visible.
+
+        A lower one than `since` means that the database is not the one that was asked before.
+        """
         ...
 
     async def note_uses(self, uses: Mapping[str, int]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from functools import lru_cache
@@ -31,6 +32,8 @@ _USED = (
 )
 
 
+ANEW = Changes(-1)
+"""Nothing of before holds, and all that there is comes with the next question."""
 _OF_OLD_TABLES = ("UndefinedTableError", "UndefinedColumnError")
 _OLD_TABLES = "its tables are not those of this version: run snowshed migrate"
 
@@ -41,6 +44,7 @@ class SqlKeyStore:
     def __init__(self, url: URL) -> None:
         self._url = url
         self._engine = connect(url)
+        self._file: tuple[int, int] | None = None
 
     def __repr__(self) -> str:
         return f"<SqlKeyStore {self._url.render_as_string()}>"
@@ -54,6 +58,7 @@ class SqlKeyStore:
                 from gateway.store.migrate import upgrade  # Alembic takes 12 MB, for once in a lifetime
 
                 await upgrade(self._engine)
+            self._file = self._identity()
         except SQLAlchemyError as error:
             reason = getattr(error, "driver_exception", error)
             raise StoreAway(f"{self._url.database} can't be used as a database: {reason}") from None
@@ -66,14 +71,30 @@ class SqlKeyStore:
                 return None
         return found
 
+    def _identity(self) -> tuple[int, int] | None:
+        """What tells a file from another one in its place; None for a server. Raises StoreAway."""
+        if not is_sqlite(self._url):
+            return None
+        try:
+            found = os.stat(str(self._url.database))
+        except OSError as error:
+            raise StoreAway(type(error).__name__) from None
+        return found.st_dev, found.st_ino
+
     async def find(self, key_id: str) -> Grant | None:
         async with self._asking() as connection:
             row = (await connection.execute(_FIND, {"id": key_id})).first()
         return _grant(row) if row else None
 
     async def changes(self, since: int | None) -> Changes:
+        file = self._identity()
+        if file != self._file:  # connections that are open would go on reading what was there before
+            await self._engine.dispose()
         async with self._asking() as connection:
             revision: int = (await connection.execute(select(CHANGES.c.revision))).scalar_one()
+            if file != self._file:
+                self._file = file
+                return ANEW
             if since is None or since == revision:
                 return Changes(revision)
             # Newer ones may come along; they come again with the next question.

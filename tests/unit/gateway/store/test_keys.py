@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import time
+from pathlib import Path
+
 import pytest
 
 from gateway.store.database import address
 from gateway.store.keys import SqlKeyStore
 from gateway.store.registry import Tenant
-from security.api import StoreAway
+from security.api import StoreAway, Unauthenticated
+from security.authenticator import KeyAuthenticator
 from tests.support.databases import PostgresServer
-from tests.support.stored import Stored
+from tests.support.stored import KeyBook, Stored
 
 NEVER = float("inf")
 
@@ -75,6 +79,34 @@ async def test_a_database_without_tables_counts_as_away(postgres: PostgresServer
     with pytest.raises(StoreAway, match="run snowshed migrate"):
         await store.changes(None)
     await store.aclose()
+
+
+async def test_a_file_put_in_the_place_of_another_is_the_one_that_counts(tmp_path: Path) -> None:
+    book, restored = KeyBook(f"sqlite:///{tmp_path}/keys.db"), KeyBook(f"sqlite:///{tmp_path}/restored.db")
+    book.tenant()
+    restored.tenant()
+    old, new = book.key(), restored.key()
+    checks = KeyAuthenticator(SqlKeyStore(address(book.url)), 900.0, time.monotonic, time.time)
+    await checks.start()
+    assert (await checks.learn(_headers(old.text))).key_id == old.id
+    (tmp_path / "keys.db").unlink()
+    await checks.refresh()
+    assert checks.trouble == "keys: the database can't be asked (FileNotFoundError)"
+    assert checks.recall(_headers(old.text)), "within the grace"
+    (tmp_path / "restored.db").rename(tmp_path / "keys.db")
+    await checks.refresh()
+    with pytest.raises(Unauthenticated):
+        await checks.learn(_headers(old.text))
+    assert (await checks.learn(_headers(new.text))).key_id == new.id
+    book.revoke(new)
+    await checks.refresh()
+    with pytest.raises(Unauthenticated):
+        checks.recall(_headers(new.text))
+    await checks.aclose()
+
+
+def _headers(key: str) -> dict[bytes, bytes]:
+    return {b"authorization": f"Bearer {key}".encode()}
 
 
 async def test_nobody_at_the_address_counts_as_away() -> None:
