@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from functools import lru_cache
+from pathlib import Path
 from sys import intern
 from typing import Any
 
@@ -76,7 +76,7 @@ class SqlKeyStore:
         if not is_sqlite(self._url):
             return None
         try:
-            found = os.stat(str(self._url.database))
+            found = Path(str(self._url.database)).stat()
         except OSError as error:
             raise StoreAway(type(error).__name__) from None
         return found.st_dev, found.st_ino
