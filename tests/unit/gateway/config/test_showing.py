@@ -44,6 +44,38 @@ def test_p32_what_may_be_a_secret_is_blanked() -> None:
     assert SECRET not in str(shown(check(openai(), "x", environment), effective=True))
 
 
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"api-key": SECRET},
+        {"x-api-key": SECRET},
+        {"apikey": SECRET},
+        {"apiKey": SECRET},
+        {"api_keys": [SECRET, {"name": "a", "value": SECRET}]},
+        {"tokens": [SECRET]},
+        {"headers": {"Authorization": f"Bearer {SECRET}"}},
+        {"credentials": {"user": "me", "pass": SECRET}},
+        {"passwd": SECRET},
+        {"pwd": SECRET},
+        {"hub": f"https://hub/?revision=1&api_key={SECRET}#a"},
+        {"hub": f"https://hub/?token={SECRET}"},
+    ],
+)
+def test_p32_a_secret_has_many_names(given: dict[str, Any]) -> None:
+    model = {"name": "m", "engine": "tensorrt_llm", "replicas": [{"model": "/m", "arguments": given}]}
+    assert SECRET not in str(shown(check({"models": [model]}, "x"), effective=False))
+
+
+def test_p32_what_is_no_secret_is_shown() -> None:
+    arguments = {
+        "tokenizer": "/t", "tokenizer_mode": "slow", "key_value": "x", "max_num_token": 5, "monkey": "m", "compass": "n",
+        "hub": "https://hub:5000/?revision=a&monkey=b",
+    }  # fmt: skip
+    model = {"name": "m", "engine": "tensorrt_llm", "replicas": [{"model": "/m", "arguments": arguments}]}
+    tree = shown(check({"models": [model]}, "x"), effective=False)
+    assert tree["models"][0]["replicas"][0]["arguments"] == arguments
+
+
 def test_everything_that_is_not_there_is_told_at_once(tmp_path: Path) -> None:
     (tmp_path / "empty").touch()
     triton = {"url": "grpcs://127.0.0.1:1", "tokenizer": str(tmp_path), "tls": {"ca": str(tmp_path / "ca.pem")}}
