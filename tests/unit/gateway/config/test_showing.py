@@ -68,8 +68,8 @@ def test_p32_a_secret_has_many_names(given: dict[str, Any]) -> None:
 
 def test_p32_what_is_no_secret_is_shown() -> None:
     arguments = {
-        "tokenizer": "/t", "tokenizer_mode": "slow", "key_value": "x", "max_num_token": 5, "monkey": "m", "compass": "n",
-        "hub": "https://hub:5000/?revision=a&monkey=b",
+        "tokenizer": "/t", "tokenizer_mode": "slow", "key_value": "x", "max_num_token": 5, "monkey": "m",
+        "compass": "n", "hub": "https://hub:5000/?revision=a&monkey=b",
     }  # fmt: skip
     model = {"name": "m", "engine": "tensorrt_llm", "replicas": [{"model": "/m", "arguments": arguments}]}
     tree = shown(check({"models": [model]}, "x"), effective=False)
