@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import errno
+import logging
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from engines.api import EngineError
 from gateway.wiring import Gateway
 from security.api import StoreAway
+
+_logger = logging.getLogger("snowshed")
 
 
 class Lifespan:
@@ -33,7 +36,8 @@ class Lifespan:
         except* (EngineError, OSError, StoreAway) as failed:
             if started:
                 raise
-            await send({"type": "lifespan.startup.failed", "message": f"The gateway did not start: {why(failed)}"})
+            _logger.error("gateway did not start", extra={"reason": why(failed)})  # noqa: TRY400  # no place says more
+            await send({"type": "lifespan.startup.failed"})
         else:
             await send({"type": "lifespan.shutdown.complete"})
 
@@ -44,5 +48,5 @@ def why(failure: BaseException) -> str:
         failure = failure.exceptions[0]
     reason = failure.strerror if isinstance(failure, OSError) else str(failure)
     if isinstance(failure, OSError) and failure.errno == errno.EADDRINUSE:
-        reason = f"{reason}; server.port and ops.port of the configuration choose others"
+        reason = f"{reason}; server.port and ops.port, or SNOWSHED_SERVER__PORT and SNOWSHED_OPS__PORT, choose others"
     return str(reason)

@@ -22,9 +22,9 @@ _UVICORN: Final = ("uvicorn", "uvicorn.error", "uvicorn.access", "uvicorn.asgi")
 def configure(level: str, stream: TextIO, form: Form = "json") -> None:
     """Send the standard library's logging, uvicorn's included, to `stream`'s descriptor in one of the two forms.
 
-    Of uvicorn's, warnings and errors are kept, at debug level all. Access lines are off: they quote paths and queries,
-    and every request has its own line already. The process's last lines are written when it exits; `level` is one of
-    `log_form.LEVELS` in any case.
+    Of uvicorn's and Alembic's, warnings and errors are kept, at debug level all. Access lines are off: they quote paths
+    and queries, and every request has its own line already. The process's last lines are written when it exits; `level`
+    is one of `log_form.LEVELS` in any case.
     """
     lines = _Lines(LineWriter(stream.fileno()))
     lines.setFormatter(JsonFormatter() if form == "json" else ConsoleFormatter())
@@ -35,8 +35,8 @@ def configure(level: str, stream: TextIO, form: Form = "json") -> None:
         logger.handlers.clear()
         logger.propagate = True
     logging.getLogger("uvicorn.access").disabled = True
-    if least > logging.DEBUG:  # what uvicorn says of start and stop, our own events say
-        logging.getLogger("uvicorn.error").setLevel(max(least, logging.WARNING))
+    for name in ("uvicorn.error", "alembic"):  # what they say of start and stop, our own events say
+        logging.getLogger(name).setLevel(least if least == logging.DEBUG else max(least, logging.WARNING))
 
 
 def report_loop_error(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

@@ -29,12 +29,15 @@ def pipe() -> Iterator[tuple[IO[bytes], IO[bytes]]]:
 
 @pytest.fixture
 def logging_restored() -> Iterator[None]:
-    root, access, error = (logging.getLogger(name) for name in ("", "uvicorn.access", "uvicorn.error"))
-    before = root.handlers[:], root.level, access.disabled, error.level
+    root, access, *quiet = (logging.getLogger(name) for name in ("", "uvicorn.access", "uvicorn.error", "alembic"))
+    before = root.handlers[:], root.level, access.disabled
+    levels = [logger.level for logger in quiet]
     yield
     for mine in set(root.handlers) - set(before[0]):
         mine.close()
-    root.handlers[:], root.level, access.disabled, error.level = before
+    root.handlers[:], root.level, access.disabled = before
+    for logger, level in zip(quiet, levels, strict=True):
+        logger.setLevel(level)
 
 
 def configured(pipe: tuple[IO[bytes], IO[bytes]], form: Form, level: str = "debug") -> None:
@@ -142,11 +145,12 @@ def test_a_person_at_a_terminal_gets_plain_lines_and_all_else_json() -> None:
 
 
 @pytest.mark.usefixtures("logging_restored")
+@pytest.mark.parametrize("name", ["uvicorn.error", "alembic.runtime.migration"])
 @pytest.mark.parametrize(("level", "heard"), [("debug", 4), ("info", 2), ("warning", 2), ("error", 1)])
-def test_of_uvicorn_s_words_what_repeats_our_events_is_for_debugging(
-    pipe: tuple[IO[bytes], IO[bytes]], level: str, heard: int
+def test_of_others_words_what_repeats_our_events_is_for_debugging(
+    pipe: tuple[IO[bytes], IO[bytes]], name: str, level: str, heard: int
 ) -> None:
     configured(pipe, "json", level)
     for number in (logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR):
-        logging.getLogger("uvicorn.error").log(number, "said")
+        logging.getLogger(name).log(number, "said")
     assert len(lines(pipe)) == heard
