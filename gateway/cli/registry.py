@@ -8,6 +8,8 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import click
+
 from gateway.cli.configured import read
 from gateway.cli.trouble import Mistake, Trouble
 
@@ -25,21 +27,30 @@ def with_registry(file: Path | None, work: Callable[[Registry], Awaitable[T]]) -
     """What `work` gives. A file's tables are brought up to date, as a start does. Raises Mistake and Trouble."""
     from gateway.store.database import is_sqlite
     from gateway.store.migrate import current, newest, upgrade
-    from gateway.store.registry import Registry, RegistryError
+    from gateway.store.registry import NotThere, Registry, RegistryError
 
     url = address_of(read(file))
 
     async def run(engine: AsyncEngine) -> T:
+        made = False
         if is_sqlite(url):
-            await upgrade(engine)
+            made = not (await upgrade(engine))[0]
         elif await current(engine) != newest():
             raise Trouble("The database's tables are not those of this version: run snowshed migrate first.")
         try:
-            return await work(Registry(engine, time.time))
+            done = await work(Registry(engine, time.time))
         except RegistryError as error:
-            raise Trouble(str(error)) from None
+            raise Trouble(f"{error} (in {_place(url)})" if isinstance(error, NotThere) else str(error)) from None
+        if made:
+            click.echo(f"{_place(url)} was made: there was no database of that name.", err=True)
+        return done
 
     return with_database(url, run)
+
+
+def _place(url: URL) -> str:
+    """For people: a relative path is another file in every folder."""
+    return str(Path(url.database or "").absolute()) if url.drivername.startswith("sqlite") else url.render_as_string()
 
 
 def address_of(config: Config) -> URL:

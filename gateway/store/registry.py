@@ -26,6 +26,10 @@ class RegistryError(Exception):
     """What is asked for can't be, in a sentence for people."""
 
 
+class NotThere(RegistryError):
+    """This database has no such tenant or key; another may."""
+
+
 class Tenant(msgspec.Struct, frozen=True, kw_only=True):
     """Who pays, and what is theirs. `models` None: all of them."""
 
@@ -84,7 +88,7 @@ class Registry:
         async with self._changing() as (connection, revision):
             row = (await connection.execute(select(TENANTS).where(TENANTS.c.name == name))).first()
             if row is None:
-                raise RegistryError(f"There is no tenant {name}.")
+                raise NotThere(f"There is no tenant {name}.")
             tenant: Tenant = msgspec.structs.replace(_row(Tenant, row), **changes)
             _check_tenant(tenant)
             await connection.execute(update(TENANTS).where(TENANTS.c.name == name).values(**changes, revision=revision))
@@ -114,7 +118,7 @@ class Registry:
             async with self._changing() as (connection, revision):
                 await _insert(connection, key, new, revision)
         except IntegrityError:
-            raise RegistryError(f"There is no tenant {tenant}.") from None
+            raise NotThere(f"There is no tenant {tenant}.") from None
         return key, new
 
     async def revoke_key(self, key_id: str) -> Key:
@@ -159,7 +163,7 @@ def _row(kind: Any, row: Any) -> Any:
 async def _find(connection: AsyncConnection, key_id: str) -> Key:
     row = (await connection.execute(select(KEYS).where(KEYS.c.id == key_id))).first()
     if row is None:
-        raise RegistryError(f"There is no key {key_id}.")
+        raise NotThere(f"There is no key {key_id}.")
     found: Key = _row(Key, row)
     return found
 

@@ -90,7 +90,15 @@ def test_a_key_lets_its_holder_in(tmp_path: Path, desk: Desk) -> None:
     ],
 )
 def test_what_can_not_be_is_told_in_a_sentence(desk: Desk, words: list[str], said: str) -> None:
-    assert said in desk.refused(*words)
+    told = desk.refused(*words)
+    assert said in told
+    assert told.endswith(f" (in {desk.file.with_name('keys.db')})") is ("There is no" in said)
+
+
+def test_a_database_that_a_command_makes_is_named_once(desk: Desk) -> None:
+    """From another folder a relative path is another file: an empty list would be taken for the truth."""
+    made = [snowshed("keys", "list", "--config", str(desk.file)).stderr for _ in range(2)]
+    assert made == [f"{desk.file.with_name('keys.db')} was made: there was no database of that name.\n", ""]
 
 
 def test_an_unreadable_duration_is_a_mistake(desk: Desk) -> None:
