@@ -32,7 +32,10 @@ class SecretReference(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _where_it_came_from(cls, given: Any) -> Any:
-        """A secret in the variable of its own setting stays there."""
+        """A secret in the variable of its own setting stays there; in the file itself there is no place for one."""
+        if isinstance(given, str) and not isinstance(given, FromVariable):
+            msg = "takes {env: NAME} or {file: PATH}, where it is; never the secret itself"
+            raise ValueError(msg)  # noqa: TRY004  # pydantic tells no TypeError
         return {"env": given.variable} if isinstance(given, FromVariable) else given
 
     @model_validator(mode="after")

@@ -102,6 +102,10 @@ def test_p32_a_credential_is_only_taken_by_reference(key: Any) -> None:
         ({"models": [model()], "sever": {}}, "sever", "there is no such setting; did you mean server?"),
         ({"models": [model(replicas=[{}])]}, "models[0].replicas[0].url", "is required"),
         ({"models": [model(replicas=[URL])]}, "models[0].replicas[0]", "takes settings by name, as in {name: value}"),
+        (
+            {"models": [model(replicas=[{"url": URL, "api_key": "sk-canary"}])]}, "models[0].replicas[0].api_key",
+            "takes {env: NAME} or {file: PATH}, where it is; never the secret itself",
+        ),
         ([], "(top level)", "takes settings by name, as in {name: value}"),
         ({"models": {"chat": model()}}, "models", "takes a list, as in [one, other]"),
     ],
