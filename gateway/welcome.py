@@ -14,7 +14,8 @@ def welcome(config: Config, port: int, ops_port: int) -> str:
     shown = "127.0.0.1" if server.host in _ANYWHERE else server.host
     keys = config.auth.kind == "keys"
     who = "anybody who can reach it may use it" if server.open else "this machine only, under loopback names"
-    asked = "Requests need a key: snowshed keys --help" if keys else f"Requests are not authenticated: {who}."
+    a_key = "a key: snowshed tenants create TENANT, then snowshed keys create TENANT, with this configuration"
+    asked = f"Requests need {a_key}." if keys else f"Requests are not authenticated: {who}."
     header = ' -H "authorization: Bearer $SNOWSHED_API_KEY"' if keys else ""
     question = '"messages": [{"role": "user", "content": "What is the capital of France?"}]'
     return "\n".join(

@@ -99,8 +99,11 @@ def _complaint(response: http.client.HTTPResponse) -> str:
         document = None
     if not isinstance(document, dict) or "error" not in document:
         return f"What answers there is no Snowshed: it says {response.status} {response.reason}."
+    error = document["error"]
     hint = " Give one by $SNOWSHED_API_KEY or --key-file." if "www-authenticate" in response.headers else ""
-    return told(document["error"]) + hint
+    if isinstance(error, dict) and error.get("code") == "model_not_found":
+        hint = " Those that are: snowshed models"
+    return told(error) + hint
 
 
 def remote_options(command: Wrapped) -> Wrapped:

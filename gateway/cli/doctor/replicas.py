@@ -88,4 +88,5 @@ async def _ask(replica: Replica, engine: str, *, running: bool) -> Finding:
 def _advice(engine: str) -> str:
     if engine == "embedded":
         return "see the model file above"
-    return "see that the model server runs, and that the configuration has its address, model and key"
+    address = "address up to and including /v1" if engine == "openai" else "address"
+    return f"see that the model server runs, and that the configuration has its {address}, its model and key"

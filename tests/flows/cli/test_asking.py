@@ -102,7 +102,7 @@ def test_an_answer_can_not_steer_the_terminal(gateway: RunningGateway) -> None:
 @pytest.mark.parametrize(
     ("model", "words", "printed"),
     [
-        ("absent", "(model_not_found)", ""),
+        ("absent", "(model_not_found) Those that are: snowshed models", ""),
         ("full", "(upstream_overloaded)", ""),
         ("breaking", "(upstream_interrupted)", "The"),
     ],
