@@ -36,7 +36,10 @@ def main() -> None:
         grpc_port=options.grpc_port,
     )
     with asyncio.Runner(loop_factory=_fastest_loop()) as runner:
-        runner.run(_serve(fleet))
+        try:
+            runner.run(_serve(fleet))
+        except OSError as error:
+            sys.exit(f"The fleet did not start: {error.strerror}; --port and --control-port choose others")
 
 
 def _fastest_loop() -> Callable[[], asyncio.AbstractEventLoop]:
