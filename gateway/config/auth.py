@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Literal
+from urllib.parse import quote
 
 from pydantic import Field
 
@@ -27,4 +28,4 @@ class Auth(Section):
 
     def url(self) -> str:
         """Where tenants and keys are kept. Raises ValueError, without the URL, if it is not where it should be."""
-        return self.database.read() if self.database else f"sqlite:///{self.sqlite}"
+        return self.database.read() if self.database else f"sqlite:///{quote(str(self.sqlite))}"

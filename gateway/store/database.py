@@ -14,6 +14,13 @@ DRIVERS: Final = {
     "postgresql": "postgresql+asyncpg",
     "postgresql+asyncpg": "postgresql+asyncpg",
 }
+OPTIONS: Final = {
+    "sslmode": "ssl",
+    "host": "host",
+    "port": "port",
+    "prepared_statement_cache_size": "prepared_statement_cache_size",
+}
+"""What a URL may say after its `?`, and how the driver calls it; that would fail at what it does not know."""
 CONNECTIONS: Final = 4
 PATIENCE: Final = 2.0
 """Seconds for a connection, and for what a request waits for."""
@@ -23,13 +30,16 @@ def address(url: str) -> URL:
     """With the driver that is used here. Raises ValueError, without the URL: it may hold a password."""
     try:
         found = make_url(url)
-    except ArgumentError:
+    except (ArgumentError, ValueError):  # a port that is none would be quoted, and may be a piece of the password
         raise ValueError("takes a URL like sqlite:///snowshed.db or postgresql://user@host/name") from None
     if found.drivername not in DRIVERS:
         raise ValueError(f"takes {' or '.join(sorted({'sqlite', 'postgresql'}))}, not {found.drivername}")
     if found.drivername.startswith("sqlite") and found.database in (None, "", ":memory:"):
         raise ValueError("needs a file: sqlite:///snowshed.db")
-    return found.set(drivername=DRIVERS[found.drivername])
+    if other := found.query.keys() - OPTIONS.keys():
+        raise ValueError(f"takes {', '.join(OPTIONS)} after the ?, not {min(other)}")
+    query = {OPTIONS[name]: value for name, value in found.query.items()}
+    return found.set(drivername=DRIVERS[found.drivername], query=query)
 
 
 def connect(url: URL) -> AsyncEngine:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.config.auth import Auth
 from gateway.store.database import address
 from gateway.store.keys import SqlKeyStore
 from gateway.store.registry import Tenant
@@ -116,6 +117,39 @@ async def test_nobody_at_the_address_counts_as_away() -> None:
     assert away.value.reason == "ConnectionRefusedError"
     assert "secret" not in repr(store)
     await store.aclose()
+
+
+@pytest.mark.parametrize("name", ["a b", "what?.db", "100%25.db", "a#b", "ü"])
+def test_a_file_may_be_called_as_one_likes(name: str) -> None:
+    path = Path("/data", name)
+    assert address(Auth(sqlite=path).url()).database == str(path)
+
+
+def test_tls_is_asked_for_as_everywhere_with_postgresql() -> None:
+    url = address("postgresql://u:p@h/x?sslmode=verify-full&host=/run")
+    assert dict(url.query) == {"ssl": "verify-full", "host": "/run"}, "as asyncpg calls it"
+
+
+async def test_a_server_without_tls_is_refused_where_tls_is_required(postgres: PostgresServer) -> None:
+    url = postgres.database()
+    store = SqlKeyStore(address(f"{url}{'&' if '?' in url else '?'}sslmode=require"))
+    with pytest.raises(StoreAway) as away:
+        await store.changes(None)
+    assert away.value.reason != "TypeError"
+    await store.aclose()
+
+
+@pytest.mark.parametrize("name", ["password", "application_name", "sslrootcert"])
+def test_what_the_driver_would_not_take_is_told_by_its_name(name: str) -> None:
+    with pytest.raises(ValueError, match=f"not {name}$") as refused:
+        address(f"postgresql://u:s3cret@h/x?{name}=s3cret")
+    assert "s3cret" not in str(refused.value)
+
+
+def test_a_password_that_is_not_quoted_as_urls_want_it_is_not_told() -> None:
+    with pytest.raises(ValueError, match="takes a URL like") as refused:
+        address("postgresql://u:pass@w:s3cret@h/x")
+    assert "s3cret" not in str(refused.value)
 
 
 @pytest.mark.parametrize("url", ["", "x", "mysql://h/x", "sqlite://", "sqlite:///:memory:"])
