@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import logging
+from contextlib import suppress
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -32,7 +34,8 @@ class Lifespan:
                 scope["state"]["edge"] = self._gateway.edge  # uvicorn hands this to the front door
                 started = True
                 await send({"type": "lifespan.startup.complete"})
-                await receive()
+                with suppress(asyncio.CancelledError):  # by the loop's end after a second Ctrl-C: also a stop
+                    await receive()
         except* (EngineError, OSError, StoreAway) as failed:
             if started:
                 raise

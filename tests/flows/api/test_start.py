@@ -103,6 +103,7 @@ def test_a_port_in_use_is_told_in_one_sentence(tmp_path: Path, section: str) -> 
         tree = configuration()
         tree[section]["port"] = port
         said = sentence(serve(tmp_path, tree))
+    assert json.loads(said)["event"] == "gateway did not start"
     assert f"'127.0.0.1', {port}" in said
     assert "address already in use" in said.lower()
 

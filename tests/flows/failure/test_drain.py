@@ -124,8 +124,9 @@ def test_p11_a_second_interrupt_ends_it_now(
     while readiness(patient)[0] != 503:
         assert time.monotonic() < end
     patient.child.send_signal(signal.SIGINT)
-    patient.wait(8)
+    assert patient.wait(8) == 0
     assert all(isinstance(one.exception(10), openai.APIError) for one in running)
+    assert '"level":"error"' not in patient.errors.read_text()
 
 
 def test_p11_without_traffic_it_stops_at_once(hasty: SpawnedGateway) -> None:
