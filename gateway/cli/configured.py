@@ -37,7 +37,14 @@ def read(path: Path | None) -> Config:
 
 
 def cache() -> Path:
-    """The folder for what is fetched once."""
+    """The folder for what is fetched once. Raises Mistake."""
     from engines.embedded.weights import default_cache
 
-    return default_cache(os.environ, Path.home())
+    try:
+        home = Path.home()
+    except RuntimeError:  # no HOME, and a user that the system has not heard of
+        home = Path("~")
+    folder = default_cache(os.environ, home)
+    if folder.is_relative_to("~"):
+        raise Mistake("There is no home folder to keep a model in: set SNOWSHED_CACHE to a folder.")
+    return folder

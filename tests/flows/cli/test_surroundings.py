@@ -1,0 +1,51 @@
+"""Commands started in odd surroundings: without standard streams, without a home."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from tests.support.command_line import environment
+from tests.support.gateway import ROOT
+
+WITHOUT_HOME = """
+import os, pathlib, runpy, sys
+os.environ.pop("HOME", None)
+os.path.expanduser = lambda path: path  # as for a user that the system has never heard of
+sys.argv[0] = "snowshed"
+runpy.run_module("gateway", run_name="__main__")
+"""
+
+
+CLOSED = """
+import os, sys
+from gateway.cli.program import main
+status = main(["version"])
+assert os.open(os.devnull, os.O_RDONLY) > 2, "a standard stream's number is free"
+assert None not in (sys.stdin, sys.stdout, sys.stderr)
+sys.exit(status)
+"""
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&-", "<&- >&- 2>&-"])
+def test_a_stream_that_is_not_there_counts_as_one_that_nobody_reads(closed: str) -> None:
+    """Its number would go to the next file or connection, into which lines meant for the stream would be written."""
+    command = ["sh", "-c", f'exec "$0" -c "$1" {closed}', sys.executable, CLOSED]
+    ended = subprocess.run(command, cwd=ROOT, env=environment(), capture_output=True, timeout=60, check=False)
+    assert ended.returncode == 0, ended.stderr
+
+
+def test_a_user_without_a_home_is_told_how_to_do_without() -> None:
+    command = [sys.executable, "-c", WITHOUT_HOME, "doctor", "--json"]
+    bare = {name: value for name, value in environment().items() if name != "XDG_CACHE_HOME"}
+    ended = subprocess.run(command, cwd=ROOT, env=bare, capture_output=True, timeout=60, check=False)
+    assert (ended.returncode, ended.stderr) == (
+        2, b"There is no home folder to keep a model in: set SNOWSHED_CACHE to a folder.\n",
+    )  # fmt: skip
+    told = bare | {"SNOWSHED_CACHE": "/nowhere"}
+    assert subprocess.run(command, cwd=ROOT, env=told, capture_output=True, timeout=60, check=False).returncode in {
+        0,
+        1,
+    }
