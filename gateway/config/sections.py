@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import BaseModel, ConfigDict, Field
 
 from engines.units import Duration, Seconds
-from gateway.config.values import Bytes, Port
+from gateway.config.values import Bytes, Host, Port
 
 
 class Section(BaseModel):
@@ -17,7 +17,7 @@ class Section(BaseModel):
 class Server(Section):
     """The public listener. Without authentication it must stay on loopback, unless `open` says that this is meant."""
 
-    host: str = Field("127.0.0.1", description="Address to listen on.")
+    host: Host = Field("127.0.0.1", description="Address to listen on.")
     port: Port = Field(8080, description="Port to listen on; 0 picks a free one.")
     open: bool = Field(default=False, description="Serve whoever can reach the address, under any Host.")
     names: tuple[str, ...] = Field(
@@ -32,7 +32,7 @@ class Server(Section):
 class Ops(Section):
     """The listener for probes and scrapes: `/livez`, `/readyz` and `/metrics` only."""
 
-    host: str = Field("127.0.0.1", description="Address to listen on; any may be used.")
+    host: Host = Field("127.0.0.1", description="Address to listen on; any may be used.")
     port: Port = Field(8081, description="Port to listen on; 0 picks a free one.")
 
 

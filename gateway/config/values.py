@@ -24,7 +24,20 @@ def _printable(value: str) -> str:
     return value
 
 
+def _host(value: str) -> str:
+    """What can't be one at all would fail deep inside of a server's start; whether it is there is found then."""
+    try:
+        value.encode("idna")  # as a look-up does
+    except UnicodeError:
+        value = " "
+    if re.search(r"[\s\0]", value):
+        msg = "takes an address or a host's name"
+        raise ValueError(msg)
+    return value
+
+
 Name = Annotated[str, AfterValidator(_name)]
 Printable = Annotated[str, AfterValidator(_printable)]
+Host = Annotated[str, AfterValidator(_host)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 Bytes = Annotated[int, Field(ge=1024, le=1 << 34), SIZE]

@@ -191,3 +191,17 @@ def test_adapters_are_models_of_their_own() -> None:
 )
 def test_adapters_that_can_t_be_meant_are_refused(models: list[dict[str, Any]], path: str, told: str) -> None:
     assert complaints({"models": models})[path].startswith(told)
+
+
+@pytest.mark.parametrize("host", ["a\0b", "a..b", "x" * 64, "a\nb", " ", "ho st"])
+def test_what_can_be_no_host_is_refused_before_it_is_looked_up(host: str) -> None:
+    for section in ("server", "ops"):
+        with pytest.raises(ConfigError, match=f"{section}.host: takes an address or a host's name"):
+            check({"models": [model()], section: {"host": host}}, "x")
+
+
+@pytest.mark.parametrize(
+    "host", ["", "::", "::1", "fe80::1%eth0", "0.0.0.0", "localhost", "gw-1.example.org", "bücher.de"]
+)
+def test_hosts_are_taken_as_they_are(host: str) -> None:
+    assert check({"models": [model()], "server": {"host": host}}, "x").server.host == host
