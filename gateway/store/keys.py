@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from functools import lru_cache
 from pathlib import Path
 from sys import intern
@@ -14,7 +14,7 @@ from sqlalchemy import URL, bindparam, or_, select, text, update
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from gateway.store.database import PATIENCE, connect, is_sqlite
+from gateway.store.database import CONNECTIONS, PATIENCE, connect, is_sqlite
 from gateway.store.migrations import NEWEST
 from gateway.store.tables import CHANGES, KEYS, TENANTS
 from security.api import Changes, Grant, Principal, StoreAway
@@ -44,6 +44,7 @@ class SqlKeyStore:
     def __init__(self, url: URL) -> None:
         self._url = url
         self._engine = connect(url)
+        self._lookups = asyncio.Semaphore(CONNECTIONS - 1)  # one is left for the news, however many keys are invented
         self._file: tuple[int, int] | None = None
 
     def __repr__(self) -> str:
@@ -82,7 +83,7 @@ class SqlKeyStore:
         return found.st_dev, found.st_ino
 
     async def find(self, key_id: str) -> Grant | None:
-        async with self._asking() as connection:
+        async with self._asking(self._lookups) as connection:
             row = (await connection.execute(_FIND, {"id": key_id})).first()
         return _grant(row) if row else None
 
@@ -116,9 +117,9 @@ class SqlKeyStore:
         await self._engine.dispose()
 
     @asynccontextmanager
-    async def _asking(self) -> AsyncIterator[AsyncConnection]:
+    async def _asking(self, turn: AbstractAsyncContextManager[None] | None = None) -> AsyncIterator[AsyncConnection]:
         try:
-            async with asyncio.timeout(PATIENCE), self._engine.connect() as connection:
+            async with asyncio.timeout(PATIENCE), turn or nullcontext(), self._engine.connect() as connection:
                 yield connection
         except Exception as error:  # noqa: BLE001  # drivers have errors of their own for what they can't reach
             kind = type(getattr(error, "driver_exception", error)).__name__  # its text may hold what was asked

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from pathlib import Path
 
@@ -72,6 +73,16 @@ async def test_the_last_use_is_the_latest(stored: Stored) -> None:
     await stored.store.note_uses({key.id: 100})
     assert [key.used for key in await stored.registry.keys()] == [200]
     assert await stored.store.changes(None) == before
+
+
+async def test_many_unknown_keys_do_not_keep_the_news_waiting(stored: Stored) -> None:
+    """Who invents keys could else delay what is told of revocations, and make the database seem away."""
+    lookups = [asyncio.create_task(stored.store.find(f"{number:012x}")) for number in range(200)]
+    await asyncio.sleep(0)
+    await stored.store.changes(None)
+    done = sum(lookup.done() for lookup in lookups)
+    await asyncio.gather(*lookups)
+    assert done < 100
 
 
 async def test_a_database_without_tables_counts_as_away(postgres: PostgresServer) -> None:
