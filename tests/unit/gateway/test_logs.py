@@ -20,14 +20,6 @@ CANARY = "CANARY-7f3a"
 
 
 @pytest.fixture
-def pipe() -> Iterator[tuple[IO[bytes], IO[bytes]]]:
-    """A pipe's two ends, for reading and for writing."""
-    read, write = os.pipe()
-    with open(read, "rb") as reader, open(write, "wb", buffering=0) as writer:  # noqa: PTH123 (descriptors)
-        yield reader, writer
-
-
-@pytest.fixture
 def logging_restored() -> Iterator[None]:
     root, access, *quiet = (logging.getLogger(name) for name in ("", "uvicorn.access", "uvicorn.error", "alembic"))
     before = root.handlers[:], root.level, access.disabled

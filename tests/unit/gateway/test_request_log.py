@@ -6,24 +6,13 @@ import json
 import os
 import threading
 import time
-from collections.abc import Iterator
 from typing import IO, Any
-
-import pytest
 
 from gateway.accounts import Record
 from gateway.line_writer import LineWriter
 from gateway.request_log import RequestLog
 
 CANARY = "CANARY-7f3a"
-
-
-@pytest.fixture
-def pipe() -> Iterator[tuple[IO[bytes], IO[bytes]]]:
-    """A pipe's two ends, for reading and for writing."""
-    read, write = os.pipe()
-    with open(read, "rb") as reader, open(write, "wb", buffering=0) as writer:  # noqa: PTH123 (descriptors)
-        yield reader, writer
 
 
 def record(n: int = 1, label: str = "", **changes: Any) -> Record:
