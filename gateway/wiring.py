@@ -6,7 +6,7 @@ import asyncio
 import os
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -67,22 +67,18 @@ class Gateway:
         self.pauses.watch()
         asyncio.get_running_loop().set_exception_handler(report_loop_error)
         try:
-            async with asyncio.TaskGroup() as background:
-                sweeping = background.create_task(self.edge.sweeper.run(self.telemetry.beat))
-                watching_keys = background.create_task(self.auth.watch())
-                watching = background.create_task(self.readiness.watch())
-                try:
-                    await self.auth.start()
-                    for replica in self.replicas:
-                        await _start(replica)
-                    yield
-                finally:
-                    watching.cancel()
-                    watching_keys.cancel()
-                    await self.auth.aclose()
-                    for engine in reversed(self.engines):
-                        await engine.aclose()
-                    sweeping.cancel()
+            # A stack, so that one that can't be closed, or a second Ctrl-C meanwhile, leaves no other one open.
+            async with asyncio.TaskGroup() as background, AsyncExitStack() as closing:
+                closing.callback(background.create_task(self.edge.sweeper.run(self.telemetry.beat)).cancel)
+                for engine in self.engines:
+                    closing.push_async_callback(engine.aclose)
+                closing.push_async_callback(self.auth.aclose)
+                closing.callback(background.create_task(self.auth.watch()).cancel)
+                closing.callback(background.create_task(self.readiness.watch()).cancel)
+                await self.auth.start()
+                for replica in self.replicas:
+                    await _start(replica)
+                yield
         finally:
             self.telemetry.close()
             self.pauses.close()
