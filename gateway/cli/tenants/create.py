@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import click
@@ -30,4 +31,5 @@ def command(
 
     tenant = Tenant(name=name, **given(models, plan=plan, weight=weight, priority=priority))
     with_registry(config, lambda registry: registry.create_tenant(tenant))
-    click.echo(f"Tenant {name} is there; its first key: snowshed keys create {name}", err=True)
+    words = ("snowshed", "keys", "create", name, *(("--config", str(config)) if config else ()))
+    click.echo(f"Tenant {name} is there; its first key: {shlex.join(words)}", err=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import time
 from pathlib import Path
 from typing import Any
@@ -67,6 +68,15 @@ def test_a_tenant_and_its_keys_from_the_first_to_the_last(tmp_path: Path, databa
     assert states[new["id"]][0] == "revoked"
     assert abs(states[key["id"]][1] - time.time() - 3600) < 60
     assert text.rpartition("-")[2] not in desk.run("keys", "list")
+
+
+def test_what_is_said_to_come_next_works_as_it_stands(tmp_path: Path) -> None:
+    folder = tmp_path / "my desk"
+    folder.mkdir()
+    desk = Desk(folder, "")
+    said = snowshed("tenants", "create", "acme", "--config", str(desk.file)).stderr
+    hint = said.partition("its first key: snowshed ")[2]
+    assert snowshed(*shlex.split(hint)).stdout.startswith("sk-snow-")
 
 
 def test_a_key_lets_its_holder_in(tmp_path: Path, desk: Desk) -> None:
