@@ -23,7 +23,7 @@ def check_sources(config: Config) -> None:
 
 
 def _problems(value: Any, path: Path) -> Iterator[tuple[Path, str]]:
-    """Files of models are only read; elsewhere one may still have to be made."""
+    """Files of models and certificates are only read; elsewhere one may still have to be made."""
     if isinstance(value, SecretReference):
         try:
             value.read()
@@ -35,5 +35,5 @@ def _problems(value: Any, path: Path) -> Iterator[tuple[Path, str]]:
     elif isinstance(value, tuple):
         for at, each in enumerate(value):
             yield from _problems(each, (*path, at))
-    elif isinstance(value, File) and path[0] == "models" and not os.access(value, os.R_OK):
+    elif isinstance(value, File) and path[0] in {"models", "admin"} and not os.access(value, os.R_OK):
         yield path, f"there is no {value}" if not value.exists() else f"{value} can't be read"

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from itertools import combinations
 from typing import Self
 
 from pydantic import Field, field_validator, model_validator
 
+from gateway.config.admin import Admin
 from gateway.config.auth import Auth
 from gateway.config.errors import ConfigError
 from gateway.config.models import ModelSpec
@@ -25,6 +27,7 @@ class Config(Section):
     limits: Limits = Field(Limits(), description="How much is taken in at a time.")
     timeouts: Timeouts = Field(Timeouts(), description="How long each wait may take.")
     auth: Auth = Field(Auth(), description="Who may ask.")
+    admin: Admin = Field(Admin(), description="The listener for those who run the gateway.")
     models: tuple[ModelSpec, ...] = Field(description="The models that clients may call.")
 
     @field_validator("models")
@@ -42,9 +45,13 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _one_door(self) -> Self:
-        if self.server.port == self.ops.port != 0 and self.server.host == self.ops.host:
-            msg = "server.port and ops.port must differ"
-            raise ValueError(msg)
+        doors: list[tuple[str, Server | Ops | Admin]] = [("server", self.server), ("ops", self.ops)]
+        if self.auth.kind == "keys":
+            doors.append(("admin", self.admin))  # else it is never opened
+        for (one, here), (other, there) in combinations(doors, 2):
+            if here.port == there.port != 0 and here.host == there.host:
+                msg = f"{one}.port and {other}.port must differ"
+                raise ValueError(msg)
         return self
 
 

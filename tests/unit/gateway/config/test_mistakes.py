@@ -22,7 +22,7 @@ def model(**members: Any) -> dict[str, Any]:
     ("tree", "path", "problem"),
     [
         ({"server": {"prot": 1}}, "server.prot", f"{NO_SUCH}; did you mean server.port?"),
-        ({"port": 1}, "port", f"{NO_SUCH}; did you mean server.port or ops.port?"),
+        ({"port": 1}, "port", f"{NO_SUCH}; did you mean server.port or ops.port or admin.port?"),
         ({"server": {"body": 1}}, "server.body", f"{NO_SUCH}; did you mean limits.body or timeouts.body?"),
         ({"zzz": 1}, "zzz", NO_SUCH),
         ({"zzz\n\x1b": 1}, r"zzz\n\x1b", NO_SUCH),
