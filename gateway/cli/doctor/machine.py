@@ -19,6 +19,8 @@ UNSYNCHRONISED = 5
 """What adjtimex gives for it (TIME_ERROR)."""
 OWN_FILES = 64
 """Descriptors of the process itself: libraries, listeners, child processes."""
+OPTIMISED = ("--enable-optimizations", "'--prefix=/usr'")
+"""Arguments that tell of an optimised build: distributions install into /usr; Debian optimises without the first."""
 
 
 def look(config: Config) -> Iterator[Finding]:
@@ -31,7 +33,7 @@ def look(config: Config) -> Iterator[Finding]:
 
 def python(number: str, build: str | None) -> Finding:
     """By the arguments that Python was built with; None where they aren't known."""
-    if build is None or "--enable-optimizations" in build:
+    if build is None or any(argument in build for argument in OPTIMISED):
         how = "built with profile-guided optimisation" if build else "built in a way that it does not tell"
         return Finding("ok", "python", f"{number}, {how}")
     return Finding(

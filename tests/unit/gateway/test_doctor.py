@@ -13,7 +13,14 @@ ANY = resource.RLIM_INFINITY
 
 @pytest.mark.parametrize(
     ("build", "level"),
-    [("'--enable-shared' '--enable-optimizations'", "ok"), ("'--enable-shared'", "note"), ("", "note"), (None, "ok")],
+    [
+        ("'--enable-shared' '--enable-optimizations'", "ok"),
+        ("'--enable-shared' '--prefix=/usr' '--libdir=/usr/lib/x86_64-linux-gnu'", "ok"),
+        ("'--prefix=/usr/local' '--enable-shared'", "note"),
+        ("", "note"),
+        (None, "ok"),
+    ],
+    ids=["told", "Debian's", "local", "plain", "unknown"],
 )
 def test_a_python_built_without_optimisation_is_noted(build: str | None, level: str) -> None:
     found = python("3.11.2", build)
