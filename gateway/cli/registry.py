@@ -27,7 +27,8 @@ def with_registry(file: Path | None, work: Callable[[Registry], Awaitable[T]]) -
     """What `work` gives. A file's tables are brought up to date, as a start does. Raises Mistake and Trouble."""
     from gateway.store.database import is_sqlite
     from gateway.store.migrate import current, newest, upgrade
-    from gateway.store.registry import NotThere, Registry, RegistryError
+    from gateway.store.records import NotThere, RegistryError
+    from gateway.store.registry import Registry
 
     url = address_of(read(file))
 

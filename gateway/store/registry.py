@@ -1,10 +1,13 @@
-"""Tenants and keys as those who run the gateway see and change them; every change is on disk when its call returns."""
+"""Tenants and keys as those who run the gateway see and change them.
+
+Every change is on disk when its call returns, together with its entry in the audit trail.
+"""
 
 from __future__ import annotations
 
-import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -12,47 +15,21 @@ from sqlalchemy import insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from gateway.store.tables import CHANGES, KEYS, TENANTS
+from gateway.store.records import (
+    PAGE,
+    Actor,
+    Conflict,
+    Entry,
+    Key,
+    NotThere,
+    Tenant,
+    check_key,
+    check_seconds,
+    check_tenant,
+)
+from gateway.store.tables import AUDIT, CHANGES, KEYS, TENANTS
 from security.api import SCOPES
 from security.keys import NewKey, mint
-
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}").fullmatch
-PAGE = 1000
-"""Most rows of one answer."""
-WEIGHTS, PRIORITIES, LABEL = range(1, 1001), range(101), 128
-
-
-class RegistryError(Exception):
-    """What is asked for can't be, in a sentence for people."""
-
-
-class NotThere(RegistryError):
-    """This database has no such tenant or key; another may."""
-
-
-class Tenant(msgspec.Struct, frozen=True, kw_only=True):
-    """Who pays, and what is theirs. `models` None: all of them."""
-
-    name: str
-    plan: str = "default"
-    weight: int = 1
-    priority: int = 0
-    models: list[str] | None = None
-    created: int = 0
-
-
-class Key(msgspec.Struct, frozen=True, kw_only=True):
-    """A key without its secret. Times in Unix seconds; `used` is late by up to a quarter of a minute."""
-
-    id: str
-    tenant: str
-    label: str = ""
-    scopes: list[str] = msgspec.field(default_factory=lambda: [SCOPES[0]])
-    models: list[str] | None = None
-    created: int = 0
-    expires: int | None = None
-    revoked: int | None = None
-    used: int | None = None
 
 
 class Registry:
@@ -70,136 +47,173 @@ class Registry:
 
     async def tenants(self, after: str = "", limit: int = PAGE) -> list[Tenant]:
         """By name."""
-        query = select(TENANTS).where(TENANTS.c.name > after).order_by(TENANTS.c.name).limit(min(limit, PAGE))
+        query = select(TENANTS).where(TENANTS.c.name > _text(after)).order_by(TENANTS.c.name).limit(min(limit, PAGE))
         return [_row(Tenant, row) for row in await self._rows(query)]
 
-    async def create_tenant(self, tenant: Tenant) -> Tenant:
-        _check_tenant(tenant)
-        values = {**msgspec.structs.asdict(tenant), "created": int(self._wall())}
-        try:
-            async with self._changing() as (connection, revision):
-                await connection.execute(insert(TENANTS), {**values, "revision": revision})
-        except IntegrityError:
-            raise RegistryError(f"There is a tenant {tenant.name} already.") from None
-        return Tenant(**values)
+    async def tenant(self, name: str) -> Tenant:
+        """Raises NotThere."""
+        async with self._engine.connect() as connection:
+            return await _find_tenant(connection, name)
 
-    async def change_tenant(self, name: str, **changes: Any) -> Tenant:
-        """Replace some of plan, weight, priority and models; its keys follow within seconds."""
-        async with self._changing() as (connection, revision):
-            row = (await connection.execute(select(TENANTS).where(TENANTS.c.name == name))).first()
-            if row is None:
-                raise NotThere(f"There is no tenant {name}.")
-            tenant: Tenant = msgspec.structs.replace(_row(Tenant, row), **changes)
-            _check_tenant(tenant)
-            await connection.execute(update(TENANTS).where(TENANTS.c.name == name).values(**changes, revision=revision))
+    async def create_tenant(self, tenant: Tenant, *, by: Actor) -> Tenant:
+        """Raises Conflict if there is one of that name."""
+        check_tenant(tenant)
+        try:
+            async with self._changing(by) as change:
+                tenant = msgspec.structs.replace(tenant, created=change.at)
+                values = {**msgspec.structs.asdict(tenant), "revision": change.revision}
+                await change.connection.execute(insert(TENANTS), values)
+                await change.note("create", None, tenant)
+        except IntegrityError:
+            raise Conflict(f"There is a tenant {tenant.name} already.", "name") from None
+        return tenant
+
+    async def change_tenant(self, name: str, *, by: Actor, **changes: Any) -> Tenant:
+        """Replace some of plan, weight, priority and models; its keys follow within seconds. Raises NotThere."""
+        async with self._changing(by) as change:
+            before = await _find_tenant(change.connection, name)
+            tenant = msgspec.structs.replace(before, **changes)
+            check_tenant(tenant)
+            values = {**changes, "revision": change.revision}
+            await change.connection.execute(update(TENANTS).where(TENANTS.c.name == name).values(**values))
+            await change.note("change", before, tenant)
         return tenant
 
     # Keys
 
     async def keys(self, tenant: str | None = None, after: str = "", limit: int = PAGE) -> list[Key]:
         """By id; of one tenant, or of all."""
-        query = select(KEYS).where(KEYS.c.id > after).order_by(KEYS.c.id).limit(min(limit, PAGE))
+        query = select(KEYS).where(KEYS.c.id > _text(after)).order_by(KEYS.c.id).limit(min(limit, PAGE))
         if tenant is not None:
-            query = query.where(KEYS.c.tenant == tenant)
+            query = query.where(KEYS.c.tenant == _text(tenant))
         return [_row(Key, row) for row in await self._rows(query)]
 
+    async def key(self, key_id: str) -> Key:
+        """Raises NotThere."""
+        async with self._engine.connect() as connection:
+            return await _find_key(connection, key_id)
+
     async def create_key(
-        self, tenant: str, label: str = "", *, scopes: list[str] | None = None, models: list[str] | None = None,
-        expires: int | None = None,
+        self, tenant: str, label: str = "", *, by: Actor, scopes: list[str] | None = None,
+        models: list[str] | None = None, expires_in: float | None = None,
     ) -> tuple[Key, NewKey]:  # fmt: skip
-        """The second half of the answer holds the secret, which can't be had again."""
-        new = self._make()
+        """The second half of the answer holds the secret, which can't be had again. Raises NotThere for the tenant.
+
+        `expires_in`: seconds for which it is good; None: until it is revoked.
+        """
+        new, now = self._make(), int(self._wall())
+        if expires_in is not None:
+            check_seconds(expires_in, 1, "expires_in")
         key = Key(
-            id=new.id, tenant=tenant, label=label, scopes=scopes or [SCOPES[0]], models=models,
-            created=int(self._wall()), expires=expires,
+            id=new.id, tenant=tenant, label=label, scopes=scopes or [SCOPES[0]], models=models, created=now,
+            expires=None if expires_in is None else now + int(expires_in),
         )  # fmt: skip
-        _check_key(key)
-        try:
-            async with self._changing() as (connection, revision):
-                await _insert(connection, key, new, revision)
-        except IntegrityError:
-            raise NotThere(f"There is no tenant {tenant}.") from None
+        check_key(key)
+        async with self._changing(by) as change:
+            await _find_tenant(change.connection, tenant)
+            await change.insert(key, new)
+            await change.note("create", None, key)
         return key, new
 
-    async def revoke_key(self, key_id: str) -> Key:
-        """For good; a key revoked before stays so since then."""
-        async with self._changing() as (connection, revision):
-            key = await _find(connection, key_id)
-            if key.revoked is None:
-                key = msgspec.structs.replace(key, revoked=int(self._wall()))
-                await _write(connection, key, revision)
+    async def revoke_key(self, key_id: str, *, by: Actor) -> Key:
+        """For good; a key revoked before stays so since then. Raises NotThere."""
+        async with self._changing(by) as change:
+            before = await _find_key(change.connection, key_id)
+            if before.revoked is not None:
+                return before
+            key = msgspec.structs.replace(before, revoked=change.at)
+            await change.write(key)
+            await change.note("revoke", before, key)
         return key
 
-    async def rotate_key(self, key_id: str, overlap: float) -> tuple[Key, NewKey]:
-        """A new key with the same rights; the old one ends in `overlap` seconds, or at its own time if sooner."""
-        new, now = self._make(), int(self._wall())
-        async with self._changing() as (connection, revision):
-            old = await _find(connection, key_id)
-            if old.revoked is not None or (old.expires is not None and old.expires <= now):
-                raise RegistryError(f"Key {key_id} is no longer good; create another one.")
-            end = now + int(overlap)
-            key = msgspec.structs.replace(old, id=new.id, created=now, used=None)
-            await _insert(connection, key, new, revision)
+    async def rotate_key(self, key_id: str, overlap: float, *, by: Actor) -> tuple[Key, NewKey]:
+        """A new key with the same rights; the old one ends in `overlap` seconds, or at its own time if sooner.
+
+        Raises NotThere, and Conflict for a key that is no longer good.
+        """
+        check_seconds(overlap, 0, "overlap")
+        new = self._make()
+        async with self._changing(by) as change:
+            old, end = await _find_key(change.connection, key_id), change.at + int(overlap)
+            if old.revoked is not None or (old.expires is not None and old.expires <= change.at):
+                raise Conflict(f"Key {key_id} is no longer good; create another one.", "id")
+            key = msgspec.structs.replace(old, id=new.id, created=change.at, used=None)
+            await change.insert(key, new)
             ending = msgspec.structs.replace(old, expires=end if old.expires is None else min(old.expires, end))
-            await _write(connection, ending, revision)
+            await change.write(ending)
+            await change.note("rotate", old, ending)
+            await change.note("create", None, key)
         return key, new
+
+    # What was changed
+
+    async def audit(self, after: int = 0, limit: int = PAGE, of: str | None = None) -> list[Entry]:
+        """In the order of changes; of one tenant or key by its name, or of all."""
+        query = select(AUDIT).where(AUDIT.c.id > after).order_by(AUDIT.c.id).limit(min(limit, PAGE))
+        if of is not None:
+            query = query.where(AUDIT.c.object == _text(of))
+        return [_row(Entry, row) for row in await self._rows(query)]
 
     async def _rows(self, query: Any) -> list[Any]:
         async with self._engine.connect() as connection:
             return list(await connection.execute(query))
 
     @asynccontextmanager
-    async def _changing(self) -> AsyncIterator[tuple[AsyncConnection, int]]:
+    async def _changing(self, by: Actor) -> AsyncIterator[_Change]:
         """One change, all or nothing, under the next number; no other begins before this one ends."""
         async with self._engine.begin() as connection:
             raise_it = update(CHANGES).values(revision=CHANGES.c.revision + 1).returning(CHANGES.c.revision)
-            yield connection, (await connection.execute(raise_it)).scalar_one()
+            revision = (await connection.execute(raise_it)).scalar_one()
+            yield _Change(connection, revision, by, int(self._wall()))
+
+
+@dataclass(slots=True, frozen=True)
+class _Change:
+    """One that is being made. `at` in Unix seconds."""
+
+    connection: AsyncConnection
+    revision: int
+    by: Actor
+    at: int
+
+    async def insert(self, key: Key, new: NewKey) -> None:
+        values = {**msgspec.structs.asdict(key), "digest": new.digest, "revision": self.revision}
+        await self.connection.execute(insert(KEYS), values)
+
+    async def write(self, key: Key) -> None:
+        values = {"expires": key.expires, "revoked": key.revoked, "revision": self.revision}
+        await self.connection.execute(update(KEYS).where(KEYS.c.id == key.id).values(**values))
+
+    async def note(self, action: str, before: Tenant | Key | None, after: Tenant | Key) -> None:
+        """In the audit trail; neither half holds a secret, as these records know none."""
+        kind, name = ("tenant", after.name) if isinstance(after, Tenant) else ("key", after.id)
+        values = {
+            "at": self.at, "actor": self.by.name, "address": self.by.address, "action": action, "kind": kind,
+            "object": name, "before": msgspec.to_builtins(before), "after": msgspec.to_builtins(after),
+        }  # fmt: skip
+        await self.connection.execute(insert(AUDIT), values)
 
 
 def _row(kind: Any, row: Any) -> Any:
     return kind(**{name: row._mapping[name] for name in kind.__struct_fields__})  # noqa: SLF001  # public, in spite of its name
 
 
-async def _find(connection: AsyncConnection, key_id: str) -> Key:
-    row = (await connection.execute(select(KEYS).where(KEYS.c.id == key_id))).first()
-    if row is None:
-        raise NotThere(f"There is no key {key_id}.")
-    found: Key = _row(Key, row)
+def _text(given: str) -> str:
+    """As far as a database can compare it: PostgreSQL refuses a zero byte, and neither takes half of a surrogate."""
+    return given.partition("\0")[0].encode(errors="replace").decode()
+
+
+async def _find_tenant(connection: AsyncConnection, name: str) -> Tenant:
+    row = (await connection.execute(select(TENANTS).where(TENANTS.c.name == _text(name)))).first()
+    if row is None or row.name != name:
+        raise NotThere(f"There is no tenant {name}.", "tenant")
+    found: Tenant = _row(Tenant, row)
     return found
 
 
-async def _insert(connection: AsyncConnection, key: Key, new: NewKey, revision: int) -> None:
-    values = {**msgspec.structs.asdict(key), "digest": new.digest, "revision": revision}
-    await connection.execute(insert(KEYS), values)
-
-
-async def _write(connection: AsyncConnection, key: Key, revision: int) -> None:
-    values = {"expires": key.expires, "revoked": key.revoked, "revision": revision}
-    await connection.execute(update(KEYS).where(KEYS.c.id == key.id).values(**values))
-
-
-def _check_tenant(tenant: Tenant) -> None:
-    if not _NAME(tenant.name):
-        raise RegistryError("A tenant's name takes 1 to 64 letters, digits and any of . _ -, a letter or digit first.")
-    if not _NAME(tenant.plan):
-        raise RegistryError("A plan's name takes 1 to 64 letters, digits and any of . _ -, a letter or digit first.")
-    if tenant.weight not in WEIGHTS:
-        raise RegistryError("A weight is a whole number from 1 to 1000.")
-    if tenant.priority not in PRIORITIES:
-        raise RegistryError("A priority is a whole number from 0 to 100.")
-    _check_models(tenant.models)
-
-
-def _check_key(key: Key) -> None:
-    if len(key.label) > LABEL or not key.label.isprintable():
-        raise RegistryError("A label takes at most 128 printable characters.")
-    if unknown := set(key.scopes) - set(SCOPES):
-        raise RegistryError(f"There is no scope {min(unknown)}; there are {', '.join(SCOPES)}.")
-    if key.expires is not None and key.expires <= key.created:
-        raise RegistryError("A key can't expire before it is made.")
-    _check_models(key.models)
-
-
-def _check_models(models: list[str] | None) -> None:
-    if models is not None and not all(re.fullmatch(r"[\x21-\x7e]{1,257}", name) for name in models):
-        raise RegistryError("Models are named by printable ASCII characters without spaces.")
+async def _find_key(connection: AsyncConnection, key_id: str) -> Key:
+    row = (await connection.execute(select(KEYS).where(KEYS.c.id == _text(key_id)))).first()
+    if row is None or row.id != key_id:
+        raise NotThere(f"There is no key {key_id}.", "id")
+    found: Key = _row(Key, row)
+    return found

@@ -57,3 +57,20 @@ KEYS = Table(
     Index("keys_tenant", "tenant"),
     Index("keys_revision", "revision"),
 )
+
+AUDIT = Table(
+    "audit",
+    METADATA,
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
+    Column("at", BigInteger, nullable=False),
+    Column("actor", String(255), nullable=False),
+    Column("address", String(255), nullable=False),
+    Column("action", String(16), nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("object", String(64), nullable=False),
+    Column("before", JSON(none_as_null=True)),
+    Column("after", JSON, nullable=False),
+    Index("audit_object", "object", "id"),
+)
+"""Every change, written with it; triggers let the table only grow. As changes wait for each other (see CHANGES), its
+numbers become visible in their order."""

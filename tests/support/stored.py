@@ -14,10 +14,12 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from gateway.store.database import address, connect
 from gateway.store.keys import SqlKeyStore
 from gateway.store.migrate import upgrade
-from gateway.store.registry import Registry, Tenant
+from gateway.store.records import Actor, Tenant
+from gateway.store.registry import Registry
 from security.keys import NewKey
 
 T = TypeVar("T")
+SOMEBODY = Actor("test", "192.0.2.1")
 
 
 @dataclass(slots=True)
@@ -46,13 +48,13 @@ class KeyBook:
         self._run(upgrade)
 
     def tenant(self, name: str = "acme", **terms: Any) -> Tenant:
-        return self.do(lambda registry: registry.create_tenant(Tenant(name=name, **terms)))
+        return self.do(lambda registry: registry.create_tenant(Tenant(name=name, **terms), by=SOMEBODY))
 
     def key(self, tenant: str = "acme", **terms: Any) -> NewKey:
-        return self.do(lambda registry: registry.create_key(tenant, **terms))[1]
+        return self.do(lambda registry: registry.create_key(tenant, by=SOMEBODY, **terms))[1]
 
     def revoke(self, key: NewKey) -> None:
-        self.do(lambda registry: registry.revoke_key(key.id))
+        self.do(lambda registry: registry.revoke_key(key.id, by=SOMEBODY))
 
     def do(self, change: Callable[[Registry], Awaitable[T]]) -> T:
         """Something else with the registry; on real time."""

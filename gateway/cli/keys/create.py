@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import click
@@ -39,11 +38,13 @@ def command(  # noqa: PLR0913  # an option each
 
     It works at once, in every gateway of this database.
     """
+    from gateway.cli.operator import operator
+
     key, new = with_registry(
         config,
         lambda registry: registry.create_key(
-            tenant, label, scopes=list(scopes) or None, models=list(models) or None,
-            expires=None if expires is None else int(time.time() + expires),
+            tenant, label, by=operator(), scopes=list(scopes) or None, models=list(models) or None,
+            expires_in=expires,
         ),
     )  # fmt: skip
     hand_over(key, new, f"Key {key.id} of {tenant}.", as_json=as_json)

@@ -15,7 +15,8 @@ from gateway.cli.output import json_option, moment, print_json, print_table
 from gateway.cli.registry import with_registry
 
 if TYPE_CHECKING:
-    from gateway.store.registry import Key, Registry
+    from gateway.store.records import Key
+    from gateway.store.registry import Registry
 
 HEAD = ("ID", "TENANT", "STATE", "SCOPES", "MODELS", "EXPIRES", "LAST USED", "LABEL")
 

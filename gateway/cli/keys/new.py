@@ -10,7 +10,7 @@ import msgspec
 from gateway.cli.output import print_json
 
 if TYPE_CHECKING:
-    from gateway.store.registry import Key
+    from gateway.store.records import Key
     from security.keys import NewKey
 
 

@@ -19,5 +19,7 @@ def command(*, key_id: str, config: Path | None) -> None:
 
     It is refused everywhere within five seconds; what it has begun is finished.
     """
-    key = with_registry(config, lambda registry: registry.revoke_key(key_id))
+    from gateway.cli.operator import operator
+
+    key = with_registry(config, lambda registry: registry.revoke_key(key_id, by=operator()))
     click.echo(f"Key {key.id} of {key.tenant} is revoked; everywhere within five seconds.", err=True)

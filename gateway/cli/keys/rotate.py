@@ -26,5 +26,7 @@ from gateway.cli.registry import with_registry
 @json_option
 def command(*, key_id: str, overlap: float, config: Path | None, as_json: bool) -> None:
     """Make a new key with the rights of the one with this ID, which ends after the overlap."""
-    key, new = with_registry(config, lambda registry: registry.rotate_key(key_id, overlap))
+    from gateway.cli.operator import operator
+
+    key, new = with_registry(config, lambda registry: registry.rotate_key(key_id, overlap, by=operator()))
     hand_over(key, new, f"Key {key.id} of {key.tenant}, in the place of {key_id}.", as_json=as_json)

@@ -31,5 +31,7 @@ def command(  # noqa: PLR0913  # an option each
     changes = given(models, plan=plan, weight=weight, priority=priority) | ({"models": None} if all_models else {})
     if not changes:
         raise Mistake("There is nothing to change: see snowshed tenants change --help.")
-    with_registry(config, lambda registry: registry.change_tenant(name, **changes))
+    from gateway.cli.operator import operator
+
+    with_registry(config, lambda registry: registry.change_tenant(name, by=operator(), **changes))
     click.echo(f"Tenant {name} is changed; everywhere within five seconds.", err=True)

@@ -27,9 +27,10 @@ def command(
     config: Path | None,
 ) -> None:  # fmt: skip
     """Make a tenant, to which keys can then belong."""
-    from gateway.store.registry import Tenant
+    from gateway.cli.operator import operator
+    from gateway.store.records import Tenant
 
     tenant = Tenant(name=name, **given(models, plan=plan, weight=weight, priority=priority))
-    with_registry(config, lambda registry: registry.create_tenant(tenant))
+    with_registry(config, lambda registry: registry.create_tenant(tenant, by=operator()))
     words = ("snowshed", "keys", "create", name, *(("--config", str(config)) if config else ()))
     click.echo(f"Tenant {name} is there; its first key: {shlex.join(words)}", err=True)

@@ -14,7 +14,8 @@ from gateway.cli.output import json_option, moment, print_json, print_table
 from gateway.cli.registry import with_registry
 
 if TYPE_CHECKING:
-    from gateway.store.registry import Registry, Tenant
+    from gateway.store.records import Tenant
+    from gateway.store.registry import Registry
 
 HEAD = ("TENANT", "PLAN", "WEIGHT", "PRIORITY", "MODELS", "SINCE")
 

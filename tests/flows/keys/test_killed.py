@@ -11,12 +11,13 @@ from tests.support.stored import KeyBook
 MAKER = """
 import asyncio, sys, time
 from gateway.store.database import address, connect
+from gateway.store.records import Actor
 from gateway.store.registry import Registry
 
 async def make():
     registry = Registry(connect(address(sys.argv[1])), time.time)
     while True:
-        key, _ = await registry.create_key("acme")
+        key, _ = await registry.create_key("acme", by=Actor("test"))
         print(key.id, flush=True)
 
 asyncio.run(make())

@@ -6,7 +6,7 @@ import time
 
 from tests.flows.keys.conftest import Spawn
 from tests.support.knocking import ask, code, models, seconds_until
-from tests.support.stored import KeyBook
+from tests.support.stored import SOMEBODY, KeyBook
 
 SOON = 5.0
 
@@ -29,11 +29,11 @@ def test_expiry_rotation_and_models_reach_every_process(shared: KeyBook, spawn: 
     urls = [spawn(shared, name).url for name in ("one", "two")]
     assert all(ask(url, key).status_code == 200 for url in urls)
 
-    shared.do(lambda registry: registry.change_tenant("acme", models=["other"]))
+    shared.do(lambda registry: registry.change_tenant("acme", models=["other"], by=SOMEBODY))
     assert seconds_until(lambda: all(ask(url, key).status_code == 404 for url in urls)) < SOON
     assert [model["id"] for model in models(urls[1], key).json()["data"]] == ["other"]
 
-    _, rotated = shared.do(lambda registry: registry.rotate_key(key.id, 1))
+    _, rotated = shared.do(lambda registry: registry.rotate_key(key.id, 1, by=SOMEBODY))
     end = time.time() + 1
     assert all(ask(url, rotated, "other").status_code == 200 for url in urls)
     seconds_until(lambda: all(ask(url, key, "other").status_code == 401 for url in urls))

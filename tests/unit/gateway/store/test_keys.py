@@ -11,11 +11,11 @@ import pytest
 from gateway.config.auth import Auth
 from gateway.store.database import address
 from gateway.store.keys import SqlKeyStore
-from gateway.store.registry import Tenant
+from gateway.store.records import Tenant
 from security.api import StoreAway, Unauthenticated
 from security.authenticator import KeyAuthenticator
 from tests.support.databases import PostgresServer
-from tests.support.stored import KeyBook, Stored
+from tests.support.stored import SOMEBODY, KeyBook, Stored
 
 NEVER = float("inf")
 
@@ -33,8 +33,8 @@ NEVER = float("inf")
 async def test_a_key_never_has_more_models_than_its_tenant(
     stored: Stored, tenant: list[str] | None, key: list[str] | None, both: set[str] | None
 ) -> None:
-    await stored.registry.create_tenant(Tenant(name="acme", weight=5, priority=6, models=tenant))
-    made, _ = await stored.registry.create_key("acme", models=key, scopes=["inference", "viewer"])
+    await stored.registry.create_tenant(Tenant(name="acme", weight=5, priority=6, models=tenant), by=SOMEBODY)
+    made, _ = await stored.registry.create_key("acme", models=key, scopes=["inference", "viewer"], by=SOMEBODY)
     grant = await stored.store.find(made.id)
     assert grant is not None
     principal = grant.principal
@@ -49,16 +49,16 @@ async def test_what_was_never_there_is_not_found(stored: Stored) -> None:
 
 
 async def test_changes_are_told_once_each(stored: Stored) -> None:
-    await stored.registry.create_tenant(Tenant(name="acme"))
-    one, _ = await stored.registry.create_key("acme")
-    two, _ = await stored.registry.create_key("acme", expires=1_900_000_000)
+    await stored.registry.create_tenant(Tenant(name="acme"), by=SOMEBODY)
+    one, _ = await stored.registry.create_key("acme", by=SOMEBODY)
+    two, _ = await stored.registry.create_key("acme", expires_in=100_000_000, by=SOMEBODY)
     start = (await stored.store.changes(None)).revision
     assert (await stored.store.changes(start)).grants == ()
-    await stored.registry.revoke_key(one.id)
+    await stored.registry.revoke_key(one.id, by=SOMEBODY)
     changes = await stored.store.changes(start)
     assert [(grant.principal.key_id, grant.ends) for grant in changes.grants] == [(one.id, 0)]
     assert changes.revision == start + 1
-    await stored.registry.change_tenant("acme", models=["a"])
+    await stored.registry.change_tenant("acme", models=["a"], by=SOMEBODY)
     grants = {grant.principal.key_id: grant for grant in (await stored.store.changes(start + 1)).grants}
     allowed = {key: grant.principal.models for key, grant in grants.items()}
     assert allowed == {one.id: frozenset("a"), two.id: frozenset("a")}
@@ -66,8 +66,8 @@ async def test_changes_are_told_once_each(stored: Stored) -> None:
 
 
 async def test_the_last_use_is_the_latest(stored: Stored) -> None:
-    await stored.registry.create_tenant(Tenant(name="acme"))
-    key, _ = await stored.registry.create_key("acme")
+    await stored.registry.create_tenant(Tenant(name="acme"), by=SOMEBODY)
+    key, _ = await stored.registry.create_key("acme", by=SOMEBODY)
     before = await stored.store.changes(None)
     await stored.store.note_uses({key.id: 200, "0123456789ab": 7})
     await stored.store.note_uses({key.id: 100})
