@@ -7,6 +7,7 @@ import random
 import secrets
 import sys
 import time
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
@@ -106,8 +107,9 @@ class EmbeddedEngine:
 def _model_file(path: Path | None, cache: Path | None) -> Path:
     """Reads the whole file of the fetched model once, to check it: 0.1 s."""
     if path is not None:
-        if path.is_file():
-            return path
+        with suppress(OSError):  # a closed folder, a name that is too long
+            if path.is_file():
+                return path
         raise Unreachable(f"There is no model file at {path}.")
     if cache is not None and (found := weights.locate(cache)):
         return found

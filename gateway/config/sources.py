@@ -36,4 +36,14 @@ def _problems(value: Any, path: Path) -> Iterator[tuple[Path, str]]:
         for at, each in enumerate(value):
             yield from _problems(each, (*path, at))
     elif isinstance(value, File) and path[0] in {"models", "admin"} and not os.access(value, os.R_OK):
-        yield path, f"there is no {value}" if not value.exists() else f"{value} can't be read"
+        yield path, _unreadable(value)
+
+
+def _unreadable(file: File) -> str:
+    try:
+        file.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return f"there is no {file}"
+    except OSError:
+        pass  # in a closed folder, or under a name that is too long: whether it is there can't be told
+    return f"{file} can't be read"

@@ -118,6 +118,9 @@ def test_a_model_that_was_not_fetched_or_is_damaged_is_wrong(tmp_path: Path) -> 
 def test_a_file_of_ones_own_is_looked_at(tmp_path: Path) -> None:
     file = tmp_path / "mine.gguf"
     assert "No such file" in findings(tmp_path, embedded(model_path=str(file)))["model file"]["what"]
+    odd = findings(tmp_path, embedded(model_path="x" * 300))
+    assert "File name too long" in odd["model file"]["what"]
+    assert odd["replica m-0"]["level"] == "wrong"
     file.write_bytes(b"MZ")
     assert "no GGUF file" in findings(tmp_path, embedded(model_path=str(file)))["model file"]["what"]
     file.write_bytes(b"GGUF and nothing more")

@@ -91,6 +91,15 @@ def test_everything_that_is_not_there_is_told_at_once(tmp_path: Path) -> None:
     ]
 
 
+def test_a_file_that_may_not_even_be_looked_for_is_told_like_others() -> None:
+    """The system refuses with more errors than that there is none: a closed folder, or a name that is too long."""
+    path = f"/{'x' * 300}.gguf"
+    model = {"name": "m", "engine": "embedded", "replicas": [{"model_path": path}]}
+    with pytest.raises(ConfigError) as caught:
+        check_sources(check({"models": [model]}, "x"))
+    assert str(caught.value).splitlines()[1:] == [f"  models[0].replicas[0].model_path: {path} can't be read"]
+
+
 def test_what_is_there_is_fine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("A_KEY", SECRET)
     check_sources(check(openai(api_key={"env": "A_KEY"}), "x"))
