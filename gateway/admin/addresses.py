@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
 Network = IPv4Network | IPv6Network
@@ -14,17 +14,17 @@ ONE_HOUSEHOLD = 64
 _WITH_PORT = re.compile(r"(?P<v4>[0-9.]+):[0-9]{1,5}|\[(?P<v6>[0-9a-fA-F:.]+)\](?::[0-9]{1,5})?")
 
 
-def client_address(peer: str, forwarded: Iterable[bytes], proxies: Iterable[Network]) -> str:
+def client_address(peer: str, forwarded: Iterable[bytes], proxies: Collection[Network]) -> str:
     """Who sent a request that `peer` connected for; `forwarded` are its X-Forwarded-For headers, in order.
 
     Each proxy adds, on the right, whom it got the request from. That is believed as far as the one who said it is in
     one of the networks `proxies`: what stands further to the left anybody could have written.
     """
-    believed, trusted = _parsed(peer), tuple(proxies)
+    believed = _parsed(peer)
     if believed is None:
         return peer
     for said in _from_the_right(forwarded):
-        if not any(believed in network for network in trusted):
+        if not any(believed in network for network in proxies):
             break
         before = _parsed(said)
         if before is None:

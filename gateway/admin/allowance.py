@@ -24,14 +24,14 @@ _EVERYBODY: Final = "everybody"
 
 
 class Allowance:
-    """So many requests in a window of time (`rate`: "60/minute") for each address; `store` is a redis:// URL.
+    """So many requests a minute for each address; `store` is a redis:// URL.
 
     Raises ValueError, fit for people and without the URL, if that can't be one.
     """
 
-    def __init__(self, rate: str, store: str | None = None) -> None:
+    def __init__(self, rate: int, store: str | None = None) -> None:
         self._limiter = _limiter(store)
-        self._passing = self._limiter.shared_limit(rate, scope="admin")(_pass)
+        self._passing = self._limiter.shared_limit(f"{rate}/minute", scope="admin")(_pass)
 
     def __repr__(self) -> str:
         return f"<Allowance in {type(self._limiter.limiter.storage).__name__}>"

@@ -6,11 +6,12 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from ipaddress import ip_network
 from typing import Final
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from gateway.admin.addresses import Network, client_address, counted_as
+from gateway.admin.addresses import client_address, counted_as
 from gateway.admin.allowance import Allowance
 from gateway.exposition import family
 
@@ -30,7 +31,7 @@ class Guard:
     `rate` and `store` are an Allowance's; `clock` is monotonic.
     """
 
-    def __init__(self, rate: str, store: str | None, clock: Callable[[], float]) -> None:
+    def __init__(self, rate: int, store: str | None, clock: Callable[[], float]) -> None:
         self._here = Allowance(rate)
         self._shared = Allowance(rate, store) if store else None
         self._threads = ThreadPoolExecutor(THREADS, "admin-guard")
@@ -95,15 +96,13 @@ class Guard:
 class Guarded:
     """A plain ASGI wrapper: nobody gets past it more often than the guard allows. `refuse` answers them instead.
 
-    What is inside sees the client's own address in `scope["client"]`, not that of a trusted proxy.
+    What is inside sees the client's own address in `scope["client"]`, not that of a proxy in one of these networks.
     """
 
-    def __init__(
-        self, app: ASGIApp, guard: Guard, proxies: Sequence[Network], refuse: Callable[[float], ASGIApp]
-    ) -> None:
+    def __init__(self, app: ASGIApp, guard: Guard, proxies: Sequence[str], refuse: Callable[[float], ASGIApp]) -> None:
         self._app = app
         self._guard = guard
-        self._proxies = tuple(proxies)
+        self._proxies = [ip_network(proxy) for proxy in proxies]
         self._refuse = refuse
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
