@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -78,8 +78,8 @@ class KeyStore(Protocol):
         """What has to be done before the first question."""
         ...
 
-    async def find(self, key_id: str) -> Grant | None:
-        """None if there never was such a key."""
+    async def find_many(self, key_ids: Collection[str]) -> Mapping[str, Grant]:
+        """By id, without those that there never were."""
         ...
 
     async def changes(self, since: int | None) -> Changes:

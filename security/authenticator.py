@@ -2,7 +2,7 @@
 
 Revocation takes effect everywhere within 5 s without a message between processes: every change in the store gets the
 next number of one counter, and each process asks every `POLL` seconds for what changed since the number it has seen;
-a query takes 2 s at most. A key looked up while such news arrived is looked up again. Expiry is compared with the
+a query takes 2 s at most. Keys looked up while such news arrived are looked up again. Expiry is compared with the
 clock at every use. While the store is away, keys in memory go on working for `grace` seconds since it last answered
 (so a revocation may be learned that much later), and all others are told to come back.
 """
@@ -12,12 +12,13 @@ from __future__ import annotations
 import asyncio
 import hmac
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from security.api import Grant, Headers, KeyStore, Principal, StoreAway, Unauthenticated
 from security.keys import digest, key_id
+from security.lookups import Lookups
 
 _logger = logging.getLogger("snowshed")
 
@@ -28,8 +29,6 @@ NOTE_EVERY = 10.0
 """Seconds between two notes of one key's use."""
 KNOWN, REFUSED = 20_000, 10_000
 """Most keys kept in memory, of either kind; the oldest go first."""
-ASKING = 256
-"""Most keys looked up at the same time: invented ones must not keep the store from those who watch it."""
 
 
 @dataclass(slots=True)
@@ -48,7 +47,7 @@ class KeyAuthenticator:
         self._wall = wall
         self._known: dict[bytes, _Known] = {}
         self._refused: dict[bytes, float] = {}
-        self._asking: dict[bytes, asyncio.Task[Principal | None]] = {}
+        self._lookups = Lookups(self._read, self._judge)
         self._uses: dict[str, int] = {}
         self._seen: int | None = None
         self._trusted_until = 0.0
@@ -87,31 +86,19 @@ class KeyAuthenticator:
             raise Unauthenticated(sent=True)
         if self.trouble:  # whether that is over finds `watch`, not each request
             raise StoreAway(self.trouble)
-        asking = self._asking.get(hashed) or self._ask(name, hashed)
-        principal = await asyncio.shield(asking)  # shared by all who wait for it, so not cancelled with one of them
+        principal = await self._lookups.find(name, hashed)
         if principal is None:
             raise Unauthenticated(sent=True)
         return principal
 
-    def _ask(self, name: str, hashed: bytes) -> asyncio.Task[Principal | None]:
-        if len(self._asking) >= ASKING:
-            raise StoreAway("too many unknown keys at once")
-        asking = self._asking[hashed] = asyncio.create_task(self._look_up(name, hashed))
-
-        def forget(done: asyncio.Task[Principal | None]) -> None:
-            del self._asking[hashed]
-            if not done.cancelled():
-                done.exception()  # seen, should everybody have left who waited for it
-
-        asking.add_done_callback(forget)
-        return asking
-
-    async def _look_up(self, name: str, hashed: bytes) -> Principal | None:
+    async def _read(self, key_ids: Collection[str]) -> Mapping[str, Grant]:
         while True:
             seen = self._seen
-            grant = await self._store.find(name)
+            grants = await self._store.find_many(key_ids)
             if seen == self._seen:  # else what was read may be older than the news that came meanwhile
-                break
+                return grants
+
+    def _judge(self, name: str, hashed: bytes, grant: Grant | None) -> Principal | None:
         now, unix = self._clock(), self._wall()
         if grant is None or not hmac.compare_digest(grant.digest, hashed) or unix >= grant.ends:
             _make_room(self._refused, REFUSED)
@@ -132,8 +119,7 @@ class KeyAuthenticator:
             await self.refresh()
 
     async def aclose(self) -> None:
-        for asking in list(self._asking.values()):
-            asking.cancel()
+        await self._lookups.aclose()
         if not self.trouble:
             await self.refresh()  # the last uses
         await self._store.aclose()

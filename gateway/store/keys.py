@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from collections.abc import AsyncIterator, Collection, Mapping
+from contextlib import asynccontextmanager
 from functools import lru_cache
 from pathlib import Path
 from sys import intern
@@ -14,7 +14,7 @@ from sqlalchemy import URL, bindparam, or_, select, text, update
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from gateway.store.database import CONNECTIONS, PATIENCE, connect, is_sqlite
+from gateway.store.database import PATIENCE, connect, is_sqlite
 from gateway.store.migrations import NEWEST
 from gateway.store.tables import CHANGES, KEYS, TENANTS
 from security.api import Changes, Grant, Principal, StoreAway
@@ -23,7 +23,7 @@ _GRANTS = select(
     KEYS.c.id, KEYS.c.tenant, KEYS.c.digest, KEYS.c.scopes, KEYS.c.models, KEYS.c.expires, KEYS.c.revoked,
     TENANTS.c.models.label("tenant_models"), TENANTS.c.weight, TENANTS.c.priority,
 ).join(TENANTS)  # fmt: skip
-_FIND = _GRANTS.where(KEYS.c.id == bindparam("id"))
+_FIND = _GRANTS.where(KEYS.c.id.in_(bindparam("ids", expanding=True)))
 _CHANGED = _GRANTS.where(or_(KEYS.c.revision > bindparam("since"), TENANTS.c.revision > bindparam("since")))
 _USED = (
     update(KEYS)
@@ -44,7 +44,6 @@ class SqlKeyStore:
     def __init__(self, url: URL) -> None:
         self._url = url
         self._engine = connect(url)
-        self._lookups = asyncio.Semaphore(CONNECTIONS - 1)  # one is left for the news, however many keys are invented
         self._file: tuple[int, int] | None = None
 
     def __repr__(self) -> str:
@@ -82,10 +81,10 @@ class SqlKeyStore:
             raise StoreAway(type(error).__name__) from None
         return found.st_dev, found.st_ino
 
-    async def find(self, key_id: str) -> Grant | None:
-        async with self._asking(self._lookups) as connection:
-            row = (await connection.execute(_FIND, {"id": key_id})).first()
-        return _grant(row) if row else None
+    async def find_many(self, key_ids: Collection[str]) -> Mapping[str, Grant]:
+        async with self._asking() as connection:
+            rows = (await connection.execute(_FIND, {"ids": sorted(key_ids)})).all()
+        return {row.id: _grant(row) for row in rows}
 
     async def changes(self, since: int | None) -> Changes:
         file = self._identity()
@@ -117,9 +116,9 @@ class SqlKeyStore:
         await self._engine.dispose()
 
     @asynccontextmanager
-    async def _asking(self, turn: AbstractAsyncContextManager[None] | None = None) -> AsyncIterator[AsyncConnection]:
+    async def _asking(self) -> AsyncIterator[AsyncConnection]:
         try:
-            async with asyncio.timeout(PATIENCE), turn or nullcontext(), self._engine.connect() as connection:
+            async with asyncio.timeout(PATIENCE), self._engine.connect() as connection:
                 yield connection
         except Exception as error:  # noqa: BLE001  # drivers have errors of their own for what they can't reach
             kind = type(getattr(error, "driver_exception", error)).__name__  # its text may hold what was asked

@@ -2,103 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import gc
 import timeit
 import tracemalloc
-from collections.abc import Iterable, Mapping
 
 import pytest
 
-from security.api import Changes, Grant, Principal, StoreAway, Unauthenticated
-from security.authenticator import ASKING, KNOWN, NOTE_EVERY, POLL, REFUSED, REFUSED_FOR, KeyAuthenticator
+from security.api import StoreAway, Unauthenticated
+from security.authenticator import KNOWN, NOTE_EVERY, POLL, REFUSED, REFUSED_FOR
 from security.keys import NewKey, mint
-from tests.support.waiting import settle
-
-NEVER = float("inf")
-GRACE = 900.0
-START = 1_800_000_000.0
-
-
-class Clock:
-    def __init__(self, now: float) -> None:
-        self.now = now
-
-    def __call__(self) -> float:
-        return self.now
-
-
-class Shelf:
-    """A KeyStore in memory; `away` makes it fail, `full` takes nothing in, `gate` makes it wait."""
-
-    def __init__(self) -> None:
-        self.grants: dict[str, Grant] = {}
-        self.news: list[Grant] = []
-        self.revision = 1
-        self.away = False
-        self.full = False
-        self.gate: asyncio.Event | None = None
-        self.lookups = 0
-        self.uses: dict[str, int] = {}
-
-    def put(self, key: NewKey, ends: float = NEVER) -> None:
-        grant = Grant(key.digest, ends, Principal(key.id, "acme", None, frozenset({"inference"}), 1, 0))
-        self.grants[key.id] = grant
-        self.news.append(grant)
-        self.revision += 1
-
-    def _answer(self) -> None:
-        if self.away:
-            raise StoreAway("Gone")
-
-    async def open(self) -> None: ...
-
-    async def find(self, key_id: str) -> Grant | None:
-        self._answer()
-        self.lookups += 1
-        found = self.grants.get(key_id)
-        if self.gate is not None:
-            await self.gate.wait()
-        return found
-
-    async def changes(self, since: int | None) -> Changes:
-        self._answer()
-        news, self.news = self.news, []
-        return Changes(self.revision, news)
-
-    async def note_uses(self, uses: Mapping[str, int]) -> None:
-        if self.full:
-            raise StoreAway("DiskFull")
-        self.uses.update(uses)
-
-    async def aclose(self) -> None: ...
-
-
-class Door:
-    """An authenticator with clocks to turn."""
-
-    def __init__(self, grace: float = GRACE) -> None:
-        self.clock, self.wall, self.shelf = Clock(1000.0), Clock(START), Shelf()
-        self.checks = KeyAuthenticator(self.shelf, grace, self.clock, self.wall)
-
-    def pass_time(self, seconds: float) -> None:
-        self.clock.now += seconds
-        self.wall.now += seconds
-
-    async def ask(self, key: str) -> Principal:
-        return await self.ask_with(f"Bearer {key}".encode())
-
-    async def ask_with(self, header: bytes) -> Principal:
-        headers = {b"authorization": header}
-        return self.checks.recall(headers) or await self.checks.learn(headers)
-
-    async def ask_with_each(self, keys: Iterable[NewKey]) -> None:
-        """Each on the shelf only while it is asked for, so that the memory is the authenticator's."""
-        for key in keys:
-            self.shelf.put(key)
-            await self.ask(key.text)
-            self.shelf.grants.clear()
-            self.shelf.news.clear()
+from tests.support.key_door import GRACE, START, Door
 
 
 @pytest.fixture
@@ -195,35 +108,6 @@ async def test_a_revoked_key_ends_with_the_next_news(door: Door) -> None:
     await door.checks.refresh()
     with pytest.raises(Unauthenticated):
         await door.ask(key.text)
-
-
-async def test_news_during_a_lookup_are_not_lost(door: Door) -> None:
-    key = mint()
-    door.shelf.put(key)
-    await door.checks.refresh()
-    door.shelf.gate = asyncio.Event()
-    asking = asyncio.create_task(door.ask(key.text))
-    await settle()
-    door.shelf.put(key, ends=0)  # revoked after it was read, before it is remembered
-    await door.checks.refresh()
-    door.shelf.gate.set()
-    with pytest.raises(Unauthenticated):
-        await asking
-    assert door.shelf.lookups == 2
-
-
-async def test_requests_with_the_same_new_key_share_a_lookup_and_survive_one_leaving(door: Door) -> None:
-    key = mint()
-    door.shelf.put(key)
-    await door.checks.refresh()
-    door.shelf.gate = asyncio.Event()
-    asking = [asyncio.create_task(door.ask(key.text)) for _ in range(5)]
-    await settle()
-    asking[0].cancel()
-    await settle()
-    door.shelf.gate.set()
-    assert {principal.key_id for principal in await asyncio.gather(*asking[1:])} == {key.id}
-    assert door.shelf.lookups == 1
 
 
 async def test_while_the_store_is_away_known_keys_work_and_others_come_back_later(door: Door) -> None:
@@ -354,16 +238,6 @@ async def test_memory_is_bounded_whatever_is_sent(door: Door) -> None:
     lookups = door.shelf.lookups
     await door.ask(first.text)  # forgotten, not lost
     assert door.shelf.lookups == lookups + 1
-
-
-async def test_a_flood_of_unknown_keys_is_bounded(door: Door) -> None:
-    door.shelf.gate = asyncio.Event()
-    asking = [asyncio.create_task(door.ask(mint().text)) for _ in range(ASKING + 20)]
-    await settle()
-    door.shelf.gate.set()
-    outcomes = await asyncio.gather(*asking, return_exceptions=True)
-    assert sum(isinstance(outcome, StoreAway) for outcome in outcomes) == 20
-    assert sum(isinstance(outcome, Unauthenticated) for outcome in outcomes) == ASKING
 
 
 def test_news_are_asked_for_often_enough() -> None:

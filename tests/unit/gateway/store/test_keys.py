@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from pathlib import Path
 
@@ -35,8 +34,7 @@ async def test_a_key_never_has_more_models_than_its_tenant(
 ) -> None:
     await stored.registry.create_tenant(Tenant(name="acme", weight=5, priority=6, models=tenant), by=SOMEBODY)
     made, _ = await stored.registry.create_key("acme", models=key, scopes=["inference", "viewer"], by=SOMEBODY)
-    grant = await stored.store.find(made.id)
-    assert grant is not None
+    grant = (await stored.store.find_many({made.id, "0123456789ab"}))[made.id]
     principal = grant.principal
     assert principal.models == both
     assert (principal.key_id, principal.tenant, principal.weight, principal.priority) == (made.id, "acme", 5, 6)
@@ -45,7 +43,7 @@ async def test_a_key_never_has_more_models_than_its_tenant(
 
 
 async def test_what_was_never_there_is_not_found(stored: Stored) -> None:
-    assert await stored.store.find("0123456789ab") is None
+    assert await stored.store.find_many({"0123456789ab"}) == {}
 
 
 async def test_changes_are_told_once_each(stored: Stored) -> None:
@@ -73,16 +71,6 @@ async def test_the_last_use_is_the_latest(stored: Stored) -> None:
     await stored.store.note_uses({key.id: 100})
     assert [key.used for key in await stored.registry.keys()] == [200]
     assert await stored.store.changes(None) == before
-
-
-async def test_many_unknown_keys_do_not_keep_the_news_waiting(stored: Stored) -> None:
-    """Who invents keys could else delay what is told of revocations, and make the database seem away."""
-    lookups = [asyncio.create_task(stored.store.find(f"{number:012x}")) for number in range(200)]
-    await asyncio.sleep(0)
-    await stored.store.changes(None)
-    done = sum(lookup.done() for lookup in lookups)
-    await asyncio.gather(*lookups)
-    assert done < 100
 
 
 async def test_a_database_without_tables_counts_as_away(postgres: PostgresServer) -> None:
@@ -124,7 +112,7 @@ def _headers(key: str) -> dict[bytes, bytes]:
 async def test_nobody_at_the_address_counts_as_away() -> None:
     store = SqlKeyStore(address("postgresql://u:secret@127.0.0.1:9/x"))
     with pytest.raises(StoreAway) as away:
-        await store.find("0123456789ab")
+        await store.find_many({"0123456789ab"})
     assert away.value.reason == "ConnectionRefusedError"
     assert "secret" not in repr(store)
     await store.aclose()
