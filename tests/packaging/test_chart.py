@@ -18,7 +18,10 @@ from tests.architecture.tree import ROOT
 
 CHART = ROOT / "helm" / "snowshed"
 SAMPLES = ("openai", "triton")
-KUBERNETES = ("1.25", kubernetes_validate.latest_version())
+KUBERNETES = ("1.27", kubernetes_validate.latest_version())
+OPTIONAL = {"Job", "NetworkPolicy"}
+FOREIGN = {"PodMonitor"}
+"""The Prometheus Operator's, of which Kubernetes knows nothing."""
 PROBES = ("livenessProbe", "readinessProbe")
 WARNING = 2
 """Helm's severities: 1 is a recommendation, 2 a warning, 3 an error."""
@@ -76,8 +79,9 @@ def test_helm_finds_nothing_to_warn_of(values: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("version", KUBERNETES)
 def test_every_manifest_is_what_kubernetes_takes(manifests: dict[str, Manifest], version: str) -> None:
-    assert manifests.keys() - {"Job"} == {"ConfigMap", "Deployment", "PodDisruptionBudget", "Service"}
-    for manifest in manifests.values():
+    assert manifests.keys() - OPTIONAL - FOREIGN == {"ConfigMap", "Deployment", "PodDisruptionBudget", "Service"}
+    for kind in manifests.keys() - FOREIGN:
+        manifest = manifests[kind]
         kubernetes_validate.validate(manifest, version, strict=True)
 
 
@@ -94,7 +98,8 @@ def test_the_gateway_starts_with_what_it_is_given_where_the_probes_look_for_it(
     (container,) = pod(manifests)["containers"]
     ports = {port["name"]: port["containerPort"] for port in container["ports"]}
     assert ports == {"http": config.server.port, "ops": config.ops.port}
-    assert {config.server.host, config.ops.host} <= {"0.0.0.0", "::"}
+    assert config.server.host == config.ops.host, "probes of a pod that has IPv6 only come over IPv6"
+    assert config.ops.host in {"0.0.0.0", "::"}
     probes = {container[kind]["httpGet"]["path"]: container[kind]["httpGet"]["port"] for kind in PROBES}
     assert probes == {"/livez": "ops", "/readyz": "ops"}
     assert manifests["Service"]["spec"]["ports"][0]["targetPort"] == "http"
@@ -162,6 +167,41 @@ def test_where_callers_need_keys_the_database_is_brought_up_to_date_first() -> N
     assert container["envFrom"] == [{"secretRef": {"name": "snowshed"}}], "which has the URL"
 
 
+def test_pods_are_scraped_by_annotation_or_by_the_operator_and_never_by_both() -> None:
+    plain, operated = rendered(sample("openai")), rendered(sample("triton"))
+    annotations = plain["Deployment"]["spec"]["template"]["metadata"]["annotations"]
+    assert annotations["prometheus.io/port"] == "8081"
+    assert "PodMonitor" not in plain
+    assert "prometheus.io/scrape" not in operated["Deployment"]["spec"]["template"]["metadata"]["annotations"]
+    monitor = operated["PodMonitor"]
+    assert monitor["metadata"]["labels"]["release"] == "prometheus"
+    assert monitor["spec"]["selector"]["matchLabels"].items() <= labels(operated).items()
+    [endpoint] = monitor["spec"]["podMetricsEndpoints"]
+    assert endpoint["port"] in {port["name"] for port in pod(operated)["containers"][0]["ports"]}
+
+
+def test_who_may_reach_the_pods_may_be_said() -> None:
+    assert "NetworkPolicy" not in rendered(sample("openai"))
+    spec = rendered(sample("triton"))["NetworkPolicy"]["spec"]
+    assert spec["podSelector"]["matchLabels"].items() <= labels(rendered(sample("triton"))).items()
+    http, ops = spec["ingress"]
+    assert (http["ports"], [*http["from"][1]]) == ([{"port": "http"}], ["ipBlock"])
+    assert (ops["ports"], [*ops["from"][0]]) == ([{"port": "ops"}], ["namespaceSelector"])
+    spec = rendered(changed(networkPolicy={"enabled": True}))["NetworkPolicy"]["spec"]
+    assert spec["ingress"] == [{"ports": [{"port": "http"}]}], "everybody may ask, and nobody may scrape"
+
+
+def test_pods_are_spread_over_zones_and_nodes_and_do_not_keep_a_node_from_being_drained(
+    manifests: dict[str, Manifest],
+) -> None:
+    """Naming one of them alone would end Kubernetes' own spreading over the other."""
+    spread = pod(manifests)["topologySpreadConstraints"]
+    assert [each["topologyKey"] for each in spread] == ["topology.kubernetes.io/zone", "kubernetes.io/hostname"]
+    for each in spread:
+        assert each["labelSelector"]["matchLabels"].items() <= labels(manifests).items()
+    assert manifests["PodDisruptionBudget"]["spec"]["unhealthyPodEvictionPolicy"] == "AlwaysAllow"
+
+
 def test_a_changed_configuration_rolls_the_pods_and_nothing_else_does() -> None:
     def checksum(values: dict[str, Any]) -> str:
         annotations = rendered(values)["Deployment"]["spec"]["template"]["metadata"]["annotations"]
@@ -203,10 +243,14 @@ def test_names_follow_the_release(release: str, name: str) -> None:
         (changed(image={"repository": "snowshed", "digest": "latest"}), "digest"),
         (changed(config={"server": {"port": 9000}, "models": [{"name": "a", "engine": "scripted"}]}), "port"),
         (changed(config={"models": [{"name": "a", "engine": "scripted"}]}), "server.open"),
+        (changed(networkPolicy={"enabled": True, "clients": [{"namespace": {}}]}), "networkPolicy"),
         (changed(config={"auth": {"kind": "keys"}, "models": [{"name": "a", "engine": "scripted"}]}), "auth.database"),
     ],
-    ids=["nothing", "no models", "empty", "unknown", "unit", "negative", "digest", "port", "closed", "no database"],
-)
+    ids=[
+        "nothing", "no models", "empty", "unknown", "unit", "negative", "digest", "port", "closed", "no peer",
+        "no database",
+    ],
+)  # fmt: skip
 def test_a_mistake_is_refused_by_its_name(values: dict[str, Any], told: str) -> None:
     with pytest.raises(helm_python.HelmError, match=told):
         rendered(values)

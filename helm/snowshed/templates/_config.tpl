@@ -12,7 +12,8 @@
 {{- if and $keys (not (dig "auth" "database" "" .Values.config)) -}}
 {{- fail "config.auth.database: is required, as in {env: DATABASE_URL}. Pods keep no file, so tenants and keys need a PostgreSQL database." -}}
 {{- end -}}
-{{- $chosen := dict "server" (dict "host" "0.0.0.0") "ops" (dict "host" "0.0.0.0") -}}
+{{- $everywhere := dict "host" (dig "server" "host" "0.0.0.0" .Values.config) -}}
+{{- $chosen := dict "server" $everywhere "ops" (deepCopy $everywhere) -}}
 {{- $drain := dict "drain_delay" .Values.drain.delay "drain_cap" .Values.drain.cap -}}
 {{- $fixed := dict "server" (merge (dict "port" 8080) $drain) "ops" (dict "port" 8081) -}}
 {{- toYaml (mergeOverwrite $chosen (deepCopy .Values.config) $fixed) -}}
