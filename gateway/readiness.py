@@ -50,7 +50,11 @@ class Readiness:
 
     def takes_calls(self, replica: Replica) -> bool:
         """Whether the last probe of one of the models' replicas found it ready."""
-        return not self._verdicts[replica.name]
+        return not self.verdict(replica)
+
+    def verdict(self, replica: Replica) -> str:
+        """Why the last probe of one of the models' replicas did not find it ready; "" if it did."""
+        return self._verdicts[replica.name]
 
     def _judge(self, model: Model) -> str:
         verdicts = [self._verdicts[replica.name] for replica in model.replicas]

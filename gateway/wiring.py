@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from engines import ENGINES
 from engines.api import Engine, EngineError, Surroundings, Timers, Unreachable
@@ -40,6 +40,9 @@ from router.quarantine import Quarantine
 from security.api import Authenticator
 from security.exposure import LOOPBACK_NAMES, HostCheck
 
+if TYPE_CHECKING:
+    from gateway.admin.listener import AdminListener
+
 
 @dataclass(slots=True)
 class Gateway:
@@ -54,6 +57,7 @@ class Gateway:
     pauses: Pauses
     telemetry: Telemetry
     ops: OpsServer
+    admin: AdminListener | None
 
     @property
     def engines(self) -> list[Engine]:
@@ -74,6 +78,9 @@ class Gateway:
                     closing.push_async_callback(engine.aclose)
                 closing.push_async_callback(self.auth.aclose)
                 closing.callback(background.create_task(self.auth.watch()).cancel)
+                if self.admin is not None:
+                    closing.push_async_callback(self.admin.aclose)
+                    closing.callback(background.create_task(self.admin.watch()).cancel)
                 closing.callback(background.create_task(self.readiness.watch()).cancel)
                 await self.auth.start()
                 for replica in self.replicas:
@@ -117,14 +124,14 @@ def build(config: Config, cache: Path, log_fd: int = 1, log_form: Form = "json")
     heartbeat = Heartbeat(clock)
     readiness = Readiness(traffic, models, auth)
     pauses = Pauses(clock)
-    metrics = Metrics(
-        VERSION, (ReplicaMetrics(models, readiness).lines, pauses.lines, AuthenticationMetrics(auth).lines)
-    )
+    admin = _admin(config, catalog, readiness, auth, edge) if config.auth.kind == "keys" else None
+    sources = [ReplicaMetrics(models, readiness).lines, pauses.lines, AuthenticationMetrics(auth).lines]
+    metrics = Metrics(VERSION, [*sources, admin.lines] if admin else sources)
     telemetry = Telemetry(accounts, metrics, RequestLog(log_fd, log_form), heartbeat)
     ops = OpsServer(config.ops.host, config.ops.port, heartbeat, readiness.reasons, metrics.render)
     ops.warnings = readiness.warnings
     replicas = list(dict.fromkeys(replica for model in models for replica in model.replicas))
-    return Gateway(config, edge, auth, catalog, replicas, readiness, pauses, telemetry, ops)
+    return Gateway(config, edge, auth, catalog, replicas, readiness, pauses, telemetry, ops, admin)
 
 
 def _models(spec: ModelSpec, surroundings: Surroundings) -> list[Model]:
@@ -138,6 +145,24 @@ def _models(spec: ModelSpec, surroundings: Surroundings) -> list[Model]:
         Model(name, model, created, spec.max_tokens, spec.cap_field, replicas, policy)
         for name, model in zip(spec.names, called, strict=True)
     ]
+
+
+def _admin(config: Config, catalog: Catalog, readiness: Readiness, auth: Authenticator, edge: Edge) -> AdminListener:
+    """Raises ValueError, fit for people, for what its section points to."""
+    from gateway.admin.app import Shown, create_app  # only who keeps keys pays for it
+    from gateway.admin.guard import Guard
+    from gateway.admin.listener import AdminListener
+    from gateway.admin.tls import server_context
+    from gateway.store.bounded import BoundedRegistry
+    from gateway.store.database import address
+
+    options = config.admin
+    tls = server_context(options.tls.certificate, options.tls.key, options.tls.clients) if options.tls else None
+    store = options.rate_store.read() if options.rate_store else None
+    guard = Guard(options.rate, store, time.monotonic)
+    registry = BoundedRegistry(address(config.auth.url()), time.time)
+    app = create_app(Shown(config, catalog, readiness, registry), auth, guard, edge)
+    return AdminListener(app, options, registry, guard, tls)
 
 
 def _bounds(config: Config) -> Bounds:

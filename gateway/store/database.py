@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from sqlalchemy import URL, event, make_url
+from sqlalchemy import URL, NullPool, event, make_url
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
@@ -42,18 +42,21 @@ def address(url: str) -> URL:
     return found.set(drivername=DRIVERS[found.drivername], query=query)
 
 
-def connect(url: URL) -> AsyncEngine:
-    """An engine that opens connections when they are first asked for. Raises ValueError without the driver."""
+def connect(url: URL, *, keeping: bool = True) -> AsyncEngine:
+    """An engine that opens connections when they are first asked for, and, unless it is `keeping` them, each time.
+
+    Raises ValueError without the driver.
+    """
     options: dict[str, Any] = {"timeout": PATIENCE}
     if is_sqlite(url):
         options = {"timeout": 5.0}  # for another process's write
+    pool: dict[str, Any] = {"poolclass": NullPool}
+    if keeping:
+        pool = {"pool_size": CONNECTIONS, "max_overflow": 0, "pool_timeout": PATIENCE, "pool_pre_ping": True}
     try:
         engine = create_async_engine(
             url,
-            pool_size=CONNECTIONS,
-            max_overflow=0,
-            pool_timeout=PATIENCE,
-            pool_pre_ping=True,
+            **pool,
             connect_args=options,
             hide_parameters=True,  # which errors would quote otherwise
         )

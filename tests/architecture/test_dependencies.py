@@ -20,6 +20,8 @@ ENTRY = re.compile(r"(?P<name>[a-z0-9-]+)==(?P<version>\S+)(?: --hash=sha256:[0-
 PARTS_OF_DECLARED = {
     "starlette": "fastapi",
     "pydantic_core": "pydantic",
+    "h11": "uvicorn",
+    "limits": "slowapi",
     "grpc": "tritonclient",
     "google": "tritonclient",
     "numpy": "tritonclient",

@@ -1,0 +1,65 @@
+"""How the admin listener tells what went wrong: everything in OpenAI's envelope, mistakes with their field."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final
+
+from fastapi import Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from gateway import errors
+from gateway.asgi_edge import respond, told
+from gateway.store.records import Conflict, NotThere, RegistryError
+from security.api import Forbidden, StoreAway
+
+LONGEST_PARAM = 128
+_PLAIN: Final = {"extra_forbidden": "there is no such field", "missing": "is required"}
+"""pydantic's words where they speak of Python."""
+
+
+async def _by_the_framework(_: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # registered for nothing else
+    allowed = {name: value for name, value in (error.headers or {}).items() if name.lower() == "allow"}
+    problem = errors.for_status(error.status_code)
+    return respond(errors.NOT_JSON if problem is errors.MALFORMED_HTTP else problem, allowed)  # a body, not a head
+
+
+async def _invalid(_: Request, error: Exception) -> Response:
+    """The first mistake; its words are about what is wanted, and repeat nothing of what was given."""
+    assert isinstance(error, RequestValidationError)  # registered for nothing else
+    found = error.errors()[0]
+    if found["type"] == "json_invalid":
+        return respond(errors.NOT_JSON)
+    param = _param(found["loc"][1:])
+    wanted = _PLAIN.get(found["type"], found["msg"].removeprefix("Value error, "))
+    return respond(errors.UNSUITABLE.but(param=param, message=f"{param or 'The body'}: {wanted}."))
+
+
+def _param(place: Any) -> str | None:
+    """Printable and short: of a field that there is not, the name is the caller's."""
+    name = ".".join(map(str, place))[:LONGEST_PARAM]
+    return (name if name.isprintable() else ascii(name)[1:-1]) or None
+
+
+async def _registry(_: Request, error: Exception) -> Response:
+    assert isinstance(error, RegistryError)  # registered for nothing else
+    kinds = {NotThere: errors.NOT_THERE, Conflict: errors.CONFLICT}
+    return respond(kinds.get(type(error), errors.UNSUITABLE).but(message=str(error), param=error.field or None))
+
+
+async def _away(_: Request, _error: Exception) -> Response:
+    """Of the registry: keys were checked before."""
+    return respond(errors.STORE_AWAY)
+
+
+HANDLED: Final[Mapping[Any, Callable[[Request, Exception], Awaitable[Response]]]] = {
+    HTTPException: _by_the_framework,
+    RequestValidationError: _invalid,
+    RegistryError: _registry,
+    StoreAway: _away,
+    Forbidden: told,
+}
+"""For FastAPI's `exception_handlers`."""

@@ -1,0 +1,84 @@
+"""Bodies that change something: what may stand in them, and what each field takes."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from gateway.store.records import LABEL, LONGEST, PRIORITIES, WEIGHTS
+
+
+def _printable(text: str) -> str:
+    if not text.isprintable():
+        msg = "takes printable characters only"
+        raise ValueError(msg)
+    return text
+
+
+Name = Annotated[str, Field(pattern="^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+Weight = Annotated[int, Field(ge=WEIGHTS[0], le=WEIGHTS[-1])]
+Priority = Annotated[int, Field(ge=PRIORITIES[0], le=PRIORITIES[-1])]
+Models = list[Annotated[str, Field(pattern="^[\\x21-\\x7e]{1,257}$")]] | None
+Label = Annotated[str, Field(max_length=LABEL), AfterValidator(_printable)]
+Scope = Literal["inference", "viewer", "operator", "admin"]
+Scopes = Annotated[list[Scope], Field(min_length=1, json_schema_extra={"uniqueItems": True})]
+
+
+class Asked(BaseModel):
+    """Fields by name, of which none may be unknown, and nothing is taken for something else: no "5" for 5."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class NewTenant(Asked):
+    """`models` null: all of them."""
+
+    name: Name
+    plan: Name = "default"
+    weight: Weight = 1
+    priority: Priority = 0
+    models: Models = None
+
+
+def _untold(schema: dict[str, Any]) -> None:
+    del schema["default"]
+
+
+def _not_given() -> Any:
+    """No default to be told: what is left out stays as it is."""
+    return Field(None, json_schema_extra=_untold)
+
+
+class TenantChange(Asked):
+    """What is left out stays as it is."""
+
+    model_config = ConfigDict(json_schema_extra={"minProperties": 1})
+
+    plan: Name = _not_given()
+    weight: Weight = _not_given()
+    priority: Priority = _not_given()
+    models: Models = _not_given()
+
+    @model_validator(mode="after")
+    def _something(self) -> Self:
+        if not self.model_fields_set:
+            msg = "takes at least one of plan, weight, priority and models"
+            raise ValueError(msg)
+        return self
+
+
+class NewKey(Asked):
+    """`models` null: its tenant's; `expires_in` null: good until it is revoked."""
+
+    tenant: Name
+    label: Label = ""
+    scopes: Scopes = ["inference"]
+    models: Models = None
+    expires_in: Annotated[int, Field(ge=1, le=LONGEST, description="Seconds.")] | None = None
+
+
+class Rotation(Asked):
+    """How long the old key goes on."""
+
+    overlap: int = Field(ge=0, le=LONGEST, description="Seconds.")

@@ -1,0 +1,43 @@
+"""Tenants: listed, made, changed."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+from starlette.responses import Response
+
+from gateway.admin.routes.answers import TenantPage, answer, documented
+from gateway.admin.routes.asked import NewTenant, TenantChange
+from gateway.admin.routes.pages import Page, page
+from gateway.admin.routes.visiting import Caller
+from gateway.store.bounded import BoundedRegistry
+from gateway.store.records import Tenant
+
+
+def routes(registry: BoundedRegistry) -> APIRouter:
+    """Every path under /v1/tenants."""
+    router = APIRouter(prefix="/tenants", tags=["tenants"])
+
+    @router.get("", openapi_extra=documented(TenantPage))
+    async def list_tenants(asked: Page) -> Response:
+        """By name."""
+        found = await registry.ask(lambda them: them.tenants(asked.after, asked.limit))
+        return answer(page(found, asked.limit, "name"))
+
+    @router.post("", status_code=201, openapi_extra=documented(Tenant, 201))
+    async def create_tenant(caller: Caller, asked: NewTenant) -> Response:
+        """Make one, with its terms."""
+        tenant = Tenant(**asked.model_dump())
+        return answer(await registry.ask(lambda them: them.create_tenant(tenant, by=caller.actor)), 201)
+
+    @router.get("/{name}", openapi_extra=documented(Tenant))
+    async def read_tenant(name: str) -> Response:
+        """One, by its name."""
+        return answer(await registry.ask(lambda them: them.tenant(name)))
+
+    @router.patch("/{name}", openapi_extra=documented(Tenant))
+    async def change_tenant(caller: Caller, name: str, asked: TenantChange) -> Response:
+        """Give it other terms; its keys follow within seconds."""
+        changes = asked.model_dump(exclude_unset=True)
+        return answer(await registry.ask(lambda them: them.change_tenant(name, by=caller.actor, **changes)))
+
+    return router

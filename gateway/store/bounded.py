@@ -1,0 +1,79 @@
+"""The registry as it is asked over the network: by few at a time, each within seconds, and every failure is one."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TypeVar
+
+from sqlalchemy import URL, String, cast, or_, select
+
+from gateway.store.database import connect, is_sqlite
+from gateway.store.records import RegistryError
+from gateway.store.registry import Registry
+from gateway.store.tables import CHANGES, KEYS
+from security.api import SCOPES, StoreAway
+
+T = TypeVar("T")
+
+AT_ONCE = 4
+PATIENCE = 7.0
+"""Seconds for all that a request wants of the database: more than SQLite waits for another process's write."""
+
+
+class BoundedRegistry:
+    """A Registry for many; `wall` gives Unix time. No connection is kept: it could go on with a file since replaced."""
+
+    def __init__(self, url: URL, wall: Callable[[], float]) -> None:
+        self._url = url
+        self._engine = connect(url, keeping=False)
+        self._registry = Registry(self._engine, wall)
+        self._wall = wall
+        self._turns = asyncio.Semaphore(AT_ONCE)
+        self._seen: int | None = None
+
+    def __repr__(self) -> str:
+        return f"<BoundedRegistry {self._url.render_as_string()}>"
+
+    async def ask(self, work: Callable[[Registry], Awaitable[T]]) -> T:
+        """What `work` gives. Raises its RegistryErrors, and StoreAway for everything else.
+
+        A change that is not confirmed in time may have been made all the same.
+        """
+        try:
+            async with asyncio.timeout(PATIENCE), self._turns:
+                self._find_file()
+                return await work(self._registry)
+        except RegistryError:
+            raise
+        except Exception as error:  # noqa: BLE001  # drivers have errors of their own for what they can't reach
+            raise StoreAway(type(getattr(error, "driver_exception", error)).__name__) from None
+
+    async def has_ruler(self) -> bool:
+        """Whether there is a good key with another scope than to call models. Cheap while nothing changes.
+
+        Raises StoreAway.
+        """
+        return await self.ask(lambda _: self._look_for_ruler())
+
+    async def _look_for_ruler(self) -> bool:
+        async with self._engine.connect() as connection:
+            revision = await connection.scalar(select(CHANGES.c.revision))
+            if revision == self._seen:
+                return False
+            scopes = cast(KEYS.c.scopes, String)
+            good = KEYS.c.revoked.is_(None), or_(KEYS.c.expires.is_(None), KEYS.c.expires > int(self._wall()))
+            rules = or_(*(scopes.contains(f'"{scope}"') for scope in SCOPES[1:]))
+            found = await connection.scalar(select(KEYS.c.id).where(*good, rules).limit(1))
+        if found is None:
+            self._seen = revision
+        return found is not None
+
+    def _find_file(self) -> None:
+        """SQLite would make an empty one in the place of one that is gone."""
+        if is_sqlite(self._url) and not Path(str(self._url.database)).exists():
+            raise FileNotFoundError
+
+    async def aclose(self) -> None:
+        await self._engine.dispose()

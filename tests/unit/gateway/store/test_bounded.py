@@ -1,0 +1,99 @@
+"""The registry asked over the network: whether somebody rules, and that no failure of the database is anything else."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from gateway.store.bounded import AT_ONCE, BoundedRegistry
+from gateway.store.database import address
+from gateway.store.records import NotThere
+from gateway.store.registry import Registry
+from security.api import StoreAway
+from tests.support.databases import PostgresServer
+from tests.support.stored import SOMEBODY, KeyBook
+
+
+@pytest.fixture
+def book(database: str) -> KeyBook:
+    book = KeyBook(database)
+    book.tenant()
+    return book
+
+
+@pytest.fixture
+async def registry(book: KeyBook) -> AsyncIterator[BoundedRegistry]:
+    made = BoundedRegistry(address(book.url), lambda: 4_000_000_000.0)
+    yield made
+    await made.aclose()
+
+
+@pytest.mark.parametrize("scope", ["viewer", "operator", "admin"])
+async def test_a_key_with_a_role_is_a_ruler_from_its_making_to_its_end(
+    book: KeyBook, registry: BoundedRegistry, scope: str
+) -> None:
+    assert not await registry.has_ruler()
+    book.key()
+    book.key(scopes=[scope], expires_in=5)  # which is over by the registry's clock
+    book.revoke(book.key(scopes=[scope]))
+    assert not await registry.has_ruler()
+    book.key(scopes=["inference", scope])
+    assert await registry.has_ruler()
+    assert await registry.has_ruler()
+
+
+async def test_a_mistake_stays_one(registry: BoundedRegistry) -> None:
+    with pytest.raises(NotThere):
+        await registry.ask(lambda them: them.tenant("absent"))
+
+
+async def test_few_ask_at_a_time(registry: BoundedRegistry) -> None:
+    inside, most = 0, 0
+
+    async def work(_: Registry) -> None:
+        nonlocal inside, most
+        inside += 1
+        most = max(most, inside)
+        for _turn in range(5):
+            await asyncio.sleep(0)
+        inside -= 1
+
+    await asyncio.gather(*(registry.ask(work) for _ in range(20)))
+    assert most == AT_ONCE
+
+
+async def test_a_file_that_is_gone_is_away_and_not_made_anew(tmp_path: Path) -> None:
+    file = tmp_path / "snowshed.db"
+    registry = BoundedRegistry(address(f"sqlite:///{file}"), lambda: 0.0)
+    with pytest.raises(StoreAway, match="FileNotFoundError"):
+        await registry.has_ruler()
+    assert not file.exists()
+    book = KeyBook(f"sqlite:///{file}")
+    book.tenant()
+    assert (await registry.ask(lambda them: them.tenant("acme"))).name == "acme"
+    file.rename(tmp_path / "old.db")
+    KeyBook(f"sqlite:///{file}")  # another one, in its place
+    with pytest.raises(NotThere):
+        await registry.ask(lambda them: them.tenant("acme"))
+    await registry.aclose()
+
+
+async def test_a_server_that_is_gone_or_silent_is_away(
+    postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.store.bounded.PATIENCE", 0.5)
+    registry = BoundedRegistry(address(postgres.database()), lambda: 0.0)
+    with pytest.raises(StoreAway, match="UndefinedTableError"):
+        await registry.ask(lambda them: them.create_key("acme", by=SOMEBODY))
+    postgres.freeze()
+    with pytest.raises(StoreAway, match="TimeoutError"):
+        await registry.has_ruler()
+    postgres.thaw()
+    postgres.stop()
+    with pytest.raises(StoreAway):
+        await registry.has_ruler()
+    postgres.start()
+    await registry.aclose()
