@@ -17,6 +17,7 @@ from security.exposure import is_loopback
 DEFAULT_MODEL = "smollm2-135m-instruct"
 DEFAULT_MODELS = ({"name": DEFAULT_MODEL, "engine": "embedded"},)
 """What runs when nothing is configured."""
+EVERYWHERE = {"", "0.0.0.0", "::"}  # noqa: S104  # compared, not bound
 
 
 class Config(Section):
@@ -49,10 +50,16 @@ class Config(Section):
         if self.auth.kind == "keys":
             doors.append(("admin", self.admin))  # else it is never opened
         for (one, here), (other, there) in combinations(doors, 2):
-            if here.port == there.port != 0 and here.host == there.host:
+            if here.port == there.port != 0 and _meet(here.host, there.host):
                 msg = f"{one}.port and {other}.port must differ"
                 raise ValueError(msg)
         return self
+
+
+def _meet(one: str, other: str) -> bool:
+    """Whether two listeners would be at the same address, as far as hosts tell without being looked up."""
+    hosts = {one, other}
+    return one == other or bool(hosts & EVERYWHERE) or ("localhost" in hosts and all(map(is_loopback, hosts)))
 
 
 def check_exposure(config: Config) -> None:

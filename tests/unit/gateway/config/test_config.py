@@ -193,6 +193,27 @@ def test_adapters_that_can_t_be_meant_are_refused(models: list[dict[str, Any]], 
     assert complaints({"models": models})[path].startswith(told)
 
 
+@pytest.mark.parametrize(
+    ("server", "ops"),
+    [
+        ("127.0.0.1", "127.0.0.1"),
+        ("0.0.0.0", "127.0.0.1"),
+        ("192.0.2.1", ""),
+        ("::", "::1"),
+        ("127.0.0.1", "localhost"),
+    ],
+)
+def test_two_listeners_that_would_meet_at_a_port_are_refused(server: str, ops: str) -> None:
+    tree = {"models": [model()], "server": {"host": server, "port": 9}, "ops": {"host": ops, "port": 9}}
+    assert complaints(tree) == {"(top level)": "server.port and ops.port must differ"}
+    free = {"server": {"host": server, "port": 0}, "ops": {"host": ops, "port": 0}}
+    check(tree | free, "x")
+
+
+def test_one_port_at_two_addresses_is_fine() -> None:
+    check({"models": [model()], "server": {"host": "192.0.2.1", "port": 9}, "ops": {"port": 9}}, "x")
+
+
 @pytest.mark.parametrize("host", ["a\0b", "a..b", "x" * 64, "a\nb", " ", "ho st"])
 def test_what_can_be_no_host_is_refused_before_it_is_looked_up(host: str) -> None:
     for section in ("server", "ops"):
