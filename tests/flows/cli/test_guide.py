@@ -1,4 +1,4 @@
-"""Every shell block of the guide to the command line, run as it is written, beside a running gateway."""
+"""Every shell block of the guides to the command line and to configurations, run as it is written, beside a running gateway."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ from tests.support.command_line import environment
 from tests.support.gateway import ROOT, RunningGateway, configuration, running_gateway
 
 PAGE = (ROOT / "docs/guides/cli.md").read_text()
-BLOCKS = re.findall(r"^```sh\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+CONFIGURATION = (ROOT / "docs/guides/configuration.md").read_text()
+FOUND = re.findall(r"^```sh\n(.*?)^```$", PAGE + CONFIGURATION, re.MULTILINE | re.DOTALL)
+BLOCKS = [block for block in FOUND if "make " not in block]  # that is a checkout's, and has tests of its own
 
 
 @pytest.fixture(scope="module")
