@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from gateway.config.errors import ConfigError
-from gateway.config.loading import check, default, load
+from gateway.config.loading import check, load
 from gateway.config.models import ModelSpec
 from gateway.config.sources import check_sources
-from gateway.config.tree import DEFAULT_MODEL, Config, check_exposure
+from gateway.config.tree import Config, check_exposure
 
 __all__ = [
-    "DEFAULT_MODEL",
     "Config",
     "ConfigError",
     "ModelSpec",
     "check",
     "check_exposure",
     "check_sources",
-    "default",
     "load",
 ]

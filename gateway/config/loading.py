@@ -20,11 +20,6 @@ LONGEST = 1 << 20
 """Bytes of a file."""
 
 
-def default() -> Config:
-    """What runs when nothing is configured."""
-    return load(None)
-
-
 def load(path: Path | None, environment: Mapping[str, str] = NOTHING) -> Config:
     """What a YAML file says, or without one the defaults, and over it the variables of the environment.
 

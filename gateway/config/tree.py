@@ -14,8 +14,7 @@ from gateway.config.models import ModelSpec
 from gateway.config.sections import Limits, Ops, Section, Server, Timeouts
 from security.exposure import is_loopback
 
-DEFAULT_MODEL = "smollm2-135m-instruct"
-DEFAULT_MODELS = ({"name": DEFAULT_MODEL, "engine": "embedded"},)
+DEFAULT_MODELS = ({"name": "smollm2-135m-instruct", "engine": "embedded"},)
 """What runs when nothing is configured."""
 EVERYWHERE = {"", "0.0.0.0", "::"}  # noqa: S104  # compared, not bound
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from engines import ENGINES
-from gateway.config import ConfigError, check, check_exposure, default, load
+from gateway.config import ConfigError, check, check_exposure, load
 
 SECRET = "sk-canary-9f3b"
 URL = "http://127.0.0.1:1/v1"
@@ -117,7 +117,7 @@ def test_a_mistake_is_told_in_the_words_of_the_file(tree: Any, path: str, words:
 def test_replicas_may_be_left_out_where_an_engine_needs_no_options() -> None:
     config = check({"models": [{"name": "m", "engine": "scripted"}]}, "test")
     assert len(config.models[0].replicas) == 1
-    assert default().models[0].engine == "embedded"
+    assert load(None).models[0].engine == "embedded"
 
 
 @pytest.mark.parametrize(

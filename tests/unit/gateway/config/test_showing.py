@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from gateway.config import ConfigError, check, check_sources, default
+from gateway.config import ConfigError, check, check_sources, load
 from gateway.config.showing import BLANK, shown
 
 SECRET = "sk-canary-9f3b"
@@ -28,7 +28,7 @@ def test_effective_is_everything_and_loads_to_the_same() -> None:
 def test_otherwise_it_is_what_was_set() -> None:
     tree = {**openai(api_key={"env": "X"}), "limits": {"body": "3MiB"}}
     assert shown(check(tree, "x"), effective=False) == tree
-    assert shown(default(), effective=False) == {"models": [{"name": "smollm2-135m-instruct", "engine": "embedded"}]}
+    assert shown(load(None), effective=False) == {"models": [{"name": "smollm2-135m-instruct", "engine": "embedded"}]}
 
 
 def test_p32_what_may_be_a_secret_is_blanked() -> None:
@@ -103,4 +103,4 @@ def test_a_file_that_may_not_even_be_looked_for_is_told_like_others() -> None:
 def test_what_is_there_is_fine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("A_KEY", SECRET)
     check_sources(check(openai(api_key={"env": "A_KEY"}), "x"))
-    check_sources(default())
+    check_sources(load(None))

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from engines import ENGINES
 from engines.credentials import SecretReference
-from gateway.config import Config, ConfigError, check, default, load
+from gateway.config import Config, ConfigError, check, load
 from gateway.config.shape import section_within
 
 SECRET = "sk-canary-9f3b"
@@ -41,7 +41,6 @@ def test_without_a_file_it_goes_over_the_defaults() -> None:
     config = load(None, {"SNOWSHED_OPS__PORT": "0", "SNOWSHED_MODELS__0__REPLICAS__0__SLOTS": "2"})
     assert config.ops.port == 0
     assert config.models[0].replicas[0].model_dump()["slots"] == 2
-    assert default() == load(None)
 
 
 def test_lists_are_replaced_changed_in_place_and_grown() -> None:
