@@ -1,0 +1,44 @@
+"""The commands of the guide to keys, in its order and with its configuration."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.support.command_line import environment
+from tests.support.gateway import ROOT
+
+PAGE = (ROOT / "docs/guides/keys.md").read_text()
+CALLS = re.findall(r"^\$ (snowshed .*)$", PAGE, re.MULTILINE)
+SOMEBODY = re.compile(r"\b[0-9a-f]{12}\b")
+"""The id of a key, as the guide makes it up."""
+
+
+def shell(folder: Path, line: str) -> str:
+    """What it prints, in a folder with the guide's own configuration."""
+    command = f'snowshed() {{ "{sys.executable}" -m gateway "$@"; }}; {line}'
+    ended = subprocess.run(
+        ["/bin/sh", "-c", command], cwd=folder, env=environment(), capture_output=True, text=True, timeout=60,
+        check=False,
+    )  # fmt: skip
+    assert ended.returncode == 0, (line, ended.stderr)
+    return ended.stdout
+
+
+def test_each_command_does_what_the_guide_says(tmp_path: Path) -> None:
+    found = re.search(r"^```yaml\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+    assert found
+    (tmp_path / "gateway.yaml").write_text(found[1])
+    key, said = "", {}
+    for call in CALLS:
+        line = SOMEBODY.sub(key, call)
+        said[call] = shell(tmp_path, line)
+        if "keys create" in call:
+            assert said[call].startswith("sk-snow-")
+            key = said[call].split("-")[2]
+    assert len(said) == len(CALLS) >= 5
+    listed = shell(tmp_path, "snowshed keys list --config gateway.yaml")
+    assert re.search(rf"^{key} +acme +revoked ", listed, re.MULTILINE), listed
+    assert listed.count("\n") == 3, "the key, and the one that it was rotated to"
