@@ -245,10 +245,12 @@ def test_names_follow_the_release(release: str, name: str) -> None:
         (changed(config={"models": [{"name": "a", "engine": "scripted"}]}), "server.open"),
         (changed(networkPolicy={"enabled": True, "clients": [{"namespace": {}}]}), "networkPolicy"),
         (changed(config={"auth": {"kind": "keys"}, "models": [{"name": "a", "engine": "scripted"}]}), "auth.database"),
+        ({"config": sample("triton")["config"]}, "secret.name"),
+        (changed(config={**sample("triton")["config"], "auth": {"kind": "keys", "database": "postgresql://"}}), "database"),
     ],
     ids=[
         "nothing", "no models", "empty", "unknown", "unit", "negative", "digest", "port", "closed", "no peer",
-        "no database",
+        "no database", "no secret", "no reference",
     ],
 )  # fmt: skip
 def test_a_mistake_is_refused_by_its_name(values: dict[str, Any], told: str) -> None:

@@ -12,6 +12,9 @@
 {{- if and $keys (not (dig "auth" "database" "" .Values.config)) -}}
 {{- fail "config.auth.database: is required, as in {env: DATABASE_URL}. Pods keep no file, so tenants and keys need a PostgreSQL database." -}}
 {{- end -}}
+{{- if and $keys (dig "auth" "database" "env" "" .Values.config) (not .Values.secret.name) -}}
+{{- fail "secret.name: is required, for config.auth.database is an environment variable, which only that Secret can set." -}}
+{{- end -}}
 {{- $everywhere := dict "host" (dig "server" "host" "0.0.0.0" .Values.config) -}}
 {{- $chosen := dict "server" $everywhere "ops" (deepCopy $everywhere) -}}
 {{- $drain := dict "drain_delay" .Values.drain.delay "drain_cap" .Values.drain.cap -}}
