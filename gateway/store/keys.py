@@ -19,12 +19,20 @@ from gateway.store.migrations import NEWEST
 from gateway.store.tables import CHANGES, KEYS, TENANTS
 from security.api import Changes, Grant, Principal, StoreAway
 
+PAGE = 200
+"""Changed keys that are read at a time: others are served between two pages."""
+
 _GRANTS = select(
     KEYS.c.id, KEYS.c.tenant, KEYS.c.digest, KEYS.c.scopes, KEYS.c.models, KEYS.c.expires, KEYS.c.revoked,
     TENANTS.c.models.label("tenant_models"), TENANTS.c.weight, TENANTS.c.priority,
 ).join(TENANTS)  # fmt: skip
 _FIND = _GRANTS.where(KEYS.c.id.in_(bindparam("ids", expanding=True)))
-_CHANGED = _GRANTS.where(or_(KEYS.c.revision > bindparam("since"), TENANTS.c.revision > bindparam("since")))
+_CHANGED = (
+    _GRANTS.where(or_(KEYS.c.revision > bindparam("since"), TENANTS.c.revision > bindparam("since")))
+    .where(KEYS.c.id > bindparam("after"))
+    .order_by(KEYS.c.id)
+    .limit(PAGE)
+)
 _USED = (
     update(KEYS)
     .where(KEYS.c.id == bindparam("key"), or_(KEYS.c.used.is_(None), KEYS.c.used < bindparam("at")))
@@ -97,13 +105,18 @@ class SqlKeyStore:
                 return ANEW
             if since is None or since == revision:
                 return Changes(revision)
-            # Newer ones may come along; they come again with the next question.
-            rows = await connection.execute(_CHANGED, {"since": since})
+        return Changes(revision, await self._changed(since))
+
+    async def _changed(self, since: int) -> list[Grant]:
+        """A tenant's change brings all its keys. Newer ones may come along; they come again with the next question."""
         grants: list[Grant] = []
-        for some in rows.partitions(100):
-            grants += map(_grant, some)
-            await asyncio.sleep(0)  # a tenant's change brings all its keys, and others are served meanwhile
-        return Changes(revision, grants)
+        while True:
+            last = grants[-1].principal.key_id if grants else ""
+            async with self._asking() as connection:
+                rows = (await connection.execute(_CHANGED, {"since": since, "after": last})).all()
+            grants += map(_grant, rows)
+            if len(rows) < PAGE:
+                return grants
 
     async def note_uses(self, uses: Mapping[str, int]) -> None:
         # In one order, so that two processes can't wait for each other.
