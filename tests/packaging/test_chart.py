@@ -1,4 +1,4 @@
-"""The chart renders what a cluster takes and the gateway understands, under restricted rights, and refuses mistakes."""
+"""The chart renders what a cluster takes and the gateway understands, under restricted rights."""
 
 from __future__ import annotations
 
@@ -9,15 +9,13 @@ from typing import Any
 import helm_python
 import kubernetes_validate  # type: ignore[import-untyped]  # it ships none
 import pytest
-import yaml
 
 from gateway.cli.program import COMMANDS
 from gateway.config import Config, check_exposure, load
 from gateway.version import VERSION
 from tests.architecture.tree import ROOT
+from tests.support.chart import CHART, SAMPLES, Manifest, changed, labels, pod, rendered, sample
 
-CHART = ROOT / "helm" / "snowshed"
-SAMPLES = ("openai", "triton")
 KUBERNETES = ("1.27", kubernetes_validate.latest_version())
 OPTIONAL = {"Job", "NetworkPolicy"}
 FOREIGN = {"PodMonitor"}
@@ -25,26 +23,6 @@ FOREIGN = {"PodMonitor"}
 PROBES = ("livenessProbe", "readinessProbe")
 WARNING = 2
 """Helm's severities: 1 is a recommendation, 2 a warning, 3 an error."""
-
-Manifest = dict[str, Any]
-
-
-def sample(name: str) -> dict[str, Any]:
-    return helm_python.values_from_yaml((CHART / "ci" / f"{name}-values.yaml").read_text())
-
-
-def rendered(values: dict[str, Any], release: str = "demo") -> dict[str, Manifest]:
-    """Manifests by kind: there is at most one of each."""
-    with helm_python.Chart.load(CHART) as chart:
-        files = chart.render(values, name=release, namespace="serving")
-    manifests = [yaml.safe_load(text) for path, text in files.items() if path.endswith(".yaml") and text.strip()]
-    assert len({manifest["kind"] for manifest in manifests}) == len(manifests)
-    return {manifest["kind"]: manifest for manifest in manifests}
-
-
-def pod(manifests: dict[str, Manifest]) -> Manifest:
-    spec: Manifest = manifests["Deployment"]["spec"]["template"]["spec"]
-    return spec
 
 
 def configured(manifests: dict[str, Manifest], folder: Path) -> Config:
@@ -66,11 +44,6 @@ def manifests(values: dict[str, Any]) -> dict[str, Manifest]:
     return rendered(values)
 
 
-def changed(**changes: Any) -> dict[str, Any]:
-    """The first sample with some sections replaced."""
-    return {**sample(SAMPLES[0]), **changes}
-
-
 def test_helm_finds_nothing_to_warn_of(values: dict[str, Any]) -> None:
     found = helm_python.lint(CHART, values, strict=True)
     assert found["errors"] == []
@@ -81,8 +54,7 @@ def test_helm_finds_nothing_to_warn_of(values: dict[str, Any]) -> None:
 def test_every_manifest_is_what_kubernetes_takes(manifests: dict[str, Manifest], version: str) -> None:
     assert manifests.keys() - OPTIONAL - FOREIGN == {"ConfigMap", "Deployment", "PodDisruptionBudget", "Service"}
     for kind in manifests.keys() - FOREIGN:
-        manifest = manifests[kind]
-        kubernetes_validate.validate(manifest, version, strict=True)
+        kubernetes_validate.validate(manifests[kind], version, strict=True)
 
 
 def test_a_mistyped_field_would_be_noticed(manifests: dict[str, Manifest]) -> None:
@@ -104,11 +76,6 @@ def test_the_gateway_starts_with_what_it_is_given_where_the_probes_look_for_it(
     assert probes == {"/livez": "ops", "/readyz": "ops"}
     assert manifests["Service"]["spec"]["ports"][0]["targetPort"] == "http"
     assert manifests["Service"]["spec"]["selector"].items() <= labels(manifests).items()
-
-
-def labels(manifests: dict[str, Manifest]) -> dict[str, str]:
-    found: dict[str, str] = manifests["Deployment"]["spec"]["template"]["metadata"]["labels"]
-    return found
 
 
 def test_p11_a_pod_is_given_the_time_that_its_drain_takes(manifests: dict[str, Manifest], tmp_path: Path) -> None:
@@ -229,33 +196,6 @@ def test_names_follow_the_release(release: str, name: str) -> None:
     assert {manifest["metadata"]["name"] for manifest in found.values()} == {name}
     assert len(name) <= 63
     assert pod(found)["volumes"][0]["configMap"]["name"] == name
-
-
-@pytest.mark.parametrize(
-    ("values", "told"),
-    [
-        ({}, "config"),
-        ({"config": {"server": {"open": True}}}, "models"),
-        ({"config": {"models": []}}, "models"),
-        (changed(replica=3), "replica"),
-        (changed(drain={"delay": 5, "cap": "2m"}), "cap"),
-        (changed(drain={"delay": -1, "cap": 1}), "delay"),
-        (changed(image={"repository": "snowshed", "digest": "latest"}), "digest"),
-        (changed(config={"server": {"port": 9000}, "models": [{"name": "a", "engine": "scripted"}]}), "port"),
-        (changed(config={"models": [{"name": "a", "engine": "scripted"}]}), "server.open"),
-        (changed(networkPolicy={"enabled": True, "clients": [{"namespace": {}}]}), "networkPolicy"),
-        (changed(config={"auth": {"kind": "keys"}, "models": [{"name": "a", "engine": "scripted"}]}), "auth.database"),
-        ({"config": sample("triton")["config"]}, "secret.name"),
-        ({"config": {**sample("triton")["config"], "auth": {"kind": "keys", "database": "postgresql:"}}}, "database"),
-    ],
-    ids=[
-        "nothing", "no models", "empty", "unknown", "unit", "negative", "digest", "port", "closed", "no peer",
-        "no database", "no secret", "no reference",
-    ],
-)  # fmt: skip
-def test_a_mistake_is_refused_by_its_name(values: dict[str, Any], told: str) -> None:
-    with pytest.raises(helm_python.HelmError, match=told):
-        rendered(values)
 
 
 def test_notes_say_where_it_serves() -> None:
