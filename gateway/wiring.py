@@ -78,11 +78,11 @@ class Gateway:
                     closing.push_async_callback(engine.aclose)
                 closing.push_async_callback(self.auth.aclose)
                 closing.callback(background.create_task(self.auth.watch()).cancel)
-                if self.admin is not None:
-                    closing.push_async_callback(self.admin.aclose)
-                    closing.callback(background.create_task(self.admin.watch()).cancel)
                 closing.callback(background.create_task(self.readiness.watch()).cancel)
                 await self.auth.start()
+                if self.admin is not None:  # now its tables are there
+                    closing.push_async_callback(self.admin.aclose)
+                    closing.callback(background.create_task(self.admin.watch()).cancel)
                 for replica in self.replicas:
                     await _start(replica)
                 yield

@@ -37,6 +37,13 @@ class AdminProtocol(H11Protocol):
         self._begin_turn()
         super().on_response_complete()
 
+    def shutdown(self) -> None:
+        """What is under way may end, and is the last."""
+        if self.cycle is None or self.cycle.response_complete:
+            self.transport.close()
+        else:
+            self.cycle.keep_alive = False
+
     def send_400_response(self, msg: str) -> None:
         """In OpenAI's envelope; not into an answer that has begun."""
         if self.conn.our_state in {h11.IDLE, h11.SEND_RESPONSE}:

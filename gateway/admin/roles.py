@@ -27,7 +27,7 @@ def require(scopes: Collection[str], least: str) -> None:
 
 def for_method(method: str) -> str:
     """The least role for a request: looking takes a viewer, everything else an operator."""
-    return VIEWER if method == "GET" else OPERATOR
+    return VIEWER if method in {"GET", "HEAD"} else OPERATOR
 
 
 def for_key(scopes: Collection[str]) -> str:

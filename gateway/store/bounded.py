@@ -23,11 +23,11 @@ PATIENCE = 7.0
 
 
 class BoundedRegistry:
-    """A Registry for many; `wall` gives Unix time. No connection is kept: it could go on with a file since replaced."""
+    """A Registry for many; `wall` gives Unix time. None to a file is kept open: it could go on with one since replaced."""
 
     def __init__(self, url: URL, wall: Callable[[], float]) -> None:
         self._url = url
-        self._engine = connect(url, keeping=False)
+        self._engine = connect(url, keeping=not is_sqlite(url))
         self._registry = Registry(self._engine, wall)
         self._wall = wall
         self._turns = asyncio.Semaphore(AT_ONCE)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Path, Query
 from pydantic import Field
 from starlette.responses import Response
 
@@ -16,6 +16,9 @@ from gateway.admin.routes.pages import PageAsked, page
 from gateway.admin.routes.visiting import Caller
 from gateway.store.bounded import BoundedRegistry
 from gateway.store.records import Key
+
+KeyId = Annotated[str, Path(pattern="^[0-9a-f]{12}$")]
+"""Anything else is refused without being repeated: it may be the whole key."""
 
 
 class KeysAsked(PageAsked):
@@ -43,18 +46,18 @@ def routes(registry: BoundedRegistry) -> APIRouter:
         return answer(_made(key, new.text), 201)
 
     @router.get("/{key_id}", openapi_extra=documented(Key))
-    async def read_key(key_id: str) -> Response:
+    async def read_key(key_id: KeyId) -> Response:
         """One, by its id."""
         return answer(await registry.ask(lambda them: them.key(key_id)))
 
     @router.post("/{key_id}/revoke", openapi_extra=documented(Key))
-    async def revoke_key(caller: Caller, key_id: str) -> Response:
+    async def revoke_key(caller: Caller, key_id: KeyId) -> Response:
         """End it, for good: it is refused everywhere within five seconds."""
         await _check_ruler(registry, caller, key_id)
         return answer(await registry.ask(lambda them: them.revoke_key(key_id, by=caller.actor)))
 
     @router.post("/{key_id}/rotate", status_code=201, openapi_extra=documented(MadeKey, 201))
-    async def rotate_key(caller: Caller, key_id: str, asked: Rotation) -> Response:
+    async def rotate_key(caller: Caller, key_id: KeyId, asked: Rotation) -> Response:
         """Make one with the same rights in its place; the old one ends after the overlap."""
         await _check_ruler(registry, caller, key_id)
         key, new = await registry.ask(lambda them: them.rotate_key(key_id, asked.overlap, by=caller.actor))

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
+from typing import Annotated
+
+from fastapi import APIRouter, Path
 from starlette.responses import Response
 
 from gateway.admin.routes.answers import TenantPage, answer, documented
-from gateway.admin.routes.asked import NewTenant, TenantChange
+from gateway.admin.routes.asked import Name, NewTenant, TenantChange
 from gateway.admin.routes.pages import Page, page
 from gateway.admin.routes.visiting import Caller
 from gateway.store.bounded import BoundedRegistry
 from gateway.store.records import Tenant
+
+TenantName = Annotated[Name, Path()]
 
 
 def routes(registry: BoundedRegistry) -> APIRouter:
@@ -30,12 +34,12 @@ def routes(registry: BoundedRegistry) -> APIRouter:
         return answer(await registry.ask(lambda them: them.create_tenant(tenant, by=caller.actor)), 201)
 
     @router.get("/{name}", openapi_extra=documented(Tenant))
-    async def read_tenant(name: str) -> Response:
+    async def read_tenant(name: TenantName) -> Response:
         """One, by its name."""
         return answer(await registry.ask(lambda them: them.tenant(name)))
 
     @router.patch("/{name}", openapi_extra=documented(Tenant))
-    async def change_tenant(caller: Caller, name: str, asked: TenantChange) -> Response:
+    async def change_tenant(caller: Caller, name: TenantName, asked: TenantChange) -> Response:
         """Give it other terms; its keys follow within seconds."""
         changes = asked.model_dump(exclude_unset=True)
         return answer(await registry.ask(lambda them: them.change_tenant(name, by=caller.actor, **changes)))

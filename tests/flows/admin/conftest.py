@@ -52,6 +52,13 @@ def admin(book: KeyBook) -> Iterator[Administration]:
         yield opened
 
 
+@pytest.fixture(scope="module")
+def lasting_admin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Administration]:
+    """For tests that change nothing."""
+    with administration(KeyBook(sqlite(tmp_path_factory.mktemp("book")))) as opened:
+        yield opened
+
+
 @pytest.fixture
 def shared_admin(database: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Administration]:
     """Over either kind of database."""

@@ -14,9 +14,9 @@ import pytest
 from gateway.app import create_app
 from gateway.config import check
 from gateway.wiring import build
+from tests.support.envelopes import SECRET, enveloped
 from tests.support.gateway import ROOT, Adapter, RunningGateway, configuration, running_gateway
 
-SECRET = "snowblind"
 CHAT = {"model": "mock", "messages": [{"role": "user", "content": SECRET}]}
 POSTS = ("/v1/chat/completions", "/v1/completions", "/v1/embeddings")
 BODIES: dict[str, dict[str, Any]] = {
@@ -31,22 +31,6 @@ def gateway(request: pytest.FixtureRequest) -> Iterator[RunningGateway]:
     adapter: Adapter = request.param
     with running_gateway(configuration(limits={"body": 4096}), adapter) as running:
         yield running
-
-
-def enveloped(answer: httpx2.Response, status: int, code: str, param: str | None = None) -> None:
-    assert answer.status_code == status, answer.text
-    assert answer.headers["content-type"] == "application/json"
-    assert answer.headers.get_list("x-request-id") == [answer.headers["x-request-id"]]
-    assert answer.headers["x-request-id"].startswith("req_")
-    if answer.request.method == "HEAD":
-        assert answer.content == b""
-        return
-    error = answer.json()["error"]
-    assert set(error) == {"message", "type", "param", "code"}
-    assert (error["code"], error["param"]) == (code, param)
-    assert error["type"] == ("invalid_request_error" if status < 500 else "server_error")
-    assert error["message"].endswith(".")
-    assert SECRET not in answer.text
 
 
 @pytest.mark.parametrize(
