@@ -7,6 +7,7 @@ import json
 import ssl
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,20 +17,36 @@ import click
 
 from gateway.cli.trouble import Mistake, Trouble
 
-DEFAULT_URL = "http://127.0.0.1:8080"
 QUIET_SECONDS = 300
 """A gateway that has said nothing for so long, no keep-alive comment either, is given up."""
 
 Wrapped = TypeVar("Wrapped", bound=Callable[..., Any])
 
 
-class Remote:
-    """The gateway at `url` (scheme, host, port; a path in front of /v1 is kept), asked with `key`, if there is one."""
+@dataclass(slots=True, frozen=True)
+class Listener:
+    """One of a gateway's, in words for people: its usual address, what names another one, and why it may be absent."""
 
-    def __init__(self, url: str, key: str) -> None:
-        parts = _parts(url)
+    url: str
+    option: str
+    key_variable: str
+    absent: str
+
+
+PUBLIC = Listener("http://127.0.0.1:8080", "--url", "SNOWSHED_API_KEY", "start one (snowshed serve)")
+
+
+class Remote:
+    """The gateway at `url` (scheme, host, port; a path in front of /v1 is kept), asked with `key`, if there is one.
+
+    `certificate`: a PEM file with the one to show, and its key. Raises Mistake.
+    """
+
+    def __init__(self, url: str, key: str, listener: Listener = PUBLIC, certificate: Path | None = None) -> None:
+        parts = _parts(url, listener)
         self.url = url.rstrip("/")
-        self._tls = ssl.create_default_context() if parts.scheme == "https" else None
+        self._listener = listener
+        self._tls = _tls(certificate) if parts.scheme == "https" else None
         self._host, self._port = parts.hostname or "", parts.port
         self._base = parts.path.rstrip("/").removesuffix("/v1")
         self._headers = {"authorization": f"Bearer {key}"} if key else {}
@@ -39,7 +56,11 @@ class Remote:
 
     def get(self, path: str) -> Any:
         """The JSON document at `path`. Raises Trouble."""
-        with self.answer("GET", path) as response:
+        return self.send("GET", path)
+
+    def send(self, method: str, path: str, body: Any = None) -> Any:
+        """The JSON document that is the answer. Raises Trouble."""
+        with self.answer(method, path, body) as response:
             try:
                 return json.loads(response.read())
             except ValueError:
@@ -47,17 +68,18 @@ class Remote:
 
     @contextmanager
     def answer(self, method: str, path: str, body: Any = None) -> Iterator[http.client.HTTPResponse]:
-        """A response of status 200, to be read; leaving the block closes the connection. Raises Trouble."""
+        """A response that is a success, to be read; leaving the block closes the connection. Raises Trouble."""
         connection = self._connection()
         headers = self._headers | ({"content-type": "application/json"} if body is not None else {})
         try:
             connection.request(method, self._base + path, None if body is None else json.dumps(body), headers)
             with connection.getresponse() as response:
-                if response.status != HTTPStatus.OK:
-                    raise Trouble(_complaint(response))
+                if response.status not in (HTTPStatus.OK, HTTPStatus.CREATED):
+                    raise Trouble(_complaint(response, self._listener))
                 yield response
         except ConnectionRefusedError:
-            raise Trouble(f"No gateway answers at {self.url}: start one (snowshed serve), or say --url.") from None
+            other = f"or say {self._listener.option}"
+            raise Trouble(f"No gateway answers at {self.url}: {self._listener.absent}, {other}.") from None
         except TimeoutError:
             raise Trouble(f"The gateway at {self.url} is silent.") from None
         except http.client.HTTPException as error:
@@ -73,7 +95,18 @@ class Remote:
         return http.client.HTTPConnection(self._host, self._port, timeout=QUIET_SECONDS)
 
 
-def _parts(url: str) -> SplitResult:
+def _tls(certificate: Path | None) -> ssl.SSLContext:
+    """Raises Mistake."""
+    context = ssl.create_default_context()
+    try:
+        if certificate is not None:
+            context.load_cert_chain(certificate)
+    except OSError as error:  # SSLError is one, too
+        raise Mistake(f"{certificate}: {error.strerror or 'holds no certificate with its key'}") from None
+    return context
+
+
+def _parts(url: str, listener: Listener) -> SplitResult:
     """Raises Mistake."""
     try:
         parts = urlsplit(url)
@@ -82,7 +115,7 @@ def _parts(url: str) -> SplitResult:
             return parts
     except ValueError:
         pass
-    raise Mistake(f"--url takes an address like {DEFAULT_URL}, and a key elsewhere: see --key-file.")
+    raise Mistake(f"{listener.option} takes an address like {listener.url}, and a key elsewhere: see --key-file.")
 
 
 def told(error: Any) -> str:
@@ -92,7 +125,7 @@ def told(error: Any) -> str:
     return f"{error['message']} ({error['code']})" if error.get("code") else error["message"]
 
 
-def _complaint(response: http.client.HTTPResponse) -> str:
+def _complaint(response: http.client.HTTPResponse, listener: Listener) -> str:
     try:
         document = json.loads(response.read())
     except ValueError:
@@ -100,7 +133,7 @@ def _complaint(response: http.client.HTTPResponse) -> str:
     if not isinstance(document, dict) or "error" not in document:
         return f"What answers there is no Snowshed: it says {response.status} {response.reason}."
     error = document["error"]
-    hint = " Give one by $SNOWSHED_API_KEY or --key-file." if "www-authenticate" in response.headers else ""
+    hint = f" Give one by ${listener.key_variable} or --key-file." if "www-authenticate" in response.headers else ""
     if isinstance(error, dict) and error.get("code") == "model_not_found":
         hint = " Those that are: snowshed models"
     return told(error) + hint
@@ -109,7 +142,7 @@ def _complaint(response: http.client.HTTPResponse) -> str:
 def remote_options(command: Wrapped) -> Wrapped:
     """`--url` and `--key-file`; the command gets them as `url` and `key_file`, for `remote`."""
     url = click.option(
-        "--url", envvar="SNOWSHED_URL", default=DEFAULT_URL, show_default=True, show_envvar=True, metavar="URL",
+        "--url", envvar="SNOWSHED_URL", default=PUBLIC.url, show_default=True, show_envvar=True, metavar="URL",
         help="The gateway's address.",
     )  # fmt: skip
     key = click.option(
@@ -121,14 +154,19 @@ def remote_options(command: Wrapped) -> Wrapped:
 
 def remote(url: str, key_file: Path | None, key: str) -> Remote:
     """The gateway that the options and the environment's `key` name. Raises Mistake."""
-    if key_file is not None:
+    return Remote(url, key_of(key_file, key))
+
+
+def key_of(file: Path | None, key: str) -> str:
+    """What the file holds, or without one `key`. Raises Mistake."""
+    if file is not None:
         try:
-            key = key_file.read_text(encoding="ascii")
+            key = file.read_text(encoding="ascii")
         except OSError as error:
-            raise Mistake(f"{key_file}: {error.strerror}") from None
+            raise Mistake(f"{file}: {error.strerror}") from None
         except UnicodeDecodeError:
-            raise Mistake(f"{key_file}: a key is ASCII") from None
+            raise Mistake(f"{file}: a key is ASCII") from None
     key = key.strip()
     if not key.isascii() or not key.isprintable() or " " in key:
         raise Mistake("The API key holds characters that no key has.")
-    return Remote(url, key)
+    return key

@@ -12,7 +12,9 @@ from gateway.config.shape import Path, dotted
 from gateway.config.strict_yaml import UnreadableError, parse
 
 PREFIX = "SNOWSHED_"
-OTHERS = frozenset({"SNOWSHED_CACHE", "SNOWSHED_URL", "SNOWSHED_API_KEY"})
+OTHERS = frozenset({
+    "SNOWSHED_CACHE", "SNOWSHED_URL", "SNOWSHED_API_KEY", "SNOWSHED_ADMIN_URL", "SNOWSHED_ADMIN_KEY"
+})  # fmt: skip
 """No settings of the gateway: the folder for what is fetched once, and where clients find the gateway."""
 
 _KUBERNETES = re.compile(

@@ -3,20 +3,14 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 import msgspec
 
-from gateway.cli.configured import config_option
+from gateway.cli.book.place import Place, book_at, book_options
 from gateway.cli.lazy import examples
 from gateway.cli.output import json_option, moment, print_json, print_table
-from gateway.cli.registry import with_registry
-
-if TYPE_CHECKING:
-    from gateway.store.records import Key
-    from gateway.store.registry import Registry
+from gateway.store.records import Key
 
 HEAD = ("ID", "TENANT", "STATE", "SCOPES", "MODELS", "EXPIRES", "LAST USED", "LABEL")
 
@@ -25,27 +19,20 @@ HEAD = ("ID", "TENANT", "STATE", "SCOPES", "MODELS", "EXPIRES", "LAST USED", "LA
     epilog=examples(
         "snowshed keys list --config gateway.yaml",
         "snowshed keys list --tenant acme --config gateway.yaml",
-        "snowshed keys list --json --config gateway.yaml",
+        "snowshed keys list --json --admin-url http://127.0.0.1:8082 --key-file viewer.key",
     )
 )
 @click.option("--tenant", metavar="NAME", help="Only those of one tenant.")
-@config_option
+@book_options
 @json_option
-def command(*, tenant: str | None, config: Path | None, as_json: bool) -> None:
+def command(*, tenant: str | None, place: Place, as_json: bool) -> None:
     """List the keys: what they may do, and whether they are good."""
-    keys = with_registry(config, lambda registry: _all(registry, tenant))
+    keys = book_at(place).keys(tenant)
     now = time.time()
     if as_json:
         print_json([{**msgspec.to_builtins(key), "state": _state(key, now)} for key in keys])
     else:
         print_table(HEAD, [_row(key, now) for key in keys])
-
-
-async def _all(registry: Registry, tenant: str | None) -> list[Key]:
-    keys: list[Key] = []
-    while page := await registry.keys(tenant, after=keys[-1].id if keys else ""):
-        keys += page
-    return keys
 
 
 def _row(key: Key, now: float) -> tuple[str, ...]:

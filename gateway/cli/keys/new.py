@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import click
 import msgspec
 
 from gateway.cli.output import print_json
-
-if TYPE_CHECKING:
-    from gateway.store.records import Key
-    from security.keys import NewKey
+from gateway.store.records import Key
+from security.keys import NewKey
 
 
 def hand_over(key: Key, new: NewKey, words: str, *, as_json: bool) -> None:

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 
-from gateway.cli.configured import config_option
+from gateway.cli.book.place import Place, book_at, book_options
 from gateway.cli.lazy import examples
-from gateway.cli.registry import with_registry
 
 
-@click.command(epilog=examples("snowshed keys revoke 3f9c2a71b0de --config gateway.yaml"))
+@click.command(
+    epilog=examples(
+        "snowshed keys revoke 3f9c2a71b0de --config gateway.yaml",
+        "snowshed keys revoke 3f9c2a71b0de --admin-url http://127.0.0.1:8082 --key-file operator.key",
+    )
+)
 @click.argument("key_id", metavar="ID")
-@config_option
-def command(*, key_id: str, config: Path | None) -> None:
+@book_options
+def command(*, key_id: str, place: Place) -> None:
     """Revoke the key with this ID, for good.
 
     It is refused everywhere within five seconds; what it has begun is finished.
     """
-    from gateway.cli.operator import operator
-
-    key = with_registry(config, lambda registry: registry.revoke_key(key_id, by=operator()))
+    key = book_at(place).revoke_key(key_id)
     click.echo(f"Key {key.id} of {key.tenant} is revoked; everywhere within five seconds.", err=True)

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 
-from gateway.cli.configured import config_option
+from gateway.cli.book.place import Place, book_at, book_options
 from gateway.cli.keys.new import hand_over
 from gateway.cli.lazy import examples
 from gateway.cli.lifetime import Lifetime
 from gateway.cli.output import json_option
-from gateway.cli.registry import with_registry
 
 
 @click.command(
@@ -22,11 +19,9 @@ from gateway.cli.registry import with_registry
 )
 @click.argument("key_id", metavar="ID")
 @click.option("--overlap", type=Lifetime(), default="24h", show_default=True, help="How long the old one goes on.")
-@config_option
+@book_options
 @json_option
-def command(*, key_id: str, overlap: float, config: Path | None, as_json: bool) -> None:
+def command(*, key_id: str, overlap: float, place: Place, as_json: bool) -> None:
     """Make a new key with the rights of the one with this ID, which ends after the overlap."""
-    from gateway.cli.operator import operator
-
-    key, new = with_registry(config, lambda registry: registry.rotate_key(key_id, overlap, by=operator()))
+    key, new = book_at(place).rotate_key(key_id, int(overlap))
     hand_over(key, new, f"Key {key.id} of {key.tenant}, in the place of {key_id}.", as_json=as_json)

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import shlex
-from pathlib import Path
 
 import click
 
-from gateway.cli.configured import config_option
+from gateway.cli.book.place import Place, book_at, book_options
 from gateway.cli.lazy import examples
-from gateway.cli.registry import with_registry
 from gateway.cli.tenants.terms import given, terms_options
 
 
@@ -17,20 +15,16 @@ from gateway.cli.tenants.terms import given, terms_options
     epilog=examples(
         "snowshed tenants create acme --config gateway.yaml",
         "snowshed tenants create acme --plan gold --weight 3 --model chat --model embed --config gateway.yaml",
+        "snowshed tenants create acme --admin-url http://127.0.0.1:8082 --key-file operator.key",
     )
 )
 @click.argument("name")
 @terms_options
-@config_option
+@book_options
 def command(
-    *, name: str, plan: str | None, weight: int | None, priority: int | None, models: tuple[str, ...],
-    config: Path | None,
-) -> None:  # fmt: skip
+    *, name: str, plan: str | None, weight: int | None, priority: int | None, models: tuple[str, ...], place: Place
+) -> None:
     """Make a tenant, to which keys can then belong."""
-    from gateway.cli.operator import operator
-    from gateway.store.records import Tenant
-
-    tenant = Tenant(name=name, **given(models, plan=plan, weight=weight, priority=priority))
-    with_registry(config, lambda registry: registry.create_tenant(tenant, by=operator()))
-    words = ("snowshed", "keys", "create", name, *(("--config", str(config)) if config else ()))
+    book_at(place).create_tenant(name, **given(models, plan=plan, weight=weight, priority=priority))
+    words = ("snowshed", "keys", "create", name, *place.options)
     click.echo(f"Tenant {name} is there; its first key: {shlex.join(words)}", err=True)

@@ -1,0 +1,92 @@
+"""The admin listener of a running gateway, asked for its tenants and keys: nobody needs its database for that."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, TypeVar
+from urllib.parse import urlencode
+
+import msgspec
+
+from gateway.cli.remote import Remote
+from gateway.cli.trouble import Trouble
+from gateway.store.records import PAGE, Entry, Key, Tenant
+from security.keys import NewKey
+
+T = TypeVar("T")
+
+
+class _Page(msgspec.Struct):
+    """`next`: what to ask on with; None on the last one."""
+
+    data: list[Any]
+    next: str | int | None
+
+
+class _Made(msgspec.Struct):
+    """The part of a new key that is told once."""
+
+    id: str
+    key: str
+
+
+class AdminBook:
+    """A `gateway.cli.book.api.Book`."""
+
+    def __init__(self, remote: Remote) -> None:
+        self._remote = remote
+
+    def __repr__(self) -> str:
+        return f"<AdminBook {self._remote.url}>"
+
+    def tenants(self) -> list[Tenant]:
+        return self._every("/v1/tenants", Tenant, {})
+
+    def create_tenant(self, name: str, **terms: Any) -> Tenant:
+        return self._as(Tenant, self._remote.send("POST", "/v1/tenants", {"name": name, **terms}))
+
+    def change_tenant(self, name: str, **terms: Any) -> Tenant:
+        return self._as(Tenant, self._remote.send("PATCH", f"/v1/tenants/{_part('tenant', name)}", terms))
+
+    def keys(self, tenant: str | None) -> list[Key]:
+        return self._every("/v1/keys", Key, {} if tenant is None else {"tenant": tenant})
+
+    def create_key(self, tenant: str, **terms: Any) -> tuple[Key, NewKey]:
+        return self._made(self._remote.send("POST", "/v1/keys", {"tenant": tenant, **terms}))
+
+    def revoke_key(self, key_id: str) -> Key:
+        return self._as(Key, self._remote.send("POST", f"/v1/keys/{_part('key', key_id)}/revoke"))
+
+    def rotate_key(self, key_id: str, overlap: int) -> tuple[Key, NewKey]:
+        return self._made(self._remote.send("POST", f"/v1/keys/{_part('key', key_id)}/rotate", {"overlap": overlap}))
+
+    def audit(self, after: int, of: str | None) -> list[Entry]:
+        return self._every("/v1/audit", Entry, {"after": after} | ({} if of is None else {"object": of}))
+
+    def _every(self, path: str, kind: type[T], query: Mapping[str, str | int]) -> list[T]:
+        found: list[T] = []
+        asked = {**query, "limit": PAGE}
+        while True:
+            page = self._as(_Page, self._remote.send("GET", f"{path}?{urlencode(asked)}"))
+            found += self._as(list[kind], page.data)  # type: ignore[valid-type]  # a type that is a value here
+            if page.next is None:
+                return found
+            asked["after"] = page.next
+
+    def _made(self, document: Any) -> tuple[Key, NewKey]:
+        made = self._as(_Made, document)
+        return self._as(Key, document), NewKey(made.id, made.key)
+
+    def _as(self, kind: type[T], document: Any) -> T:
+        try:
+            return msgspec.convert(document, kind)
+        except msgspec.ValidationError:
+            raise Trouble(f"What answers at {self._remote.url} is no admin listener of a Snowshed.") from None
+
+
+def _part(kind: str, name: str) -> str:
+    """Of a path: what can't be a name would make it another path. Raises Trouble."""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
+        raise Trouble(f"There is no {kind} {name}.")
+    return name
