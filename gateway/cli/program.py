@@ -22,6 +22,8 @@ COMMANDS = {
     "migrate": "gateway.cli.migrate",
     "tenants": "gateway.cli.tenants.group",
     "keys": "gateway.cli.keys.group",
+    "audit": "gateway.cli.audit",
+    "replicas": "gateway.cli.replicas",
     "models": "gateway.cli.models",
     "model": "gateway.cli.model",
     "chat": "gateway.cli.chat",
