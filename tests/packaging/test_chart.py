@@ -203,4 +203,5 @@ def test_notes_say_where_it_serves() -> None:
         notes = chart.render(sample("triton"), name="demo", namespace="serving")["snowshed/templates/NOTES.txt"]
     assert "serves llama in 3 processes." in notes
     assert "-- snowshed keys create acme --config /etc/snowshed/snowshed.yaml" in notes
+    assert "port-forward deployment/demo-snowshed 8082:8082" in notes
     assert "http://demo-snowshed.serving:8080/v1" in notes
