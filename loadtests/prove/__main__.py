@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 
 from loadtests.prove import (
+    admin,
     bench,
     churn,
     disconnects,
@@ -29,6 +30,7 @@ PROOFS: dict[str, Callable[[], Verdict]] = {
     "disconnects": disconnects.prove,
     "churn": churn.prove,
     "keys": keys.prove,
+    "admin": admin.prove,
     "site-packages": site_packages.prove,
     "triton-bench": triton_bench.prove,
     "triton-streams": triton_streams.prove,

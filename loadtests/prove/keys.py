@@ -26,11 +26,12 @@ def keyed(place: Stand) -> tuple[Stand, str]:
         text = text.replace(f"port: {getattr(place.ports, ours)}", f"port: {getattr(ports, ours)}")
     config = place.config.with_name("keys.yaml")
     config.write_text(f"{text}auth: {{kind: keys, sqlite: {config.with_suffix('.db')}}}\n")
-    _snowshed("tenants", "create", "acme", config=config)
-    return replace(place, ports=ports, config=config), _snowshed("keys", "create", "acme", config=config)
+    snowshed("tenants", "create", "acme", config=config)
+    return replace(place, ports=ports, config=config), snowshed("keys", "create", "acme", config=config)
 
 
-def _snowshed(*command: str, config: Path) -> str:
+def snowshed(*command: str, config: Path) -> str:
+    """What a command prints."""
     called = [sys.executable, "-m", "gateway", *command, "--config", str(config)]
     return subprocess.run(called, check=True, capture_output=True, text=True).stdout.strip()
 

@@ -1,0 +1,54 @@
+"""The admin listener is asked at random, by the book and against it."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+from pathlib import Path
+
+from loadtests.bench.processes import free_ports, listening, wait_until
+from loadtests.bench.stand import stand
+from loadtests.prove.evidence import Bar, Verdict
+from loadtests.prove.fuzzing import fuzz
+from loadtests.prove.keys import keyed, snowshed
+
+CASES = 20_000
+EXAMPLES = 1_800
+"""Most random requests of each kind; several kinds differ in less than that."""
+
+
+def admitting(config: Path, port: int) -> Path:
+    """The same configuration, whose admin listener does not mind how often one asks."""
+    wider = config.with_name("admin.yaml")
+    wider.write_text(f"{config.read_text()}admin: {{port: {port}, rate: 1000000}}\n")
+    return wider
+
+
+def prove() -> Verdict:
+    """20,000 requests made from its own documentation get the admin listener to no 500, and to nothing undocumented."""
+    (port,) = free_ports(1)
+    seed = random.randrange(1 << 32)
+    with stand() as place:
+        asking, _ = keyed(place)
+        config = admitting(asking.config, port)
+
+        def mint() -> str:
+            return snowshed("keys", "create", "acme", "--scope", "admin", config=config)
+
+        with replace(asking, config=config).gateway():
+            mint()  # without one the listener stays shut
+            wait_until(lambda: listening(port), 20, "the admin listener's opening")
+            found = fuzz(port, mint, EXAMPLES, seed)
+    answered = found.answers.total()
+    bars = [
+        Bar("requests fewer than 20,000", max(0, CASES - answered), 0, exact=True),
+        Bar("answers with a status of 500 or above", found.failed, 0, exact=True),
+        Bar("kinds of answers that the documentation does not have", len(found.wrong), 0, exact=True),
+        Bar("operations that never succeeded", len(found.in_vain), 0, exact=True),
+        Bar("kinds of requests that could not be made", len(found.errors), 0, exact=True),
+    ]
+    figures = {
+        "seed": seed, "requests": answered, "answers": dict(sorted(found.answers.items())),
+        "wrong": found.wrong, "errors": found.errors,
+    }  # fmt: skip
+    return Verdict(bars, figures)
