@@ -13,6 +13,7 @@ from gateway.config.errors import ConfigError
 from gateway.config.mistakes import told
 from gateway.config.strict_yaml import UnreadableError, parse
 from gateway.config.tree import DEFAULT_MODELS, Config
+from gateway.config.truth import told_apart
 from gateway.config.variables import overlay
 
 NOTHING: Mapping[str, str] = MappingProxyType({})
@@ -47,7 +48,7 @@ def check(tree: Any, source: str, environment: Mapping[str, str] = NOTHING) -> C
     found = overlay(tree if tree is not None else {}, environment)
     lines = found.mistakes
     try:
-        config = Config.model_validate(found.tree)
+        config = Config.model_validate(told_apart(found.tree))
     except ValidationError as error:
         lines.extend(told(error, found.tree, found.variables))
     else:

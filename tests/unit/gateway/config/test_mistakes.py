@@ -40,13 +40,22 @@ def model(**members: Any) -> dict[str, Any]:
         ({"server": {"port": 70_000}}, "server.port", "must be at most 65535"),
         ({"server": {"port": "x"}}, "server.port", "takes a whole number"),
         ({"server": {"open": 5}}, "server.open", "takes true or false"),
+        ({"server": {"open": 1}}, "server.open", "takes true or false"),
+        ({"server": {"open": 0.0}}, "server.open", "takes true or false"),
+        ({"server": {"port": True}}, "server.port", "takes a whole number"),
+        ({"limits": {"connections": False}}, "limits.connections", "takes a whole number"),
+        ({"limits": {"body": True}}, "limits.body",
+         "takes bytes, or a number with a unit: B, kB, KiB, MB, MiB, GB or GiB"),
+        (model(max_tokens=True), "models[0].max_tokens", "takes a whole number"),
+        (model(replicas=[{**REPLICA, "connections": True}]), "models[0].replicas[0].connections",
+         "takes a whole number"),
         ({"timeouts": {"total": "25h"}}, "timeouts.total", "must be at most 24h"),
         ({"timeouts": {"total": 0}}, "timeouts.total", "must be more than 0"),
         ({"limits": {"body": "5B"}}, "limits.body", "must be at least 1KiB"),
         ({"timeouts": {"total": []}}, "timeouts.total", "takes a number"),
         (model(name=5), "models[0].name", "takes text; put quotes around a number, yes or no"),
     ],
-    ids=range(20),
+    ids=range(27),
 )  # fmt: skip
 def test_the_nearest_name_is_told(tree: dict[str, Any], path: str, problem: str) -> None:
     with pytest.raises(ConfigError) as caught:
