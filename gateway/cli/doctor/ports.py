@@ -1,4 +1,4 @@
-"""The two listeners: whether their ports can be had, or a gateway of ours has them already."""
+"""The listeners: whether their ports can be had, or a gateway of ours has them already."""
 
 from __future__ import annotations
 
@@ -18,9 +18,12 @@ SECONDS = 5.0
 
 def look(config: Config) -> Iterator[Finding]:
     """A line per listener, and what a running gateway says of itself."""
-    yield _port("server", config.server.host, config.server.port, _is_public)
-    yield _port("ops", config.ops.host, config.ops.port, _is_ops)
-    if ready := _ask(config.ops.host, config.ops.port, "/readyz"):
+    server, ops, admin = config.server, config.ops, config.admin
+    yield _port("server", server.host, server.port, lambda: _is_edge(_ask(server.host, server.port, "/v1/models")))
+    yield _port("ops", ops.host, ops.port, lambda: running(config))
+    if config.auth.kind == "keys":
+        yield _port("admin", admin.host, admin.port, lambda: _is_admin(config))
+    if ready := _ask(ops.host, ops.port, "/readyz"):
         _, document = ready
         if "ready" in document:
             yield _readiness(document)
@@ -29,13 +32,19 @@ def look(config: Config) -> Iterator[Finding]:
 def running(config: Config) -> bool:
     """Whether a gateway of ours listens where this one would."""
     answer = _ask(config.ops.host, config.ops.port, "/livez")
-    return answer is not None and _is_ops(answer)
+    return answer is not None and "heartbeat_age_s" in answer[1]
+
+
+def _is_admin(config: Config) -> bool:
+    """With TLS it answers nobody without a certificate: then the running gateway has to do for it."""
+    admin = config.admin
+    return running(config) if admin.tls else _is_edge(_ask(admin.host, admin.port, "/v1/whoami"))
 
 
 Answer = tuple[http.client.HTTPMessage, dict[str, Any]]
 
 
-def _port(section: str, host: str, port: int, ours: Callable[[Answer], bool]) -> Finding:
+def _port(section: str, host: str, port: int, is_ours: Callable[[], bool]) -> Finding:
     subject = f"{section}.port"
     where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     if port == 0:
@@ -49,9 +58,7 @@ def _port(section: str, host: str, port: int, ours: Callable[[Answer], bool]) ->
             return Finding(
                 "wrong", subject, f"{where}: {error.strerror}", f"choose another {section}.host or {subject}"
             )
-    path = "/v1/models" if section == "server" else "/livez"
-    answer = _ask(host, port, path)
-    if answer is not None and ours(answer):
+    if is_ours():
         return Finding("ok", subject, f"{where} is served by a running Snowshed")
     return Finding("wrong", subject, f"{where} is taken by another program", f"stop that, or choose another {subject}")
 
@@ -63,14 +70,8 @@ def _readiness(document: dict[str, Any]) -> Finding:
     return Finding("wrong", "readiness", f"the running gateway is not ready: {reasons}", "see the replicas below")
 
 
-def _is_public(answer: Answer) -> bool:
-    headers, _ = answer
-    return headers.get("x-request-id", "").startswith("req_")
-
-
-def _is_ops(answer: Answer) -> bool:
-    _, document = answer
-    return "heartbeat_age_s" in document
+def _is_edge(answer: Answer | None) -> bool:
+    return answer is not None and answer[0].get("x-request-id", "").startswith("req_")
 
 
 def _ask(host: str, port: int, path: str) -> Answer | None:

@@ -12,9 +12,10 @@ import pytest
 import yaml
 
 from loadtests.bench.processes import free_ports
+from tests.support.admin import admin_port
 from tests.support.command_line import on_terminal, snowshed
 from tests.support.databases import PostgresServer
-from tests.support.gateway import configuration, running_gateway
+from tests.support.gateway import ROOT, configuration, running_gateway
 from tests.support.stored import KeyBook
 
 
@@ -85,6 +86,36 @@ def test_a_gateway_that_runs_is_told_from_other_programs(tmp_path: Path) -> None
     assert "served by a running Snowshed" in found["server.port"]["what"]
     assert "served by a running Snowshed" in found["ops.port"]["what"]
     assert found["readiness"] == {"level": "ok", "what": "the running gateway is ready", "todo": ""}
+
+
+TLS = dict.fromkeys(("certificate", "key", "clients"), str(ROOT / "tests/support/localhost.pem"))
+
+
+@pytest.mark.parametrize("tls", [None, TLS], ids=["http", "tls"])
+def test_the_admin_listeners_port_is_looked_at_where_there_may_be_one(tmp_path: Path, tls: Any) -> None:
+    (port,) = free_ports(1)
+    keys: dict[str, Any] = {
+        "auth": {"kind": "keys", "sqlite": str(tmp_path / "keys.db")},
+        "admin": {"port": port, "tls": tls},
+    }
+    assert findings(tmp_path, configuration(**keys))["admin.port"]["what"] == f"127.0.0.1:{port} is free"
+    assert "admin.port" not in findings(tmp_path, configuration(admin={"port": port}))
+    with socket.create_server(("127.0.0.1", port)):
+        found = findings(tmp_path, configuration(**keys))["admin.port"]
+    assert (found["level"], found["todo"]) == ("wrong", "stop that, or choose another admin.port")
+
+
+@pytest.mark.parametrize("tls", [None, TLS], ids=["http", "tls"])
+def test_the_admin_listener_of_a_running_gateway_is_known(tmp_path: Path, tls: Any) -> None:
+    """One that asks for certificates answers nobody without: the gateway beside it tells whose it is."""
+    book = KeyBook(f"sqlite:///{tmp_path / 'keys.db'}")
+    book.tenant()
+    book.key(scopes=["viewer"])
+    keys = {"kind": "keys", "sqlite": str(tmp_path / "keys.db")}
+    with running_gateway(configuration(auth=keys, admin={"port": 0})) as gateway:
+        port, ops = admin_port(gateway), {"port": gateway.objects.ops.port}
+        tree = configuration(auth=keys, ops=ops, admin={"port": port, "tls": tls})
+        assert "served by a running Snowshed" in findings(tmp_path, tree)["admin.port"]["what"]
 
 
 def test_a_running_gateway_that_is_not_ready_is_wrong_and_its_model_is_not_loaded_again(tmp_path: Path) -> None:
