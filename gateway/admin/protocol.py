@@ -39,7 +39,7 @@ class AdminProtocol(H11Protocol):
 
     def shutdown(self) -> None:
         """What is under way may end, and is the last."""
-        if self.cycle is None or self.cycle.response_complete:
+        if self.cycle is None or self.cycle.response_complete:  # type: ignore[redundant-expr]  # None before the first
             self.transport.close()
         else:
             self.cycle.keep_alive = False
