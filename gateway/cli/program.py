@@ -15,6 +15,7 @@ from pathlib import Path
 import click
 
 from gateway.cli.lazy import LazyGroup, examples
+from gateway.version import VERSION
 
 COMMANDS = {
     "serve": "gateway.cli.serve",
@@ -45,6 +46,8 @@ program = LazyGroup(
     epilog=f"{examples('snowshed serve', 'snowshed serve --config gateway.yaml')}\n\n{EXIT_STATUS}",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+click.version_option(VERSION, message="%(prog)s %(version)s")(program)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -46,6 +46,11 @@ def test_each_command_teaches_by_example(command: str) -> None:
         assert f"snowshed {command}" in ended.stdout.partition("Examples:")[2]
 
 
+def test_the_version_is_told_where_one_looks_for_it() -> None:
+    asked = [snowshed(*words) for words in (["--version"], ["version"])]
+    assert [(ended.returncode, ended.stdout, ended.stderr) for ended in asked] == [(0, f"snowshed {VERSION}\n", "")] * 2
+
+
 def test_without_a_command_it_explains_itself_and_ends_with_status_2() -> None:
     ended = snowshed()
     assert (ended.returncode, ended.stdout) == (2, "")
