@@ -124,6 +124,15 @@ def test_a_file_may_be_called_as_one_likes(name: str) -> None:
     assert address(Auth(sqlite=path).url()).database == str(path)
 
 
+async def test_postgres_is_short_for_postgresql(postgres: PostgresServer) -> None:
+    """Clouds and libraries write both."""
+    short = postgres.database().replace("postgresql://", "postgres://")
+    KeyBook(short).tenant()
+    store = SqlKeyStore(address(short))
+    assert (await store.changes(None)).revision > 0
+    await store.aclose()
+
+
 def test_tls_is_asked_for_as_everywhere_with_postgresql() -> None:
     url = address("postgresql://u:p@h/x?sslmode=verify-full&host=/run")
     assert dict(url.query) == {"ssl": "verify-full", "host": "/run"}, "as asyncpg calls it"
