@@ -24,13 +24,15 @@ from gateway.log_form import FORMS, LEVELS, Form, form_for
 )
 @config_option
 @click.option(
-    "--log-format", type=click.Choice(FORMS), help="Default: console on a terminal, json into a file or a pipe."
+    "--log-format",
+    type=click.Choice(FORMS),
+    help="Default: the configuration's logs.format, else console on a terminal, json into a file or a pipe.",
 )
 @click.option(
-    "--log-level", type=click.Choice(LEVELS, case_sensitive=False), default="info", show_default=True,
-    help="Of what it says about itself; requests are all written down.",
+    "--log-level", type=click.Choice(LEVELS, case_sensitive=False),
+    help="Of what it says about itself; requests are all written down. Default: the configuration's logs.level.",
 )  # fmt: skip
-def command(config: Path | None, log_format: Form | None, log_level: str) -> None:
+def command(config: Path | None, log_format: Form | None, log_level: str | None) -> None:
     """Run the gateway.
 
     It says on standard error what becomes of itself, and writes a line per request to standard output. SIGTERM or
@@ -42,13 +44,14 @@ def command(config: Path | None, log_format: Form | None, log_level: str) -> Non
     from gateway.wiring import build
 
     settings = read(config)
+    asked = log_format or settings.logs.format
     try:
         check_sources(settings)
-        gateway = build(settings, cache(), log_form=form_for(sys.stdout, log_format))
+        gateway = build(settings, cache(), log_form=form_for(sys.stdout, asked))
     except (ConfigError, ValueError) as error:  # of a secret that can't be used
         raise Mistake(str(error)) from None
-    form = form_for(sys.stderr, log_format)
-    configure(log_level, sys.stderr, form)
+    form = form_for(sys.stderr, asked)
+    configure(log_level or settings.logs.level, sys.stderr, form)
     gc.collect()
     gc.freeze()  # what start-up made lives for ever: the collector need not walk it again
     gc.set_threshold(50_000, 20, 20)

@@ -1,11 +1,15 @@
-"""The gateway's own sections: its listeners, its bounds and its patience."""
+"""The gateway's own sections: its listeners, its bounds, its patience and its words."""
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from pydantic import BaseModel, ConfigDict, Field
 
+from engines.choices import OneOf
 from engines.units import Duration, Seconds
 from gateway.config.values import Bytes, Host, Port
+from gateway.log_form import LEVELS, Form
 
 
 class Section(BaseModel):
@@ -60,3 +64,14 @@ class Timeouts(Section):
     total: Seconds = Field(600.0, description="For the whole request; a caller may ask for less.")
     comment_grace: Seconds = Field(10.0, description="Before the first keep-alive comment of a silent stream.")
     comment_every: Seconds = Field(10.0, description="Between further keep-alive comments.")
+
+
+class Logs(Section):
+    """What is said: a line per request on standard output, and events of the gateway's own on standard error."""
+
+    format: Form | None = Field(
+        None, description="Lines for people or for machines; without it console on a terminal, json elsewhere."
+    )
+    level: Annotated[str, OneOf(LEVELS)] = Field(
+        "info", description="The least of the events that are told; requests are all written down."
+    )

@@ -11,7 +11,7 @@ from gateway.config.admin import Admin
 from gateway.config.auth import Auth
 from gateway.config.errors import ConfigError
 from gateway.config.models import ModelSpec
-from gateway.config.sections import Limits, Ops, Section, Server, Timeouts
+from gateway.config.sections import Limits, Logs, Ops, Section, Server, Timeouts
 from security.exposure import is_loopback
 
 DEFAULT_MODELS = ({"name": "smollm2-135m-instruct", "engine": "embedded"},)
@@ -26,6 +26,7 @@ class Config(Section):
     ops: Ops = Field(Ops(), description="The listener for probes and scrapes.")
     limits: Limits = Field(Limits(), description="How much is taken in at a time.")
     timeouts: Timeouts = Field(Timeouts(), description="How long each wait may take.")
+    logs: Logs = Field(Logs(), description="What is said, and how; options of `serve` go over it.")
     auth: Auth = Field(Auth(), description="Who may ask.")
     admin: Admin = Field(Admin(), description="The listener for those who run the gateway.")
     models: tuple[ModelSpec, ...] = Field(description="The models that clients may call.")

@@ -194,6 +194,19 @@ def test_at_a_higher_level_a_good_life_is_silent_but_for_its_requests(tmp_path: 
         assert len(gateway.log.read_text().splitlines()) == 1
 
 
+def test_the_configuration_says_how_to_log_and_options_go_over_it(tmp_path: Path) -> None:
+    tree = configuration(logs={"format": "console", "level": "warning"})
+    for options, form in (([], "console"), (["--log-format", "json", "--log-level", "INFO"], "json")):
+        with spawned_gateway(tree, tmp_path, options=options) as gateway:
+            httpx2.post(f"{gateway.url}/v1/chat/completions", json={}, trust_env=False)
+            gateway.terminate()
+            assert gateway.wait(20) == 0
+            (line,) = gateway.log.read_text().splitlines()
+            said = gateway.errors.read_text()
+        assert line.startswith("{") is (form == "json")
+        assert ("serving" in said) is (form == "json")
+
+
 def test_nothing_is_fetched_for_a_configuration_that_does_not_serve_the_embedded_model(tmp_path: Path) -> None:
     own_file = {"name": "mine", "engine": "embedded", "replicas": [{"model_path": str(tmp_path / "mine.gguf")}]}
     cache = tmp_path / "cache"
