@@ -5,6 +5,7 @@ Every change is on disk when its call returns, together with its entry in the au
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -48,7 +49,7 @@ class Registry:
     async def tenants(self, after: str = "", limit: int = PAGE) -> list[Tenant]:
         """By name."""
         query = select(TENANTS).where(TENANTS.c.name > _text(after)).order_by(TENANTS.c.name).limit(min(limit, PAGE))
-        return [_row(Tenant, row) for row in await self._rows(query)]
+        return await self._page(Tenant, query)
 
     async def tenant(self, name: str) -> Tenant:
         """Raises NotThere."""
@@ -86,7 +87,7 @@ class Registry:
         query = select(KEYS).where(KEYS.c.id > _text(after)).order_by(KEYS.c.id).limit(min(limit, PAGE))
         if tenant is not None:
             query = query.where(KEYS.c.tenant == _text(tenant))
-        return [_row(Key, row) for row in await self._rows(query)]
+        return await self._page(Key, query)
 
     async def key(self, key_id: str) -> Key:
         """Raises NotThere."""
@@ -152,11 +153,17 @@ class Registry:
         query = select(AUDIT).where(AUDIT.c.id > after).order_by(AUDIT.c.id).limit(min(limit, PAGE))
         if of is not None:
             query = query.where(AUDIT.c.object == _text(of))
-        return [_row(Entry, row) for row in await self._rows(query)]
+        return await self._page(Entry, query)
 
-    async def _rows(self, query: Any) -> list[Any]:
+    async def _page(self, kind: Any, query: Any) -> list[Any]:
+        """Made a hundred at a time: whoever shares the loop with those who look is served meanwhile."""
         async with self._engine.connect() as connection:
-            return list(await connection.execute(query))
+            rows = await connection.execute(query)
+        found: list[Any] = []
+        for some in rows.partitions(100):
+            found += [_row(kind, row) for row in some]
+            await asyncio.sleep(0)
+        return found
 
     @asynccontextmanager
     async def _changing(self, by: Actor) -> AsyncIterator[_Change]:
