@@ -133,10 +133,14 @@ def _complaint(response: http.client.HTTPResponse, listener: Listener) -> str:
     if not isinstance(document, dict) or "error" not in document:
         return f"What answers there is no Snowshed: it says {response.status} {response.reason}."
     error = document["error"]
-    hint = f" Give one by ${listener.key_variable} or --key-file." if "www-authenticate" in response.headers else ""
-    if isinstance(error, dict) and error.get("code") == "model_not_found":
-        hint = " Those that are: snowshed models"
-    return told(error) + hint
+    hints = {
+        "model_not_found": "Those that are: snowshed models",
+        "unknown_url": f"{listener.option} takes an address like {listener.url}.",
+    }
+    hint = hints.get(str(error.get("code"))) if isinstance(error, dict) else None
+    if "www-authenticate" in response.headers:
+        hint = f"Give one by ${listener.key_variable} or --key-file."
+    return f"{told(error)} {hint}" if hint else told(error)
 
 
 def remote_options(command: Wrapped) -> Wrapped:

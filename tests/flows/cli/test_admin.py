@@ -128,6 +128,12 @@ def test_a_key_does_what_its_scope_allows(admin: Administration, tmp_path: Path)
     )
 
 
+def test_another_listener_of_the_gateway_is_noticed(admin: Administration) -> None:
+    key = admin.book.key(scopes=["inference", "admin"])
+    said = complaint(snowshed("replicas", "--admin-url", admin.gateway.url, SNOWSHED_ADMIN_KEY=key.text), 1)
+    assert said.endswith("(unknown_url) --admin-url takes an address like http://127.0.0.1:8082.")
+
+
 def test_long_lists_come_whole(admin: Administration, tmp_path: Path) -> None:
     admin.book.do(_many)
     assert len(Desk(admin, tmp_path).told("keys", "list", "--tenant", "acme")) == 1005

@@ -45,4 +45,6 @@ def test_kill_9_during_writes_loses_nothing_acknowledged(shared: KeyBook) -> Non
     assert len(told) >= MAKERS * KILLS * MADE
     kept = {key.id for key in shared.do(lambda registry: registry.keys())}
     assert told <= kept
+    trail = shared.do(lambda registry: registry.audit())
+    assert {entry.object for entry in trail if entry.kind == "key"} == kept, "no change without its entry, nor one more"
     shared.key()  # and it goes on

@@ -14,9 +14,12 @@ from sqlalchemy import Connection, inspect
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gateway.store.migrate import HERE, current, downgrade, newest, upgrade
+from gateway.store.records import Tenant
+from gateway.store.registry import Registry
 from gateway.store.tables import METADATA
 from tests.support.databases import sqlite
 from tests.support.gateway import ROOT
+from tests.support.stored import SOMEBODY, Clock
 
 STARTED = """
 import asyncio, sys
@@ -66,6 +69,19 @@ async def test_up_down_and_up_again(engine: AsyncEngine) -> None:
     async with engine.connect() as connection:
         assert await connection.run_sync(tables) == {"alembic_version"}
     assert await upgrade(engine) == ("", newest())
+
+
+async def test_what_is_kept_outlasts_a_step_back_and_forth(engine: AsyncEngine) -> None:
+    await upgrade(engine)
+    registry = Registry(engine, Clock())
+    tenant = await registry.create_tenant(Tenant(name="acme"), by=SOMEBODY)
+    key, _ = await registry.create_key("acme", by=SOMEBODY)
+    assert await downgrade(engine, "0001") == (newest(), "0001")
+    assert await upgrade(engine) == ("0001", newest())
+    assert (await registry.tenants(), await registry.keys()) == ([tenant], [key])
+    assert await registry.audit() == []
+    await registry.revoke_key(key.id, by=SOMEBODY)
+    assert [entry.action for entry in await registry.audit()] == ["revoke"]
 
 
 async def test_what_is_up_to_date_stays(engine: AsyncEngine) -> None:
