@@ -9,22 +9,32 @@ from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from starlette.routing import Match
 
 from gateway import errors
 from gateway.asgi_edge import respond, told
 from gateway.store.records import Conflict, NotThere, RegistryError
 from security.api import Forbidden, StoreAway
 
+METHODS: Final = ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
 LONGEST_PARAM = 128
 _PLAIN: Final = {"extra_forbidden": "there is no such field", "missing": "is required"}
 """pydantic's words where they speak of Python."""
 
 
-async def _by_the_framework(_: Request, error: Exception) -> Response:
+async def _by_the_framework(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # registered for nothing else
-    allowed = {name: value for name, value in (error.headers or {}).items() if name.lower() == "allow"}
+    allowed = {"allow": ", ".join(_methods(request))} if error.status_code == errors.METHOD_NOT_ALLOWED.status else {}
     problem = errors.for_status(error.status_code)
     return respond(errors.NOT_JSON if problem is errors.MALFORMED_HTTP else problem, allowed)  # a body, not a head
+
+
+def _methods(request: Request) -> list[str]:
+    """All that its path takes: the framework names those of one route alone."""
+    ways = [(method, {**request.scope, "method": method}) for method in METHODS]
+    return [
+        method for method, scope in ways if any(route.matches(scope)[0] is Match.FULL for route in request.app.routes)
+    ]
 
 
 async def _invalid(_: Request, error: Exception) -> Response:

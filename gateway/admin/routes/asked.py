@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from gateway.store.records import LABEL, LONGEST, PRIORITIES, WEIGHTS
 
@@ -16,9 +16,14 @@ def _printable(text: str) -> str:
     return text
 
 
+def _whole(value: Any) -> Any:
+    """JSON knows one kind of number: 5.0 is 5."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
 Name = Annotated[str, Field(pattern="^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
-Weight = Annotated[int, Field(ge=WEIGHTS[0], le=WEIGHTS[-1])]
-Priority = Annotated[int, Field(ge=PRIORITIES[0], le=PRIORITIES[-1])]
+Weight = Annotated[int, Field(ge=WEIGHTS[0], le=WEIGHTS[-1]), BeforeValidator(_whole)]
+Priority = Annotated[int, Field(ge=PRIORITIES[0], le=PRIORITIES[-1]), BeforeValidator(_whole)]
 Models = list[Annotated[str, Field(pattern="^[\\x21-\\x7e]{1,257}$")]] | None
 Label = Annotated[str, Field(max_length=LABEL), AfterValidator(_printable)]
 Scope = Literal["inference", "viewer", "operator", "admin"]
@@ -75,10 +80,10 @@ class NewKey(Asked):
     label: Label = ""
     scopes: Scopes = ["inference"]
     models: Models = None
-    expires_in: Annotated[int, Field(ge=1, le=LONGEST, description="Seconds.")] | None = None
+    expires_in: Annotated[int, Field(ge=1, le=LONGEST, description="Seconds."), BeforeValidator(_whole)] | None = None
 
 
 class Rotation(Asked):
     """How long the old key goes on."""
 
-    overlap: int = Field(ge=0, le=LONGEST, description="Seconds.")
+    overlap: Annotated[int, Field(ge=0, le=LONGEST, description="Seconds."), BeforeValidator(_whole)]
