@@ -17,7 +17,8 @@ ADMIN = Listener(
     url="http://127.0.0.1:8082",
     option="--admin-url",
     key_variable="SNOWSHED_ADMIN_KEY",
-    absent="it opens once a gateway with auth.kind keys has a key with the scope viewer, operator or admin",
+    absent="one with auth.kind keys opens it within five seconds of its first key with the scope viewer, operator or "
+    "admin; start one, make such a key",
 )
 
 

@@ -125,7 +125,8 @@ def test_mistakes_of_both_are_told_in_one_report() -> None:
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("SNOWSHED_CACHE", "/x"), ("SNOWSHED_SERVICE_HOST", "10.0.0.1"), ("SNOWSHED_PORT", "tcp://10.0.0.1:8080"),
+        ("SNOWSHED_CACHE", "/x"), ("SNOWSHED_ADMIN_URL", "http://127.0.0.1:8082"), ("SNOWSHED_ADMIN_KEY", "sk-snow-x"),
+        ("SNOWSHED_SERVICE_HOST", "10.0.0.1"), ("SNOWSHED_PORT", "tcp://10.0.0.1:8080"),
         ("SNOWSHED_PORT_8080_TCP_ADDR", "10.0.0.1"), ("SNOWSHED_PORT_80_TCP_PORT", "80"),
         ("SNOWSHED_OPS_PORT", "tcp://10.0.0.1:8081"), ("SNOWSHED_OPS_SERVICE_PORT_HTTP", "8081"), ("SNOW", "1"),
         ("SNOWSHED_MINE", SECRET),
