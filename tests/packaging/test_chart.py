@@ -205,3 +205,10 @@ def test_notes_say_where_it_serves() -> None:
     assert "-- snowshed keys create acme --config /etc/snowshed/snowshed.yaml" in notes
     assert "port-forward deployment/demo-snowshed 8082:8082" in notes
     assert "http://demo-snowshed.serving:8080/v1" in notes
+
+
+def test_pods_have_the_labels_by_which_they_are_found_and_those_of_ones_own(values: dict[str, Any]) -> None:
+    manifests = rendered({**values, "podLabels": {"team": "serving"}})
+    selector = manifests["Deployment"]["spec"]["selector"]["matchLabels"]
+    assert {**selector, "team": "serving"}.items() <= labels(manifests).items()
+    assert manifests["Deployment"]["metadata"]["labels"].items() <= labels(manifests).items()

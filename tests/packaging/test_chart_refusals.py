@@ -26,10 +26,13 @@ from tests.support.chart import changed, rendered, sample
         (changed(config={"auth": {"kind": "keys"}, "models": [{"name": "a", "engine": "scripted"}]}), "auth.database"),
         ({"config": sample("triton")["config"]}, "secret.name"),
         ({"config": {**sample("triton")["config"], "auth": {"kind": "keys", "database": "postgresql:"}}}, "database"),
+        (changed(podLabels={"app.kubernetes.io/name": "x"}), "podLabels: app.kubernetes.io/name"),
+        (changed(podLabels={"app.kubernetes.io/instance": "x"}), "podLabels: app.kubernetes.io/instance"),
+        (changed(podLabels={"helm.sh/chart": "x"}), "podLabels: helm.sh/chart"),
     ],
     ids=[
         "nothing", "no models", "empty", "unknown", "unit", "negative", "digest", "port", "closed", "no peer",
-        "no database", "no secret", "no reference",
+        "no database", "no secret", "no reference", "selector", "release", "chart",
     ],
 )  # fmt: skip
 def test_a_mistake_is_refused_by_its_name(values: dict[str, Any], told: str) -> None:

@@ -18,6 +18,17 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | quote }}
 {{- end -}}
 
+{{/* Labels of one's own stand beside these: one in the place of the selector's would leave the Deployment without pods. */}}
+{{- define "snowshed.podLabels" -}}
+{{- $ours := include "snowshed.labels" . | fromYaml -}}
+{{- range $name, $_ := .Values.podLabels -}}
+{{- if hasKey $ours $name -}}
+{{- fail (printf "podLabels: %s is the chart's own, take another name." $name) -}}
+{{- end -}}
+{{- end -}}
+{{- toYaml (merge $ours .Values.podLabels) -}}
+{{- end -}}
+
 {{- define "snowshed.image" -}}
 {{- if .Values.image.digest -}}
 {{ .Values.image.repository }}@{{ .Values.image.digest }}
