@@ -1,14 +1,19 @@
-"""Commands started in odd surroundings: without standard streams, without a home."""
+"""Commands started in odd surroundings: without standard streams, without a home, without a name."""
 
 from __future__ import annotations
 
+import json
+import os
+import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+import yaml
 
-from tests.support.command_line import environment
-from tests.support.gateway import ROOT
+from tests.support.command_line import environment, snowshed
+from tests.support.gateway import ROOT, configuration
 
 WITHOUT_HOME = """
 import os, pathlib, runpy, sys
@@ -18,6 +23,17 @@ sys.argv[0] = "snowshed"
 runpy.run_module("gateway", run_name="__main__")
 """
 
+
+WITHOUT_NAME = """
+import os, pwd, runpy, sys
+for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+    os.environ.pop(name, None)
+def getpwuid(number):
+    raise KeyError(number)  # as containers have users that are numbers only
+pwd.getpwuid = getpwuid
+sys.argv[0] = "snowshed"
+runpy.run_module("gateway", run_name="__main__")
+"""
 
 CLOSED = """
 import os, sys
@@ -49,3 +65,12 @@ def test_a_user_without_a_home_is_told_how_to_do_without() -> None:
         0,
         1,
     }
+
+
+def test_a_user_without_a_name_makes_changes_by_number(tmp_path: Path) -> None:
+    file = tmp_path / "gateway.yaml"
+    file.write_text(yaml.safe_dump(configuration(auth={"sqlite": str(tmp_path / "keys.db")})))
+    command = [sys.executable, "-c", WITHOUT_NAME, "tenants", "create", "acme", "--config", str(file)]
+    subprocess.run(command, cwd=ROOT, env=environment(), capture_output=True, timeout=60, check=True)
+    (entry,) = json.loads(snowshed("audit", "--json", "--config", str(file)).stdout)
+    assert entry["actor"] == f"cli:{os.getuid()}@{socket.gethostname()}"
