@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from gateway.cli.lazy import examples
-from gateway.cli.trouble import Trouble
+from gateway.cli.trouble import Mistake, Trouble
 
 
 @click.command(epilog=examples("snowshed bench --quick", "snowshed bench --json figures.json"))
@@ -24,5 +24,7 @@ def command(*, quick: bool, json: Path | None) -> None:
     """
     if find_spec("loadtests") is None:
         raise Trouble("The load tests are not installed here: run it from a checkout.")
+    if json and not os.access(json if json.exists() else json.parent, os.W_OK):
+        raise Mistake(f"{json} can't be written.")
     arguments = [*(["--quick"] if quick else []), *(["--json", str(json)] if json else [])]
     os.execv(sys.executable, [sys.executable, "-m", "loadtests.bench", *arguments])  # noqa: S606  # no shell

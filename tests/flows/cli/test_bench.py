@@ -6,9 +6,13 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.support.command_line import environment
+from tests.support.command_line import complaint, environment, snowshed
 from tests.support.gateway import ROOT
 from tests.support.waiting import wait_until
+
+
+def test_a_file_that_can_t_be_written_is_told_before_the_minutes_that_it_takes(tmp_path: Path) -> None:
+    assert "absent" in complaint(snowshed("bench", "--json", str(tmp_path / "absent" / "figures.json")), 2)
 
 
 def test_it_becomes_the_bench(tmp_path: Path) -> None:
