@@ -14,6 +14,8 @@ from gateway.config import Config
 
 SECONDS = 5.0
 """For an answer of whatever listens there."""
+LARGEST = 1 << 20
+"""Bytes of it."""
 
 
 def look(config: Config) -> Iterator[Finding]:
@@ -81,7 +83,7 @@ def _ask(host: str, port: int, path: str) -> Answer | None:
     try:
         connection.request("GET", path)
         response = connection.getresponse()
-        document = json.loads(response.read())
+        document = json.loads(response.read(LARGEST))
     except (OSError, ValueError, http.client.HTTPException):
         return None
     finally:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 import subprocess
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +70,21 @@ def test_a_port_that_another_program_has_is_wrong(tmp_path: Path, section: str) 
         tree[section]["port"] = taken.getsockname()[1]
         found = findings(tmp_path, tree)[f"{section}.port"]
     assert found["level"] == "wrong"
+    assert "taken by another program" in found["what"]
+
+
+def test_a_program_whose_answer_does_not_end_is_not_heard_to_its_end(tmp_path: Path) -> None:
+    def talk(listener: socket.socket) -> None:
+        with listener.accept()[0] as connection, contextlib.suppress(OSError):
+            connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+            while True:
+                connection.sendall(b"x" * 65536)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        talking = threading.Thread(target=talk, args=(listener,))
+        talking.start()
+        found = findings(tmp_path, configuration(server={"port": listener.getsockname()[1]}))["server.port"]
+        talking.join()
     assert "taken by another program" in found["what"]
 
 
