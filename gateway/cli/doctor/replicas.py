@@ -31,7 +31,15 @@ def _fetched(cache: Path) -> Finding:
     if path := weights.locate(cache):
         return Finding("ok", "model file", f"{path} is whole, by its hash")
     file = cache / weights.SMOLLM2.file
-    what = f"{file} is not the file it should be, by its hash" if file.is_file() else f"there is none in {cache}"
+    try:
+        file.stat()
+        what = f"{file} is not the file it should be, by its hash"
+    except (FileNotFoundError, NotADirectoryError):
+        what = f"there is none in {cache}"
+    except OSError as error:
+        return Finding(
+            "wrong", "model file", f"{cache} can't be used: {error.strerror}", "set SNOWSHED_CACHE to a folder"
+        )
     return Finding("wrong", "model file", what, "fetch it: snowshed model pull")
 
 

@@ -15,21 +15,23 @@ import yaml
 
 from loadtests.bench.processes import free_ports
 from tests.support.admin import admin_port
-from tests.support.command_line import on_terminal, snowshed
+from tests.support.command_line import complaint, on_terminal, snowshed
 from tests.support.databases import PostgresServer
 from tests.support.gateway import ROOT, configuration, running_gateway
 from tests.support.stored import KeyBook
 
 
-def doctor(folder: Path, tree: dict[str, Any], *arguments: str) -> subprocess.CompletedProcess[str]:
+def doctor(
+    folder: Path, tree: dict[str, Any], *arguments: str, cache: Path | None = None
+) -> subprocess.CompletedProcess[str]:
     file = folder / "gateway.yaml"
     file.write_text(yaml.safe_dump(tree))
-    return snowshed("doctor", "--config", str(file), *arguments, SNOWSHED_CACHE=str(folder))
+    return snowshed("doctor", "--config", str(file), *arguments, SNOWSHED_CACHE=str(cache or folder))
 
 
-def findings(folder: Path, tree: dict[str, Any]) -> dict[str, dict[str, str]]:
+def findings(folder: Path, tree: dict[str, Any], cache: Path | None = None) -> dict[str, dict[str, str]]:
     """By subject. The exit status says whether one of them is wrong."""
-    ended = doctor(folder, tree, "--json")
+    ended = doctor(folder, tree, "--json", cache=cache)
     assert ended.stderr == ""
     told = json.loads(ended.stdout)
     wrong = [one for one in told["findings"] if one["level"] == "wrong"]
@@ -161,6 +163,16 @@ def test_a_model_that_was_not_fetched_or_is_damaged_is_wrong(tmp_path: Path) -> 
     (tmp_path / "SmolLM2-135M-Instruct.Q4_1.gguf").write_bytes(b"GGUF, but another")
     damaged = findings(tmp_path, embedded())
     assert "not the file it should be" in damaged["model file"]["what"]
+
+
+def test_a_folder_that_may_not_be_looked_into_is_told_by_its_name(tmp_path: Path) -> None:
+    """As one of another user is; a name that is too long stands for it, for the tests may run as root."""
+    folder = tmp_path / ("x" * 300)
+    found = findings(tmp_path, embedded(), folder)
+    assert found["model file"]["what"] == f"{folder} can't be used: File name too long"
+    assert found["replica m-0"]["level"] == "wrong"
+    said = complaint(snowshed("model", "pull", SNOWSHED_CACHE=str(folder)), 1)
+    assert said == f"The cache folder {folder} cannot be used: File name too long."
 
 
 def test_a_file_of_ones_own_is_looked_at(tmp_path: Path) -> None:
