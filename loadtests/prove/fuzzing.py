@@ -23,7 +23,6 @@ MINT = "FUZZING_MINT"
 """Variable with the port of 127.0.0.1 that answers with a new key."""
 ANSWERS = "FUZZING_ANSWERS"
 """Variable with the name of a file for the operation and the status of each answer, a line each."""
-WORKERS = 2
 SETTINGS = """\
 hooks = "loadtests.prove.fuzzing_hooks"
 seed = {seed}
@@ -71,7 +70,7 @@ def fuzz(port: int, mint: Callable[[], str], examples: int, seed: int) -> Findin
         (Path(folder) / "openapi.json").write_bytes(document)
         asking = [
             sys.executable, "-m", "schemathesis.cli", "run", "openapi.json", "--url", f"http://127.0.0.1:{port}",
-            "--max-examples", str(examples), "--continue-on-failure", "--no-color", "--workers", str(WORKERS),
+            "--max-examples", str(examples), "--continue-on-failure", "--no-color",
             "--report", "json", "--report-json-path", str(report),
         ]  # fmt: skip
         ours = {"PYTHONPATH": str(ROOT), MINT: str(keys), ANSWERS: str(answers)}

@@ -25,7 +25,9 @@ Name = Annotated[str, Field(pattern="^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 Weight = Annotated[int, Field(ge=WEIGHTS[0], le=WEIGHTS[-1]), BeforeValidator(_whole)]
 Priority = Annotated[int, Field(ge=PRIORITIES[0], le=PRIORITIES[-1]), BeforeValidator(_whole)]
 Models = list[Annotated[str, Field(pattern="^[\\x21-\\x7e]{1,257}$")]] | None
-Label = Annotated[str, Field(max_length=LABEL), AfterValidator(_printable)]
+Label = Annotated[
+    str, Field(max_length=LABEL, json_schema_extra={"pattern": r"^([^\p{C}\p{Z}]|\x20)*$"}), AfterValidator(_printable)
+]
 Scope = Literal["inference", "viewer", "operator", "admin"]
 Scopes = Annotated[list[Scope], Field(min_length=1, json_schema_extra={"uniqueItems": True})]
 
