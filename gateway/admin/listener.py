@@ -24,7 +24,7 @@ POLL = 2.0
 """Seconds between two looks for a first key, or for a port that is free."""
 LARGEST_HEAD = 64 * 1024
 """Bytes kept of a head that does not end; what can be read is judged by the public listener's bounds."""
-GRACE = 2.0
+GRACE = 5.0
 """Seconds for answers under way when the gateway stops: each takes less, unless its database is away."""
 
 

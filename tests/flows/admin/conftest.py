@@ -68,9 +68,10 @@ def shared_admin(database: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Adm
 
 
 @contextmanager
-def administration(book: KeyBook, **options: Any) -> Iterator[Administration]:
-    """For the length of a block."""
+def administration(book: KeyBook, models: Any = MODELS, **options: Any) -> Iterator[Administration]:
+    """For the length of a block; `options` are the listener's."""
     book.tenant()
     keys = {role: book.key(label=role, scopes=[role]) for role in SCOPES}
-    with running_gateway(admin_tree(book.url, **options)) as gateway, ExitStack() as stack:
+    tree = {**admin_tree(book.url, **options), "models": models}
+    with running_gateway(tree) as gateway, ExitStack() as stack:
         yield Administration(gateway, book, admin_port(gateway), keys, stack)
