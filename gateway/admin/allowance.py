@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from typing import Any, Final, TypeVar
 from urllib.parse import parse_qsl, urlsplit
@@ -68,7 +69,7 @@ class _Limiter(Limiter):
 
 def _limiter(store: str | None) -> Limiter:
     try:
-        return _Limiter(
+        limiter = _Limiter(
             get_remote_address,
             strategy="fixed-window",
             storage_uri=_checked(store) if store else "memory://",
@@ -77,6 +78,8 @@ def _limiter(store: str | None) -> Limiter:
         )
     except (ConfigurationError, ImportError):
         raise ValueError("needs a driver for Redis: install snowshed[redis]") from None
+    limiter.logger = logging.Logger("slowapi", logging.CRITICAL)  # whoever is refused must not fill the log
+    return limiter
 
 
 def _bounds() -> dict[str, Any]:

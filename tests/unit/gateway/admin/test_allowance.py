@@ -21,6 +21,12 @@ def test_each_address_has_its_own_and_is_told_when_to_come_back() -> None:
     assert rate.spend("198.51.100.2") is None
 
 
+def test_who_is_refused_fills_no_log(caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]) -> None:
+    rate = Allowance(1)
+    assert [rate.spend("198.51.100.1") is None for _ in range(3)] == [True, False, False]
+    assert (caplog.text, *capfd.readouterr()) == ("", "", "")
+
+
 @pytest.mark.parametrize("where", ["environment", "file"])
 def test_nothing_outside_of_the_configuration_turns_it_off(
     where: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
