@@ -78,7 +78,8 @@ def _limiter(store: str | None) -> Limiter:
         )
     except (ConfigurationError, ImportError):
         raise ValueError("needs a driver for Redis: install snowshed[redis]") from None
-    limiter.logger = logging.Logger("slowapi", logging.CRITICAL)  # noqa: LOG001  # this one alone: nobody fills the log by being refused
+    # Of its own, and silent: whoever is refused must not fill the log.
+    limiter.logger = logging.Logger("slowapi", logging.CRITICAL)  # noqa: LOG001
     return limiter
 
 
