@@ -10,11 +10,13 @@ import httpx2
 import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.samples import Sample
 
 from gateway.replica_metrics import REASONS
 from tests.architecture.tree import ROOT
 from tests.support.api import Api
 from tests.support.asking import body
+from tests.support.gateway import RunningGateway, configuration, running_gateway
 
 GUIDE = (ROOT / "docs/guides/observability.md").read_text()
 SCRAPERS = {"job", "instance"}
@@ -27,22 +29,30 @@ def rules() -> list[dict[str, Any]]:
     return [rule for group in groups for rule in group["rules"]]
 
 
+def samples(gateway: RunningGateway) -> list[Sample]:
+    text = httpx2.get(f"{gateway.ops_url}/metrics", trust_env=False).text
+    return [sample for family in text_string_to_metric_families(text) for sample in family.samples]
+
+
 @pytest.fixture(scope="module")
-def shown(shared: Api) -> dict[str, set[str]]:
-    """The labels of each series' name, after requests that ended in several ways."""
+def shown(shared: Api, tmp_path_factory: pytest.TempPathFactory) -> dict[str, set[str]]:
+    """The labels of each series' name, after requests that ended in several ways, and with keys."""
     asked = (body(), body(stream=True), body("fault=status,status=500"), body(model="nobody"))
     for each in asked:
         shared.http.post("/v1/chat/completions", json=each)
     found: dict[str, set[str]] = {}
 
     def counted() -> bool:
-        text = httpx2.get(f"{shared.gateway.ops_url}/metrics", trust_env=False).text
-        samples = [sample for family in text_string_to_metric_families(text) for sample in family.samples]
-        for sample in samples:
+        read = samples(shared.gateway)
+        for sample in read:
             found.setdefault(sample.name, set()).update(sample.labels)
-        return sum(sample.value for sample in samples if sample.name == "snowshed_requests_total") == len(asked)
+        return sum(sample.value for sample in read if sample.name == "snowshed_requests_total") == len(asked)
 
     shared.gateway.wait_until(counted)
+    keys = {"kind": "keys", "sqlite": str(tmp_path_factory.mktemp("keys") / "keys.db")}
+    with running_gateway(configuration(auth=keys, admin={"port": 0})) as gateway:
+        for sample in samples(gateway):
+            found.setdefault(sample.name, set()).update(sample.labels)
     return found
 
 
