@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -113,7 +113,8 @@ def build(config: Config, cache: Path, log_fd: int = 1, log_form: Form = "json")
     catalog = Catalog(models)
     accounts = Accounts(clock)
     traffic = Traffic()
-    auth = AUTHENTICATORS[config.auth.kind](config.auth)
+    with _about("auth"):
+        auth = AUTHENTICATORS[config.auth.kind](config.auth)
     pipeline = Pipeline(accounts, auth, catalog, Dispatcher(Quarantine(clock, os.urandom(32))))
     trusting = not config.server.open and config.auth.kind == "none"  # then the Host is all that tells strangers
     hosts = HostCheck((*LOOPBACK_NAMES, *config.server.names)) if trusting else None
@@ -157,12 +158,23 @@ def _admin(config: Config, catalog: Catalog, readiness: Readiness, auth: Authent
     from gateway.store.database import address
 
     options = config.admin
-    tls = server_context(options.tls.certificate, options.tls.key, options.tls.clients) if options.tls else None
-    store = options.rate_store.read() if options.rate_store else None
-    guard = Guard(options.rate, store, time.monotonic)
+    with _about("admin.tls"):
+        tls = server_context(options.tls.certificate, options.tls.key, options.tls.clients) if options.tls else None
+    with _about("admin.rate_store"):
+        store = options.rate_store.read() if options.rate_store else None
+        guard = Guard(options.rate, store, time.monotonic)
     registry = BoundedRegistry(address(config.auth.url()), time.time)
     app = create_app(Shown(config, catalog, readiness, registry), auth, guard, edge)
     return AdminListener(app, options, registry, guard, tls)
+
+
+@contextmanager
+def _about(setting: str) -> Iterator[None]:
+    """Says of a ValueError which setting's it is."""
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"{setting}: {error}") from None
 
 
 def _bounds(config: Config) -> Bounds:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -60,3 +61,25 @@ async def test_a_second_stop_while_keys_are_put_away_leaves_no_engine_open(tmp_p
         async with made.running():
             pass
     assert engine.closed
+
+
+@pytest.mark.parametrize(
+    ("section", "setting"),
+    [
+        ({"auth": {"database": {"env": "SECRET_URL"}}}, "auth"),
+        ({"admin": {"rate_store": {"env": "SECRET_URL"}}}, "admin.rate_store"),
+        ({"admin": {"rate_store": {"env": "NOT_SET"}}}, "admin.rate_store"),
+        ({"admin": {"tls": dict.fromkeys(("certificate", "key", "clients"), os.devnull)}}, "admin.tls"),
+    ],
+    ids=range(4),
+)
+def test_what_can_not_be_used_is_told_with_its_setting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, section: dict[str, dict[str, Any]], setting: str
+) -> None:
+    """Nothing is opened for it, and nothing of a secret repeated."""
+    monkeypatch.setenv("SECRET_URL", "snowblind")
+    tree = {"models": [{"name": "m", "engine": "scripted"}], **section}
+    tree["auth"] = {"kind": "keys", "sqlite": str(tmp_path / "snowshed.db"), **section.get("auth", {})}
+    with pytest.raises(ValueError, match=f"^{setting}: ") as refused:
+        build(check(tree, "test"), tmp_path, 2)
+    assert "snowblind" not in str(refused.value)
