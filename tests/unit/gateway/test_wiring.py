@@ -78,7 +78,7 @@ def test_what_can_not_be_used_is_told_with_its_setting(
 ) -> None:
     """Nothing is opened for it, and nothing of a secret repeated."""
     monkeypatch.setenv("SECRET_URL", "snowblind")
-    tree = {"models": [{"name": "m", "engine": "scripted"}], **section}
+    tree: dict[str, Any] = {"models": [{"name": "m", "engine": "scripted"}], **section}
     tree["auth"] = {"kind": "keys", "sqlite": str(tmp_path / "snowshed.db"), **section.get("auth", {})}
     with pytest.raises(ValueError, match=f"^{setting}: ") as refused:
         build(check(tree, "test"), tmp_path, 2)
