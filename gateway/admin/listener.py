@@ -13,6 +13,7 @@ from uvicorn.server import ServerState
 
 from gateway.admin.guard import Guard
 from gateway.admin.protocol import AdminProtocol
+from gateway.admin.tls import HANDSHAKE
 from gateway.config.admin import Admin
 from gateway.exposition import family
 from gateway.store.bounded import BoundedRegistry
@@ -85,8 +86,9 @@ class AdminListener:
         """Raises OSError."""
         options, loop = self._options, asyncio.get_running_loop()
         self._server = await loop.create_server(
-            lambda: AdminProtocol(self._config, self._state, {}, loop), options.host, options.port, ssl=self._tls
-        )
+            lambda: AdminProtocol(self._config, self._state, {}, loop), options.host, options.port, ssl=self._tls,
+            ssl_handshake_timeout=HANDSHAKE if self._tls else None,
+        )  # fmt: skip
         _logger.info("admin listener open", extra={"host": options.host, "port": self.port})
 
     def _tell(self, trouble: str) -> None:

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import ssl
 from pathlib import Path
+from typing import Final
+
+HANDSHAKE: Final = 5.0
+"""Seconds for it: until then it is not known who holds the connection."""
 
 
 def server_context(certificate: Path, key: Path, clients: Path) -> ssl.SSLContext:

@@ -12,16 +12,21 @@ import pytest
 from tests.flows.admin.conftest import Administration, administration
 from tests.support.certificates import Pair, client, localhost
 from tests.support.envelopes import enveloped
+from tests.support.raw import RawClient
 from tests.support.stored import KeyBook
 
 
 @pytest.fixture
-def beyond(book: KeyBook, tmp_path: Path) -> Iterator[Administration]:
-    """On all addresses."""
+def tls(tmp_path: Path) -> dict[str, str]:
     contents = {"certificate": localhost().certificate, "key": localhost().key, "clients": client().certificate}
     for name, content in contents.items():
         (tmp_path / name).write_bytes(content)
-    tls = {name: str(tmp_path / name) for name in contents}
+    return {name: str(tmp_path / name) for name in contents}
+
+
+@pytest.fixture
+def beyond(book: KeyBook, tls: dict[str, str]) -> Iterator[Administration]:
+    """On all addresses."""
     with administration(book, host="0.0.0.0", tls=tls) as admin:
         yield admin
 
@@ -48,3 +53,12 @@ def test_it_takes_a_certificate_and_a_key(beyond: Administration, tmp_path: Path
 def test_plain_http_gets_no_answer(beyond: Administration) -> None:
     with pytest.raises(httpx2.TransportError):
         beyond.client().get("/v1/whoami")
+
+
+def test_who_never_says_who_it_is_is_cut(book: KeyBook, tls: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.admin.listener.HANDSHAKE", 0.5)
+    with (
+        administration(book, host="0.0.0.0", tls=tls) as admin,
+        RawClient(f"http://127.0.0.1:{admin.port}") as silent,
+    ):
+        assert silent.rest(20) in {(b"", "eof"), (b"", "reset")}
