@@ -16,7 +16,7 @@ _space: Matches = re.compile(r"\s*").match  # type: ignore[assignment]
 _plain: Matches = re.compile(r"""[^'"\\\x00-\x1f]*""").match  # type: ignore[assignment]
 _atom: Matches = re.compile(r"[A-Za-z0-9_.+\-]*").match  # type: ignore[assignment]
 _json_number = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?").fullmatch
-_float = re.compile(r"[+-]?[0-9_]*\.?[0-9_]*(?:[eE][+-]?[0-9_]+)?").fullmatch
+_float = re.compile(r"[+-]?(?=.*[.eE])[0-9_]*\.?[0-9_]*(?:[eE][+-]?[0-9_]+)?").fullmatch
 
 _WORDS = {"True": "true", "False": "false", "None": "null"}
 _CLOSINGS = {"[": "]", "{": "}"}
