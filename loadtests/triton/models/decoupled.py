@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -17,6 +18,12 @@ from loadtests.triton.models.stub import backend
 
 _SETTLING = 0.5
 """Seconds between a token and an error: an ensemble's error overtakes the tokens that are still in postprocessing."""
+PARTING = 0.2
+"""Seconds in which a client may leave for what it was told, before the end: Triton 2.51 now and then dies of a client
+that leaves as the end comes, for its gRPC front end frees a stream that it still uses."""
+_LIES = ("huge", "invalid_utf8", "missing_output", "wrong_dtype")
+_ERRORS = ("error", "missing_output", "wrong_dtype")
+"""What is an error in an ensemble."""
 
 
 class Refused(Exception):
@@ -46,23 +53,33 @@ class Answer:
         tensors = [pb.Tensor(name, array) for name, array in sorted(outputs.items(), reverse=self.tokens % 2 == 0)]
         self._sender.send(pb.InferenceResponse(tensors), flags=pb.TRITONSERVER_RESPONSE_COMPLETE_FINAL if final else 0)
 
-    def fail(self, message: str, code: str = "INTERNAL") -> None:
-        """An error, and then the end in a response of its own, where there may be more than one.
+    def error(self, message: str, code: str = "INTERNAL") -> None:
+        """An error, which wants an end in a response of its own, where there may be more than one.
 
         In one response they would let a model that calls this one wait for ever (Triton 2.51).
         """
         pb = backend()
         error = pb.InferenceResponse(error=pb.TritonError(message, getattr(pb.TritonError, code)))
-        if self.decoupled:
-            self._sender.send(error)
-            self.end()
-        else:
-            self._sender.send(error, flags=pb.TRITONSERVER_RESPONSE_COMPLETE_FINAL)
+        self._sender.send(error, flags=0 if self.decoupled else pb.TRITONSERVER_RESPONSE_COMPLETE_FINAL)
 
     def end(self) -> None:
         """The final response, without anything in it."""
         pb = backend()
         self._sender.send(flags=pb.TRITONSERVER_RESPONSE_COMPLETE_FINAL)
+
+    def drop(self, message: str) -> None:
+        """An error and the end at once, for a client that has left."""
+        self.error(message, "CANCELLED")
+        if self.decoupled:
+            self.end()
+
+    def fail(self, message: str) -> Steps:
+        """An error, and the end when the client has had the time to leave."""
+        self.error(message)
+        if self.decoupled:
+            with contextlib.suppress(Cancelled):
+                yield PARTING
+            self.end()
 
 
 class Decoupled:
@@ -111,7 +128,7 @@ class Decoupled:
             outcome = "stopped" if answer.stopped else "cancelled"
             self.cancelled(answer)
         except Exception as error:  # noqa: BLE001 - whatever it is, the client needs an end
-            answer.fail(str(error))
+            yield from answer.fail(str(error))
         finally:
             if self.running.get(answer.asked.id) is answer:
                 del self.running[answer.asked.id]
@@ -124,11 +141,12 @@ class Decoupled:
 
 
 def breaks(script: Script, at: int) -> Steps:
-    """The faults that end an answer before token number `at`."""
+    """The faults before token number `at`: most end the answer."""
     if at != script.after:
         return
-    if script.fault == "error":
+    if script.fault in _ERRORS:
         yield _SETTLING if at else 0
+    if script.fault == "error":
         raise Refused("the engine died")
     if script.fault == "die":
         os.kill(os.getpid(), signal.SIGKILL)
@@ -146,3 +164,9 @@ def spoilt(script: Script, at: int, name: str, outputs: dict[str, Any]) -> dict[
     if script.fault == "wrong_dtype":
         lies[name] = np.full(outputs[name].shape, 7, np.int32)
     return lies
+
+
+def lied(script: Script, at: int) -> Steps:
+    """After token number `at`: if that was a lie, the answer goes on when the client has had the time to leave."""
+    if at == script.after and script.fault in _LIES:
+        yield PARTING

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from loadtests.triton.models.decoupled import Answer, Decoupled, breaks, spoilt
+from loadtests.triton.models.decoupled import Answer, Decoupled, breaks, lied, spoilt
 from loadtests.triton.models.pace import FOREVER, Steps
 from loadtests.triton.models.script import script_in, until_stop
 
@@ -25,6 +25,7 @@ class TritonPythonModel(Decoupled):
             answer.tokens += 1
             if self.decoupled:
                 answer.send(spoilt(script, at, "COMPLETION", _completion(piece)))
+                yield from lied(script, at)
         yield from breaks(script, answer.tokens)
         if not self.decoupled:
             answer.send(spoilt(script, script.after, "COMPLETION", _completion(text)), final=True)
@@ -34,7 +35,7 @@ class TritonPythonModel(Decoupled):
             answer.end()
 
     def cancelled(self, answer: Answer) -> None:
-        answer.fail("Request cancelled by client", "CANCELLED")
+        answer.drop("Request cancelled by client")
 
 
 def _completion(text: bytes) -> dict[str, Any]:

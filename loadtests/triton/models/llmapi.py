@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from loadtests.triton.models.decoupled import Answer, Decoupled, Refused, breaks, spoilt
+from loadtests.triton.models.decoupled import Answer, Decoupled, Refused, breaks, lied, spoilt
 from loadtests.triton.models.pace import FOREVER, Cancelled, Steps
 from loadtests.triton.models.script import script_in, until_stop
 
@@ -33,7 +33,7 @@ class TritonPythonModel(Decoupled):
             raise Refused(f"Error generating request: {error}") from error
 
     def cancelled(self, answer: Answer) -> None:
-        answer.fail("Request cancelled by client", "CANCELLED")
+        answer.drop("Request cancelled by client")
 
     def check(self, answer: Answer) -> None:
         """What the real one refuses. Raises `Refused`."""
@@ -69,11 +69,13 @@ class TritonPythonModel(Decoupled):
             )  # its response says so; other ends have one of their own
             if asked.one("streaming") and not last:
                 answer.send(spoilt(script, at, "text_output", outputs(answer, text)))
+                yield from lied(script, at)
         yield from breaks(script, len(pieces))
         whole = outputs(answer, text, finish, reason)
         at = len(pieces) - 1 if asked.one("streaming") else script.after
         answer.send(spoilt(script, at, "text_output", whole), final=not self.decoupled)
         if self.decoupled:
+            yield from lied(script, at)
             if script.fault == "no_final":
                 yield FOREVER
             answer.end()

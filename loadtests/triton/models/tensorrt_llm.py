@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from loadtests.triton.models.decoupled import Answer, Decoupled, Refused, breaks
+from loadtests.triton.models.decoupled import Answer, Decoupled, Refused, breaks, lied
 from loadtests.triton.models.gauges import Gauges
 from loadtests.triton.models.pace import FOREVER, Steps
 from loadtests.triton.models.script import Script, script_in, until_stop
@@ -39,7 +39,7 @@ class TritonPythonModel(Decoupled):
         if answer.stopped:
             answer.send(_outputs(answer, b"", 0), final=True)
         else:
-            answer.fail("Request cancelled", "CANCELLED")
+            answer.drop("Request cancelled")
 
     def _generate(self, answer: Answer) -> Steps:
         asked = answer.asked
@@ -63,6 +63,7 @@ class TritonPythonModel(Decoupled):
                 lie = script.fault if at == script.after else ""
                 outputs = _outputs(answer, piece, index, lie)
                 answer.send(outputs, final=last and index == sequences - 1)
+            yield from lied(script, at)
         yield from breaks(script, len(pieces))
         if script.fault == "no_final":
             yield FOREVER

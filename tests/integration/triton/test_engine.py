@@ -56,7 +56,8 @@ async def test_p40_characters_and_p41_stops(triton: TritonServer, model: str, tm
     async with engine_for(triton, model, write_tiny_tokenizer(tmp_path), **SERVED[model]) as engine:
         cut = await ask(engine, call(prompt="@@fault=cut_character@@", max_tokens=60))
         assert text_of(cut[0]) == "Größe, naïve café, 漢字 und 🏔!"
-        events, _ = await ask(engine, call(max_tokens=30, stop=["x jumps o"]))
+        # At a pace: of a client that leaves as the end comes, Triton itself now and then dies.
+        events, _ = await ask(engine, call(prompt="@@delay_ms=5@@", max_tokens=30, stop=["x jumps o"]))
         assert text_of(events) == "The quick brown fo"
         assert events[-2]["choices"][0]["finish_reason"] == "stop"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import time
 
 import grpc
 import grpc.aio
@@ -10,6 +11,7 @@ import pytest
 
 from loadtests.fleet.answers import words
 from loadtests.triton import TritonServer
+from loadtests.triton.models.decoupled import PARTING
 from loadtests.triton.models.script import Script
 from tests.support.triton import RawTriton, Response, Tensor, batched, ints, texts
 from tests.support.triton_questions import FIRST_FOUR, legacy, llmapi, question, said
@@ -25,6 +27,18 @@ async def refusal(client: RawTriton, model: str, tensors: dict[str, Tensor]) -> 
 
 def test_the_scripted_text_is_the_fleets() -> None:
     assert tuple(piece.decode() for piece in Script(seed=5, tokens=60).pieces(60, [])) == words(5, 60)
+
+
+@pytest.mark.parametrize("fault", ["error", "missing_output"])
+@pytest.mark.parametrize("model", ["llmapi", "tensorrt_llm_bls", "generic"])
+async def test_who_leaves_for_a_fault_has_left_when_the_end_comes(
+    triton: TritonServer, client: RawTriton, model: str, fault: str
+) -> None:
+    """Triton itself would now and then die of the two at once."""
+    triton.need(model)
+    tensors = question(model, f"@@fault={fault},after=0@@")
+    came = [time.monotonic() async for _ in client.responses(model, tensors)]
+    assert came[1] - came[0] > PARTING / 10
 
 
 @ALL_CASES
