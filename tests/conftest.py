@@ -13,7 +13,7 @@ from hypothesis import settings
 
 from loadtests.triton import TritonServer
 from tests.support.databases import PostgresServer, running_postgres, sqlite
-from tests.support.triton import running_triton
+from tests.support.triton import revived, running_triton
 
 # A merge must not hang on luck or on a busy neighbour; searching with many seeds is `make prove`'s work.
 settings.register_profile("steady", derandomize=True, deadline=None, database=None)
@@ -26,6 +26,17 @@ def triton() -> Iterator[TritonServer]:
     """Started by the first test that asks for it, without a model: `triton.need("llmapi")` loads one."""
     with running_triton() as server:
         yield server
+
+
+@pytest.fixture(autouse=True)
+def triton_lives(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Those who share it begin with one that runs, whatever became of it before."""
+    shared: TritonServer | None = request.getfixturevalue("triton") if "triton" in request.fixturenames else None
+    if shared is not None:
+        revived(shared)
+    yield
+    if shared is not None:
+        revived(shared)
 
 
 @pytest.fixture(scope="session")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import http.client
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -20,8 +21,8 @@ from loadtests.triton.command import HOST, PROGRAM, Ports, environment, words
 from loadtests.triton.repository import MODELS, lay_out
 
 _START, _STOP, _POLL = 120.0, 10.0, 0.02
-_TAIL = 15
-"""Lines of the server's log in an error."""
+_TAIL, _LAST = 15, 40
+"""Lines of the server's log in an error: of the errors in it, and of all where it died; a trace has twenty."""
 _SHARED = "/dev/shm"  # noqa: S108 - where Triton keeps what it shares with its models
 _GUARD = 'read -r _; kill -KILL "-$1"; rm -f "$2"*'
 """Waits for the end of its input, which is when we want it or die; then nothing of the server stays behind."""
@@ -48,6 +49,7 @@ class TritonServer:
     ) -> None:
         self.ports = ports or Ports.free()
         self._models = list(models)
+        self._loaded: set[str] = set()
         self._weights = weights
         self._options = list(options)
         self._folder = Path(tempfile.mkdtemp(prefix="triton-"))
@@ -132,6 +134,7 @@ class TritonServer:
         """End it and its models' processes at once, as a crash would; and clear away their shared memory."""
         guard, self._guard = self._guard, None
         process, self._process = self._process, None
+        self._loaded.clear()
         if guard is not None:
             guard.communicate()  # ends its input
         if process is not None:
@@ -143,11 +146,29 @@ class TritonServer:
         self.kill()
         shutil.rmtree(self._folder, ignore_errors=True)
 
+    def death(self) -> str:
+        """How it ended by itself, and what it said last; nothing while it runs, or if we ended it."""
+        status = None if self._process is None else self._process.poll()
+        if status is None:
+            return ""
+        how = signal.Signals(-status).name if status < 0 else f"status {status}"
+        return "\n".join([f"Triton died ({how}). It said last:", *self.log().splitlines()[-_LAST:]])
+
+    def revive(self) -> str:
+        """If it died, start it again with the models that it had; its `death`."""
+        if told := self.death():
+            loaded = sorted(self._loaded)
+            self.kill()
+            self.start()
+            self.need(*loaded)
+        return told
+
     def load(self, model: str, *, config: dict[str, Any] | None = None) -> None:
         """Load a model and those that it needs, or load it again. `config` replaces its whole configuration."""
         self.need(*MODELS[model].needs)
         parameters = {"config": msgspec.json.encode(config).decode()} if config else {}
         self._order(f"/v2/repository/models/{quote(model)}/load", {"parameters": parameters})
+        self._loaded.add(model)
 
     def need(self, *models: str) -> None:
         """Load those of the models that are not ready."""
@@ -158,6 +179,7 @@ class TritonServer:
     def unload(self, model: str) -> None:
         """Begin to unload it: running streams finish."""
         self._order(f"/v2/repository/models/{quote(model)}/unload", {})
+        self._loaded.discard(model)
 
     def is_ready(self, model: str) -> bool:
         return self.ask("GET", f"/v2/models/{quote(model)}/ready")[0] == http.client.OK
@@ -181,7 +203,7 @@ class TritonServer:
     def _order(self, path: str, body: object) -> None:
         status, answer = self.ask("POST", path, body)
         if status != http.client.OK:
-            raise TritonError(f"{path}: {status} {answer.decode(errors='replace')}")
+            raise TritonError(f"{path}: {status} {answer.decode(errors='replace')}\n{self.death()}".rstrip())
 
     def _wait_until_ready(self) -> None:
         assert self._process is not None

@@ -6,6 +6,7 @@ import asyncio
 import os
 import struct
 import subprocess
+import warnings
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
@@ -37,6 +38,14 @@ def running_triton(*models: str, options: Sequence[str] = ()) -> Iterator[Triton
     weights = pull(default_cache(os.environ, Path.home()), print)
     with TritonServer(models, weights=weights, options=options) as server:
         yield server
+
+
+def revived(server: TritonServer) -> None:
+    """Start it again if it died, and warn of how that was: a fault of Triton's own fails the test it hits, if any."""
+    if told := server.revive():
+        with warnings.catch_warnings():
+            warnings.simplefilter("always")  # elsewhere warnings are errors
+            warnings.warn(told, stacklevel=2)
 
 
 def texts(*values: str | bytes) -> Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -14,7 +15,7 @@ import pytest
 
 from loadtests.triton import Ports, TritonError, TritonServer
 from tests.support.embedded import running_process
-from tests.support.triton import RawTriton, flags, ints, journal_until, raw_triton, running_triton, texts
+from tests.support.triton import RawTriton, flags, ints, journal_until, raw_triton, revived, running_triton, texts
 from tests.support.waiting import wait_until
 
 ROOT = Path(__file__).parents[3]
@@ -68,6 +69,22 @@ def test_a_killed_server_leaves_nothing_and_starts_on_the_same_ports() -> None:
         regions = f"{server._folder.name}*"
         assert list(SHARED_MEMORY.glob(regions))
     assert not list(SHARED_MEMORY.glob(regions))
+
+
+def test_a_server_that_died_is_started_again_and_its_end_is_told() -> None:
+    with running_triton() as server:
+        server.load("llmapi")
+        revived(server)  # of one that runs there is nothing to warn of
+        before = server.pid
+        os.kill(before, signal.SIGSEGV)
+        wait_until(server.death)
+        with pytest.raises(TritonError, match="SIGSEGV"):
+            server.load("generic")
+        with pytest.warns(UserWarning, match=r"(?s)died \(SIGSEGV\).*Signal \(11\) received"):
+            revived(server)
+        assert server.pid != before
+        assert server.is_ready("llmapi")
+        assert server.death() == ""
 
 
 def test_a_server_whose_owner_dies_dies_too() -> None:
