@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import helm_python
 import kubernetes_validate  # type: ignore[import-untyped]  # it ships none
 import pytest
+import yaml
 
 from gateway.cli.program import COMMANDS
 from gateway.config import Config, check_exposure, load
@@ -196,6 +198,19 @@ def test_names_follow_the_release(release: str, name: str) -> None:
     assert {manifest["metadata"]["name"] for manifest in found.values()} == {name}
     assert len(name) <= 63
     assert pod(found)["volumes"][0]["configMap"]["name"] == name
+
+
+def test_the_guides_values_and_commands_are_about_what_is_rendered(tmp_path: Path) -> None:
+    page = (ROOT / "docs/guides/deploy.md").read_text()
+    found = re.search(r"^```yaml\n(# values.yaml\n.*?)^```", page, re.MULTILINE | re.DOTALL)
+    release = re.search(r"^helm upgrade --install (\S+) helm/snowshed ", page, re.MULTILINE)
+    assert found
+    assert release
+    manifests = rendered(yaml.safe_load(found[1]), release[1])
+    assert configured(manifests, tmp_path).auth.kind == "keys"
+    named = set(re.findall(r"deployment/(\S+)", page))
+    assert named == {manifests["Deployment"]["metadata"]["name"]}
+    assert set(re.findall(r"--config (/\S+)", page)) == {"/etc/snowshed/snowshed.yaml"}
 
 
 def test_notes_say_where_it_serves() -> None:
