@@ -210,7 +210,7 @@ def test_the_guides_values_and_commands_are_about_what_is_rendered(tmp_path: Pat
     assert configured(manifests, tmp_path).auth.kind == "keys"
     named = set(re.findall(r"deployment/(\S+)", page))
     assert named == {manifests["Deployment"]["metadata"]["name"]}
-    assert set(re.findall(r"--config (/\S+)", page)) == {"/etc/snowshed/snowshed.yaml"}
+    assert set(re.findall(r"--config (/[\w./]+)", page)) == {"/etc/snowshed/snowshed.yaml"}
 
 
 def test_notes_say_where_it_serves() -> None:
