@@ -7,15 +7,14 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from engines.text.tools.json_scan import JsonScan
 from engines.text.tools.python_scan import PythonScan
 from tests.properties.chunking import cut, places
 from tests.properties.tool_calls import VALUES
-
-thorough = settings(max_examples=300)
+from tests.support.examples import thorough
 
 JSON_SHARDS = [
     "{", "}", "[", "]", ",", ":", '"', '"a"', "\\", "\\u12", "aF", "0", "1", "-", ".", "e", "+", "true", "nul", "l",
@@ -36,7 +35,7 @@ def is_json(text: str) -> bool:
     return True
 
 
-@thorough
+@thorough(300)
 @given(st.lists(st.sampled_from(JSON_SHARDS)).map("".join) | VALUES.map(json.dumps), places)
 @example("-0.5e+10", range(9))
 def test_a_json_value_ends_where_it_does(text: str, where: Sequence[int]) -> None:
@@ -59,7 +58,7 @@ def translate(pieces: list[str]) -> tuple[PythonScan, str, int]:
     return machine, "".join(out), read
 
 
-@thorough
+@thorough(300)
 @given(VALUES, places)
 def test_python_literals_become_json(value: Any, where: Sequence[int]) -> None:
     machine, text, _ = translate(cut(f"{value!r})", where))
@@ -67,9 +66,10 @@ def test_python_literals_become_json(value: Any, where: Sequence[int]) -> None:
     assert json.loads(text) == value
 
 
-@thorough
+@thorough(300)
 @given(st.lists(st.sampled_from(PYTHON_SHARDS)).map("".join), places)
 @example(" ", range(3))
+@example("01", range(3))
 def test_what_is_translated_is_json_and_means_what_python_reads(text: str, where: Sequence[int]) -> None:
     text = f"[{text}]"
     machine, translated, read = translate(cut(text, where))

@@ -9,26 +9,26 @@ from types import FrameType
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from engines.text.tools import TOOL_PARSERS, Said
 from tests.properties import tool_calls
 from tests.properties.chunking import cut, places
 from tests.properties.tool_calls import CALLS, WRITERS, answers, calls_in, parts, said
+from tests.support.examples import thorough
 
 every_parser = pytest.mark.parametrize("name", sorted(TOOL_PARSERS))
-thorough = settings(max_examples=300)
 
 
-@thorough
+@thorough(300)
 @given(text=answers(), where=places)
 def test_the_chunking_changes_nothing(text: str, where: Sequence[int]) -> None:
     for name in TOOL_PARSERS:
         assert parts(name, cut(text, where)) == parts(name, [text]), name
 
 
-@thorough
+@thorough(300)
 @given(text=answers())
 def test_nothing_is_lost(text: str) -> None:
     for name in TOOL_PARSERS:

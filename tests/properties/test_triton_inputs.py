@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 import msgspec
-from hypothesis import event, example, given, settings
+from hypothesis import event, example, given
 from hypothesis import strategies as st
 
 from engines.api import Call, Kind, Rejected
@@ -22,10 +22,8 @@ from engines.triton.profiles.api import ModelFacts, TensorMap
 from engines.triton.tensors import Tensor
 from gateway.prompt import Invalid, parse
 from tests.properties.triton_bodies import BASES, bodies, in_range
+from tests.support.examples import thorough
 from tests.support.golden_table import COLUMNS, TABLE, facts
-
-BODIES = settings(max_examples=max(300, settings.default.max_examples if settings.default else 0))
-
 
 WITHOUT_TOP_K = replace(
     facts("ensemble"), inputs={name: it for name, it in facts("ensemble").inputs.items() if name != "top_k"}
@@ -54,7 +52,7 @@ def outcome(model: ModelFacts, call: Call) -> list[Tensor] | Rejected:
         return refused
 
 
-@BODIES
+@thorough(300)
 @given(bodies(), models())
 @example(("chat", BASES["chat"] | {"top_p": 1e-320}), facts("ensemble"))
 @example(("chat", BASES["chat"] | {"top_p": 0}), WITHOUT_TOP_K)
@@ -74,7 +72,7 @@ def test_p14_a_body_is_refused_by_name_or_becomes_what_the_model_takes(
         check_tensors(got, model)
 
 
-@BODIES
+@thorough(300)
 @given(bodies(), models())
 def test_p14_what_the_gateway_lets_through_is_refused_by_name_or_becomes_what_the_model_takes(
     asked: tuple[Kind, dict[str, Any]], model: ModelFacts

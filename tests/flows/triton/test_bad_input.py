@@ -13,18 +13,18 @@ from typing import Any, cast
 
 import httpx2
 import pytest
-from hypothesis import event, given, settings
+from hypothesis import event, given
 
 from engines.api import Kind
 from loadtests.fleet.triton.contracts import ContractName
 from loadtests.triton import TritonServer
 from tests.properties.triton_bodies import BASES, bodies, in_range
+from tests.support.examples import thorough
 from tests.support.fleet import SpawnedReplica, spawn_fleet
 from tests.support.triton_stand import TRANSPORTS, Journal, TritonStand, behind, triton_stand
 
 PATHS: dict[Kind, str] = {"chat": "/v1/chat/completions", "completion": "/v1/completions"}
 MODELS: dict[ContractName, str] = {"llmapi": "tensorrt_llm", "ensemble": "ensemble"}
-BODIES = settings(max_examples=max(200, settings.default.max_examples if settings.default else 0))
 SOON = 0.2
 """Ten times the seconds that a refusal may take at p95."""
 Place = tuple[TritonStand, SpawnedReplica]
@@ -53,7 +53,7 @@ def refusing(place: Place) -> Iterator[list[float]]:
     assert sorted(took)[int(len(took) * 0.95)] < SOON
 
 
-@BODIES
+@thorough(200)
 @given(bodies())
 def test_p14_whatever_is_asked_is_refused_by_name_or_what_the_model_takes(
     place: Place, refusing: list[float], asked: tuple[Kind, dict[str, Any]]

@@ -16,6 +16,7 @@ from engines.grpc.http2.channel import Http2Channel
 from engines.grpc.http2.connection import Connection
 from engines.grpc.http2.stream import Stream
 from tests.support import raw_grpc as raw
+from tests.support.examples import thorough
 from tests.support.grpc_transports import Story, story
 from tests.unit.engines.grpc.conftest import METHOD
 
@@ -150,7 +151,7 @@ CUTS = st.lists(st.integers(0, 2**20), max_size=12)
 
 @pytest.mark.parametrize("flowing", [False, True])
 @given(told=answers(), cuts=CUTS)
-@settings(max_examples=150)
+@thorough(150)
 def test_any_split_of_any_wrapping_tells_the_same(
     told: tuple[bytes, list[Story]], cuts: list[int], *, flowing: bool
 ) -> None:
@@ -185,7 +186,7 @@ def test_even_byte_by_byte(told: tuple[bytes, list[Story]]) -> None:
     cuts=CUTS,
     changes=st.lists(st.tuples(st.integers(0, 2**20), st.integers(0, 255)), min_size=1, max_size=8),
 )
-@settings(max_examples=300)
+@thorough(300)
 def test_corrupted_bytes_end_calls_and_nothing_else(
     told: tuple[bytes, list[Story]], cuts: list[int], changes: list[tuple[int, int]], *, flowing: bool
 ) -> None:
@@ -204,7 +205,7 @@ def test_corrupted_bytes_end_calls_and_nothing_else(
 
 
 @given(data=st.binary(max_size=300), cuts=CUTS)
-@settings(max_examples=200)
+@thorough(200)
 def test_noise_is_no_server(data: bytes, cuts: list[int]) -> None:
     async def tell() -> None:
         bench = Bench()

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import cast
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from engines.grpc.api import Code
@@ -15,6 +15,7 @@ from engines.grpc.http2.connection import Connection
 from engines.grpc.http2.dialling import Dialling
 from engines.grpc.http2.stream import Stream
 from tests.support import raw_grpc as raw
+from tests.support.examples import thorough
 from tests.support.grpc_transports import story
 from tests.unit.engines.grpc.conftest import METHOD
 from tests.unit.engines.grpc.test_any_bytes import Deaf
@@ -146,7 +147,7 @@ HAPPENINGS = st.lists(
 
 
 @given(happenings=HAPPENINGS, connections=st.integers(1, 2), calls=st.integers(0, 6))
-@settings(max_examples=300)
+@thorough(300)
 def test_no_call_is_forgotten(
     happenings: list[tuple[Callable[[World, int], None], int, int]], connections: int, calls: int
 ) -> None:
