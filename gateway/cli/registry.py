@@ -26,7 +26,8 @@ T = TypeVar("T")
 def with_registry(file: Path | None, work: Callable[[Registry], Awaitable[T]]) -> T:
     """What `work` gives. A file's tables are brought up to date, as a start does. Raises Mistake and Trouble."""
     from gateway.store.database import is_sqlite
-    from gateway.store.migrate import current, newest, upgrade
+    from gateway.store.migrate import current, upgrade
+    from gateway.store.migrations import NEWEST
     from gateway.store.records import NotThere, RegistryError
     from gateway.store.registry import Registry
 
@@ -36,7 +37,7 @@ def with_registry(file: Path | None, work: Callable[[Registry], Awaitable[T]]) -
         made = False
         if is_sqlite(url):
             made = not (await upgrade(engine))[0]
-        elif await current(engine) != newest():
+        elif await current(engine) != NEWEST:
             raise Trouble("The database's tables are not those of this version: run snowshed migrate first.")
         try:
             done = await work(Registry(engine, time.time))

@@ -13,8 +13,6 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from gateway.store.migrations import NEWEST
-
 HERE = Path(__file__).parent / "migrations"
 LOCK = 73_050_001
 """Of PostgreSQL's advisory locks, the one of those who migrate: several gateways may start at once."""
@@ -36,11 +34,6 @@ async def current(engine: AsyncEngine) -> str:
     """The revision that the database has, "" before the first."""
     async with engine.connect() as connection:
         return await connection.run_sync(_revision)
-
-
-def newest() -> str:
-    """The revision that this version of the gateway works with."""
-    return NEWEST
 
 
 # Alembic's own commands make their steps with the same two methods; there are no public ones.

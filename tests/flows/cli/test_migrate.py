@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from gateway.store.migrate import newest
+from gateway.store.migrations import NEWEST
 from tests.support.command_line import complaint, snowshed
 
 
@@ -22,8 +22,8 @@ def auth(database: str) -> dict[str, object]:
 def test_an_empty_database_is_filled_and_then_stays_as_it_is(auth: dict[str, object], database: str) -> None:
     """Told by the environment alone, as the chart's Job is."""
     first, second = (snowshed("migrate", SNOWSHED_AUTH=json.dumps(auth), KEYS_DATABASE=database) for _ in range(2))
-    assert (first.returncode, first.stdout) == (0, f"The tables are up to date at {newest()}, from nothing.\n")
-    assert (second.returncode, second.stdout) == (0, f"The tables are up to date at {newest()}, as before.\n")
+    assert (first.returncode, first.stdout) == (0, f"The tables are up to date at {NEWEST}, from nothing.\n")
+    assert (second.returncode, second.stdout) == (0, f"The tables are up to date at {NEWEST}, as before.\n")
 
 
 def test_several_at_once_do_it_once(auth: dict[str, object], database: str) -> None:
@@ -31,11 +31,11 @@ def test_several_at_once_do_it_once(auth: dict[str, object], database: str) -> N
         ended = snowshed("migrate", "--json", SNOWSHED_AUTH=json.dumps(auth), KEYS_DATABASE=database)
         assert ended.returncode == 0, ended.stderr
         told = json.loads(ended.stdout)
-        assert told["after"] == newest()
+        assert told["after"] == NEWEST
         return str(told["before"])
 
     with ThreadPoolExecutor(3) as pool:
-        assert sorted(pool.map(migrate, range(3))) == ["", newest(), newest()]
+        assert sorted(pool.map(migrate, range(3))) == ["", NEWEST, NEWEST]
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,8 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, inspect
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from gateway.store.migrate import HERE, current, downgrade, newest, upgrade
+from gateway.store.migrate import HERE, current, downgrade, upgrade
+from gateway.store.migrations import NEWEST
 from gateway.store.records import Tenant
 from gateway.store.registry import Registry
 from gateway.store.tables import METADATA
@@ -46,7 +47,7 @@ def tables(connection: Connection) -> set[str]:
 
 
 def test_the_newest_revision_is_the_last_one() -> None:
-    assert ScriptDirectory(HERE).get_current_head() == newest()
+    assert ScriptDirectory(HERE).get_current_head() == NEWEST
 
 
 def test_a_gateway_with_its_tables_does_without_alembic(tmp_path: Path) -> None:
@@ -62,13 +63,13 @@ def test_a_gateway_with_its_tables_does_without_alembic(tmp_path: Path) -> None:
 
 async def test_up_down_and_up_again(engine: AsyncEngine) -> None:
     assert await current(engine) == ""
-    assert await upgrade(engine) == ("", newest())
+    assert await upgrade(engine) == ("", NEWEST)
     async with engine.connect() as connection:
         assert await connection.run_sync(differences) == []
-    assert await downgrade(engine) == (newest(), "")
+    assert await downgrade(engine) == (NEWEST, "")
     async with engine.connect() as connection:
         assert await connection.run_sync(tables) == {"alembic_version"}
-    assert await upgrade(engine) == ("", newest())
+    assert await upgrade(engine) == ("", NEWEST)
 
 
 async def test_what_is_kept_outlasts_a_step_back_and_forth(engine: AsyncEngine) -> None:
@@ -76,8 +77,8 @@ async def test_what_is_kept_outlasts_a_step_back_and_forth(engine: AsyncEngine) 
     registry = Registry(engine, Clock())
     tenant = await registry.create_tenant(Tenant(name="acme"), by=SOMEBODY)
     key, _ = await registry.create_key("acme", by=SOMEBODY)
-    assert await downgrade(engine, "0001") == (newest(), "0001")
-    assert await upgrade(engine) == ("0001", newest())
+    assert await downgrade(engine, "0001") == (NEWEST, "0001")
+    assert await upgrade(engine) == ("0001", NEWEST)
     assert (await registry.tenants(), await registry.keys()) == ([tenant], [key])
     assert await registry.audit() == []
     await registry.revoke_key(key.id, by=SOMEBODY)
@@ -86,10 +87,10 @@ async def test_what_is_kept_outlasts_a_step_back_and_forth(engine: AsyncEngine) 
 
 async def test_what_is_up_to_date_stays(engine: AsyncEngine) -> None:
     await upgrade(engine)
-    assert await upgrade(engine) == (newest(), newest())
-    assert await current(engine) == newest()
+    assert await upgrade(engine) == (NEWEST, NEWEST)
+    assert await current(engine) == NEWEST
 
 
 async def test_several_at_once_make_the_tables_once(engine: AsyncEngine) -> None:
     outcomes = await asyncio.gather(*(upgrade(engine) for _ in range(4)))
-    assert sorted(outcomes) == [("", newest()), *[(newest(), newest())] * 3]
+    assert sorted(outcomes) == [("", NEWEST), *[(NEWEST, NEWEST)] * 3]
