@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Literal, Self
-
-import msgspec
 
 Outcome = Literal["success", "ignored", "failed"]
 """success; ignored: the client left or made a mistake, which says nothing about us; failed: ours or the upstream's."""
 
 
-class Record(msgspec.Struct, gc=False):
+@dataclass(slots=True, eq=False)
+class Record:
     """Everything one request leaves behind. Times are seconds on the loop's clock unless a name says otherwise.
 
     Never holds content: no prompt, no answer, no credential, no header value but validated labels.

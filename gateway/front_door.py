@@ -6,6 +6,7 @@ sweeper's. Pinned to one uvicorn version: `tests/architecture` says when a metho
 
 from __future__ import annotations
 
+import asyncio
 from functools import partial
 from typing import Any
 
@@ -148,7 +149,8 @@ class FrontDoor(Turns):
             self._run(exchange)
 
     def _run(self, exchange: Exchange) -> None:
-        exchange.task = self.loop.create_task(self.edge.serve(exchange))
+        # As `create_task`, but for the name, which it would have to count up and spell.
+        exchange.task = asyncio.Task(self.edge.serve(exchange), loop=self.loop, name=exchange.record.id)
 
     # What an intake may ask of the connection that its body comes from
 
