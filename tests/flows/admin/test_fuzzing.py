@@ -9,5 +9,4 @@ from tests.flows.admin.conftest import Administration
 def test_every_answer_is_documented_and_none_is_a_500(admin: Administration) -> None:
     found = fuzz(admin.port, lambda: admin.book.key(scopes=["admin"]).text, examples=3, seed=1)
     assert (found.wrong, found.errors, found.failed) == ({}, {}, 0), found.said
-    assert not found.in_vain
     assert found.answers.total() > 400
