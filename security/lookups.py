@@ -55,19 +55,20 @@ class Lookups:
         if self._asking is not None:
             self._asking.cancel()
             await asyncio.wait([self._asking])
+        for waiting in self._waiting.values():
+            waiting.answer.cancel()
+        self._waiting.clear()
 
     async def _ask_all(self) -> None:
         try:
             while self._waiting:
                 await self._ask_some()
-        except StoreAway as away:
-            for waiting in self._waiting.values():  # the next question would take as long to fail
-                waiting.answer.set_exception(away)
-                waiting.answer.exception()  # seen, should everybody have left who waited for it
-        finally:
+        except Exception as error:  # noqa: BLE001  # told to all who wait: the next question would take as long to fail
             for waiting in self._waiting.values():
-                waiting.answer.cancel()
+                waiting.answer.set_exception(error)
+                waiting.answer.exception()  # seen, should everybody have left who waited for it
             self._waiting.clear()
+        finally:
             self._asking = None
 
     async def _ask_some(self) -> None:

@@ -23,7 +23,7 @@ class Clock:
 
 
 class Shelf:
-    """A KeyStore in memory; `away` makes it fail, `full` takes nothing in, `gate` makes it wait."""
+    """A KeyStore in memory; `away` and `broken` make it fail, `full` takes nothing in, `gate` makes it wait."""
 
     def __init__(self) -> None:
         self.grants: dict[str, Grant] = {}
@@ -31,6 +31,7 @@ class Shelf:
         self.revision = 1
         self.away = False
         self.full = False
+        self.broken = False
         self.gate: asyncio.Event | None = None
         self.lookups = 0
         self.uses: dict[str, int] = {}
@@ -49,6 +50,8 @@ class Shelf:
 
     async def find_many(self, key_ids: Collection[str]) -> Mapping[str, Grant]:
         self._answer()
+        if self.broken:
+            raise ValueError
         self.lookups += 1
         found = {key_id: self.grants[key_id] for key_id in key_ids if key_id in self.grants}
         if self.gate is not None:

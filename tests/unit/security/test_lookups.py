@@ -97,10 +97,23 @@ async def test_whoever_waits_for_a_store_that_does_not_answer_is_told_at_once_wh
         await door.ask(mint().text)
 
 
-async def test_nobody_waits_for_ever_at_the_end(door: Door) -> None:
+async def test_what_breaks_a_lookup_is_told_to_those_who_wait_and_no_later_one(door: Door) -> None:
+    key = mint()
+    door.shelf.put(key)
+    door.shelf.broken = True
+    outcomes = await asyncio.gather(*(door.ask(mint().text) for _ in range(2)), return_exceptions=True)
+    assert {type(outcome) for outcome in outcomes} == {ValueError}
+    door.shelf.broken = False
+    assert (await door.ask(key.text)).key_id == key.id
+
+
+@pytest.mark.parametrize("turns", [1, 5])
+async def test_nobody_waits_for_ever_at_the_end(door: Door, turns: int) -> None:
+    """Be their question asked already, or about to be."""
     door.shelf.gate = asyncio.Event()
     asking = [asyncio.create_task(door.ask(mint().text)) for _ in range(2)]
-    await settle()
+    for _ in range(turns):
+        await asyncio.sleep(0)
     await door.checks.aclose()
     async with asyncio.timeout(20):
         outcomes = await asyncio.gather(*asking, return_exceptions=True)
