@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import time
 import traceback
 from collections.abc import Iterator
 from typing import Any
 
 from loadtests.triton.journal import Outcome
 from loadtests.triton.models.asked import Asked
-from loadtests.triton.models.decoupled import PARTING
 from loadtests.triton.models.notes import Notes
 from loadtests.triton.models.stub import backend
 
@@ -50,7 +48,6 @@ class TritonPythonModel:
             except Exception:  # noqa: BLE001 - the real one sends whatever it is, with all its lines
                 outcome = "failed"
                 sender.send(pb.InferenceResponse(error=pb.TritonError(traceback.format_exc())))
-                time.sleep(PARTING)
             sender.send(flags=pb.TRITONSERVER_RESPONSE_COMPLETE_FINAL)
             note.end(outcome, tokens)
 

@@ -73,17 +73,19 @@ class Answer:
         if self.decoupled:
             self.end()
 
-    def fail(self, message: str) -> Steps:
-        """An error, and the end when the client has had the time to leave."""
+    def fail(self, message: str, parting: float) -> Steps:
+        """An error, and the end when the client has had the time to leave, `parting` seconds."""
         self.error(message)
         if self.decoupled:
             with contextlib.suppress(Cancelled):
-                yield PARTING
+                yield parting
             self.end()
 
 
 class Decoupled:
     """Triton calls `initialize` once and `execute` with requests; how a request is answered says `answer`."""
+
+    parting: float = PARTING
 
     def initialize(self, args: dict[str, str]) -> None:
         self.name = args["model_name"]
@@ -128,7 +130,7 @@ class Decoupled:
             outcome = "stopped" if answer.stopped else "cancelled"
             self.cancelled(answer)
         except Exception as error:  # noqa: BLE001 - whatever it is, the client needs an end
-            yield from answer.fail(str(error))
+            yield from answer.fail(str(error), self.parting)
         finally:
             if self.running.get(answer.asked.id) is answer:
                 del self.running[answer.asked.id]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from loadtests.triton.models.decoupled import Answer, Decoupled, Refused, breaks, lied
+from loadtests.triton.models.decoupled import Answer, Decoupled, Refused, breaks
 from loadtests.triton.models.gauges import Gauges
 from loadtests.triton.models.pace import FOREVER, Steps
 from loadtests.triton.models.script import Script, script_in, until_stop
@@ -15,6 +15,8 @@ _REQUIRED = {"output_ids", "sequence_length"}
 
 class TritonPythonModel(Decoupled):
     """Counts per response; says no reason why an answer ended; the last token's response is the final one."""
+
+    parting = 0  # who leaves is a client of the models that call this one
 
     def prepare(self) -> None:
         self._gauges = Gauges(self.name)
@@ -63,7 +65,6 @@ class TritonPythonModel(Decoupled):
                 lie = script.fault if at == script.after else ""
                 outputs = _outputs(answer, piece, index, lie)
                 answer.send(outputs, final=last and index == sequences - 1)
-            yield from lied(script, at)
         yield from breaks(script, len(pieces))
         if script.fault == "no_final":
             yield FOREVER

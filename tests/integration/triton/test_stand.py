@@ -30,7 +30,7 @@ def test_the_scripted_text_is_the_fleets() -> None:
 
 
 @pytest.mark.parametrize("fault", ["error", "missing_output"])
-@pytest.mark.parametrize("model", ["llmapi", "tensorrt_llm_bls", "generic"])
+@pytest.mark.parametrize("model", ["llmapi", "generic"])
 async def test_who_leaves_for_a_fault_has_left_when_the_end_comes(
     triton: TritonServer, client: RawTriton, model: str, fault: str
 ) -> None:
