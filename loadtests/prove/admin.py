@@ -13,7 +13,7 @@ from loadtests.prove.fuzzing import fuzz
 from loadtests.prove.keys import keyed, snowshed
 
 CASES = 20_000
-EXAMPLES = 1_900
+EXAMPLES = 2_000
 """Most random requests of each kind; several kinds differ in less than that."""
 
 

@@ -31,6 +31,8 @@ enabled = false
 [generation]
 database = "none"
 with-security-parameters = false
+[checks.negative_data_rejection]
+expected-statuses = [400, 404, 405, 409, 414, 415]
 """
 """With a good key alone: what is asked without one ends at the door, and would be half of all requests."""
 
