@@ -38,6 +38,7 @@ class FrontDoor(Turns):
         if self._deaf:
             return
         self._fruitful = False
+        self._arrived += len(data)
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
@@ -47,6 +48,7 @@ class FrontDoor(Turns):
             self._refuse(errors.MALFORMED_HTTP)
         if self._fruitful:
             self._fruitless = 0
+            self._arrived = len(data)
         else:  # a head, chunk extensions or trailers without an end
             self._fruitless += len(data)
             if self._fruitless > self.edge.bounds.head and not self._deaf:
@@ -73,7 +75,7 @@ class FrontDoor(Turns):
             return
         headers = dict(self.headers)
         version = self.parser.get_http_version()
-        problem = head.judge(self.url, self.headers, headers, version, self.edge.bounds)
+        problem = head.judge(self.url, self.headers, headers, version, self.edge.bounds, self._arrived)
         if problem is None and len(self._waiting) >= self.edge.bounds.pipelined:
             problem = errors.PIPELINE_FULL
         if problem is not None:

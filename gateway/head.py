@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import chain
+from sys import maxsize
 from urllib.parse import unquote_to_bytes
 
 import httptools
@@ -20,12 +21,18 @@ _FOREIGN_VERSIONS = ("0.9", "2.0")
 
 
 def judge(
-    url: bytes, fields: Sequence[tuple[bytes, bytes]], headers: Mapping[bytes, bytes], version: str, bounds: Bounds
-) -> errors.Problem | None:
-    """Why this head can't be served, if so. `headers` are the `fields` by name, in lower case, the last one winning."""
+    url: bytes, fields: Sequence[tuple[bytes, bytes]], headers: Mapping[bytes, bytes], version: str, bounds: Bounds,
+    arrived: int = maxsize,
+) -> errors.Problem | None:  # fmt: skip
+    """Why this head can't be served, if so. `headers` are the `fields` by name, in lower case, the last one winning.
+
+    The head is no larger than `arrived` bytes, if the caller knows that.
+    """
     if len(url) > bounds.url:
         return errors.URL_TOO_LONG
-    if len(fields) > bounds.headers or sum(map(len, chain.from_iterable(fields))) > bounds.head:
+    if len(fields) > bounds.headers or (
+        arrived > bounds.head and sum(map(len, chain.from_iterable(fields))) > bounds.head
+    ):
         return errors.HEAD_TOO_LARGE
     if len(headers) != len(fields):
         names = [name for name, _ in fields]

@@ -83,20 +83,16 @@ def _plain(asked: Embedding, fields: dict[str, msgspec.Raw]) -> Prompt:
 
 
 def _generation(kind: Kind, asked: Chat | Completion, fields: dict[str, msgspec.Raw]) -> Prompt:
-    caps = [cap for cap in (asked.max_tokens, asked.max_completion_tokens, asked.n_predict) if cap is not None]
+    cap = asked.max_tokens
+    for other in (asked.max_completion_tokens, asked.n_predict):
+        if other is not None and (cap is None or other > cap):
+            cap = other
     options = asked.stream_options
+    show_usage = options is not None and options.include_usage is True
     answers = asked.n or 1
     if isinstance(asked, Completion) and asked.best_of is not None:
         answers = asked.best_of  # never less than n
-    return Prompt(
-        kind,
-        asked.model,
-        stream=asked.stream is True,
-        show_usage=options is not None and options.include_usage is True,
-        fields=fields,
-        max_tokens=max(caps, default=None),
-        n=answers,
-    )
+    return Prompt(kind, asked.model, asked.stream is True, show_usage, fields, cap, answers)
 
 
 class _Key:

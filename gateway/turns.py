@@ -36,8 +36,8 @@ class Turns(HttpToolsProtocol):
 
     # With ours beside uvicorn's, instances would have more attributes than Python keeps in its quick form.
     __slots__ = (
-        "_active", "_backlog", "_broken", "_cold_reading", "_cycles", "_date", "_dated", "_deaf", "_exchanges",
-        "_fruitful", "_fruitless", "_in_head", "_reading", "_waiting", "due", "edge",
+        "_active", "_arrived", "_backlog", "_broken", "_cold_reading", "_cycles", "_date", "_dated", "_deaf",
+        "_exchanges", "_fruitful", "_fruitless", "_in_head", "_reading", "_waiting", "due", "edge",
     )  # fmt: skip
 
     def __init__(
@@ -65,6 +65,7 @@ class Turns(HttpToolsProtocol):
         self._date = b""
         self._fruitful = False  # whether the present packet brought part of a body, or an end
         self._fruitless = 0  # bytes since then
+        self._arrived = 0  # bytes since somewhere before the head that comes next
 
     def __repr__(self) -> str:
         state = "deaf" if self._deaf else "active" if self._active else "idle"

@@ -23,7 +23,7 @@ PATIENCE = 7.0
 
 
 class BoundedRegistry:
-    """A Registry for many; `wall` gives Unix time. None to a file is kept open: it could go on with one since replaced."""
+    """A Registry for many; `wall` gives Unix time. No file is kept open: it could be replaced meanwhile."""
 
     def __init__(self, url: URL, wall: Callable[[], float]) -> None:
         self._url = url

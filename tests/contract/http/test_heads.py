@@ -72,6 +72,14 @@ def test_extensions_and_trailers_are_bounded(
     assert upstream.calls() == []
 
 
+def test_a_large_head_that_began_behind_another_request_is_refused(talk: Talk, upstream: SpawnedReplica) -> None:
+    large = request(chat(), b"X-Large: " + b"x" * 40_000)
+    assert talk.ask(GOOD + large[:20_000]).status == 200
+    (answer,), end = talk.send(large[20_000:]).ending()
+    assert (answer.status, answer.error["code"], end) == (431, "headers_too_large", "eof")
+    assert len(upstream.calls()) == 1
+
+
 def test_large_bodies_and_the_next_head_in_one_packet_are_no_large_head(talk: Talk) -> None:
     two = request(chat("x " * 20_000)) + GOOD
     talk.send(two[:-100])
