@@ -41,8 +41,9 @@ class Entry:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            visitor = await self._visitor(scope)
+            await self._visitor(scope)
             body = await _body(scope, receive)
+            visitor = await self._visitor(scope)  # whose key may have ended while the body came
         except (Unauthenticated, Forbidden, StoreAway, errors.Refusal) as error:
             await respond(errors.problem(error))(scope, receive, send)
             return

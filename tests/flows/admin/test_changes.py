@@ -12,6 +12,7 @@ from security.keys import NewKey
 from tests.flows.admin.conftest import Administration
 from tests.support.admin import visiting
 from tests.support.knocking import ask
+from tests.support.raw import RawClient
 from tests.support.waiting import wait_until
 
 
@@ -104,3 +105,21 @@ def test_the_trail_says_who_changed_what_and_from_where(shared_admin: Administra
     assert {(one["actor"], one["address"]) for one in entries} == {(operator.id, "127.0.0.1")}
     assert (entries[0]["before"], entries[1]["before"]["weight"], entries[1]["after"]["weight"]) == (None, 1, 7)
     assert viewer.get(f"/v1/audit?object={key['id']}").json()["data"] == entries[2:]
+
+
+def test_a_key_that_ends_while_its_body_is_on_the_way_changes_nothing(admin: Administration) -> None:
+    """Else whoever had it could hold requests back, and make a key after it was revoked."""
+    ruler, client = admin.keys["operator"], admin.client()
+    body = b'{"name": "late"}'
+    head = (
+        f"POST /v1/tenants HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {ruler.text}\r\n"
+        f"content-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
+    )
+    held = admin.stack.enter_context(RawClient(f"http://127.0.0.1:{admin.port}"))
+    held.socket.sendall(head.encode() + body[:3])
+    assert client.post(f"/v1/keys/{ruler.id}/revoke").status_code == 200
+    sent = {"authorization": f"Bearer {ruler.text}"}
+    wait_until(lambda: client.get("/v1/whoami", headers=sent).status_code, lambda status: status == 401)
+    held.socket.sendall(body[3:])
+    assert held.until(b"\r\n").startswith(b"HTTP/1.1 401 ")
+    assert client.get("/v1/tenants/late").status_code == 404
