@@ -45,7 +45,8 @@ class EdgeHeaders:
         request_id = self._edge.ids.next()
         headers = {name.lower(): value for name, value in scope["headers"]}
         added = [tuple(line.split(b": ", 1)) for line in own_headers(request_id).splitlines()]
-        if b"upgrade" in headers:  # a server may have taken the body for the other protocol: nothing may follow
+        # A server may have taken the body for the other protocol, or it may not come: nothing may follow.
+        if b"upgrade" in headers or b"expect" in headers:
             added.append((b"connection", b"close"))
         started = False
 

@@ -41,7 +41,9 @@ def judge(
     if version in _FOREIGN_VERSIONS or (b"host" not in headers and version == "1.1"):
         return errors.MALFORMED_HTTP
     if b"transfer-encoding" in headers and (
-        version == "1.0" or headers[b"transfer-encoding"].strip().lower() != b"chunked"
+        version == "1.0"
+        or headers[b"transfer-encoding"].strip().lower() != b"chunked"
+        or b"content-length" in headers  # a proxy may have gone by that
     ):
         return errors.MALFORMED_HTTP
     return None
