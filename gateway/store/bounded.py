@@ -31,7 +31,8 @@ class BoundedRegistry:
         self._registry = Registry(self._engine, wall)
         self._wall = wall
         self._turns = asyncio.Semaphore(AT_ONCE)
-        self._seen: int | None = None
+        self._seen: tuple[int, str | None] | None = None
+        """The last change, and the key changed last: another database may count as far, but has other keys."""
 
     def __repr__(self) -> str:
         return f"<BoundedRegistry {self._url.render_as_string()}>"
@@ -59,15 +60,16 @@ class BoundedRegistry:
 
     async def _look_for_ruler(self) -> bool:
         async with self._engine.connect() as connection:
-            revision = await connection.scalar(select(CHANGES.c.revision))
-            if revision == self._seen:
+            newest = select(KEYS.c.id).order_by(KEYS.c.revision.desc()).limit(1).scalar_subquery()
+            state = tuple((await connection.execute(select(CHANGES.c.revision, newest))).one())
+            if state == self._seen:
                 return False
             scopes = cast(KEYS.c.scopes, String)
             good = KEYS.c.revoked.is_(None), or_(KEYS.c.expires.is_(None), KEYS.c.expires > int(self._wall()))
             rules = or_(*(scopes.contains(f'"{scope}"') for scope in SCOPES[1:]))
             found = await connection.scalar(select(KEYS.c.id).where(*good, rules).limit(1))
         if found is None:
-            self._seen = revision
+            self._seen = state
         return found is not None
 
     def _find_file(self) -> None:

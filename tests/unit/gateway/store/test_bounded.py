@@ -45,6 +45,19 @@ async def test_a_key_with_a_role_is_a_ruler_from_its_making_to_its_end(
     assert await registry.has_ruler()
 
 
+async def test_a_file_in_the_place_of_another_is_looked_at_whatever_its_number(tmp_path: Path) -> None:
+    """A restored or new database may have seen as many changes as the one before."""
+    file = tmp_path / "snowshed.db"
+    registry = BoundedRegistry(address(f"sqlite:///{file}"), lambda: 0.0)
+    for scope in ("inference", "admin"):
+        file.unlink(missing_ok=True)
+        book = KeyBook(f"sqlite:///{file}")
+        book.tenant()
+        book.key(scopes=[scope])
+        assert await registry.has_ruler() == (scope == "admin")
+    await registry.aclose()
+
+
 async def test_a_mistake_stays_one(registry: BoundedRegistry) -> None:
     with pytest.raises(NotThere):
         await registry.ask(lambda them: them.tenant("absent"))
