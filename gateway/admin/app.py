@@ -40,7 +40,7 @@ class Shown:
 def create_app(shown: Shown, auth: Authenticator, guard: Guard, edge: Edge) -> ASGIApp:
     """From the outside in: the head is judged, the address counted, the key checked, the body read, the route found."""
     options = shown.config.admin
-    hosts = HostCheck(LOOPBACK_NAMES) if is_loopback(options.host) else None
+    hosts = HostCheck((*LOOPBACK_NAMES, options.host)) if is_loopback(options.host) else None
     entered = Entry(_routed(shown), auth)
     guarded = Guarded(entered, guard, options.proxies, lambda wait: respond(errors.TOO_OFTEN.but(retry_after=wait)))
     return EdgeHeaders(guarded, replace(edge, hosts=hosts))

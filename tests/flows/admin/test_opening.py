@@ -9,7 +9,7 @@ import httpx2
 import pytest
 
 from loadtests.bench.processes import free_ports
-from tests.flows.admin.conftest import Administration, admin_tree
+from tests.flows.admin.conftest import Administration, admin_tree, administration
 from tests.support.admin import admin_port, visiting
 from tests.support.gateway import configuration, metric, running_gateway
 from tests.support.stored import KeyBook
@@ -62,6 +62,15 @@ def test_a_taken_port_is_tried_again_until_it_is_free(book: KeyBook) -> None:
         with visiting(admin_port(gateway), key) as client:
             assert client.get("/v1/whoami").json()["role"] == "viewer"
         assert "in use" not in repr(admin)
+
+
+def test_it_is_asked_by_the_address_that_it_was_given(book: KeyBook) -> None:
+    with administration(book, host="127.0.0.2") as admin:
+        address = f"127.0.0.2:{admin.port}"
+        key = {"authorization": f"Bearer {admin.keys['viewer'].text}"}
+        for host, status in ((address, 200), ("localhost", 200), ("evil.example", 421)):
+            answer = httpx2.get(f"http://{address}/v1/whoami", headers={"host": host, **key}, trust_env=False)
+            assert answer.status_code == status
 
 
 def test_without_keys_there_is_none() -> None:
