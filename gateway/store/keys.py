@@ -67,7 +67,7 @@ class SqlKeyStore:
 
                 await upgrade(self._engine)
             self._file = self._identity()
-        except SQLAlchemyError as error:
+        except (SQLAlchemyError, StoreAway) as error:
             reason = getattr(error, "driver_exception", error)
             raise StoreAway(f"{self._url.database} can't be used as a database: {reason}") from None
 

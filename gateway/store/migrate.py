@@ -13,13 +13,19 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from gateway.store.migrations import NEWEST
+from security.api import StoreAway
+
 HERE = Path(__file__).parent / "migrations"
 LOCK = 73_050_001
 """Of PostgreSQL's advisory locks, the one of those who migrate: several gateways may start at once."""
 
 
 async def upgrade(engine: AsyncEngine) -> tuple[str, str]:
-    """To the newest revision. Gives the revisions before and after; all or nothing."""
+    """To the newest revision. Gives the revisions before and after; all or nothing.
+
+    Raises StoreAway for a revision that only a newer version knows.
+    """
     async with engine.begin() as connection:
         return await connection.run_sync(_migrate, lambda script, now: script._upgrade_revs("head", now))  # noqa: SLF001
 
@@ -49,6 +55,8 @@ def _migrate(connection: Connection, steps: Steps) -> tuple[str, str]:
     environment = EnvironmentContext(Config(), script, fn=lambda now, _: steps(script, now))
     environment.configure(connection=connection, transactional_ddl=True)
     before = _revision(connection)
+    if before > NEWEST:
+        raise StoreAway(f"its tables are those of a newer version ({before})")
     with environment:
         environment.run_migrations()
     return before, _revision(connection)

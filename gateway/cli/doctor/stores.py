@@ -48,6 +48,8 @@ async def _judged(engine: AsyncEngine, *, is_file: bool) -> Finding:
     from gateway.store.registry import Registry
 
     revision, where = await current(engine), engine.url.render_as_string()
+    if revision > NEWEST:
+        return Finding("wrong", SUBJECT, f"{where} has the tables of a newer version", "run that version")
     if revision != NEWEST:
         if is_file:
             return Finding("ok", SUBJECT, f"{where} will be brought up to date at the start")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import socket
+import sqlite3
 import subprocess
 import threading
 from pathlib import Path
@@ -212,6 +213,10 @@ def test_the_database_of_keys_is_looked_at_and_a_file_is_not_made(tmp_path: Path
     book.tenant()
     book.key()
     assert keys_of(tmp_path, sqlite=str(file))["level"] == "ok"
+    with sqlite3.connect(file) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+    connection.close()
+    assert "newer version" in keys_of(tmp_path, sqlite=str(file))["what"]
     file.write_text("no database, but a letter of some length" * 100)
     assert keys_of(tmp_path, sqlite=str(file))["level"] == "wrong"
     assert keys_of(tmp_path, sqlite=str(tmp_path / "absent" / "keys.db"))["level"] == "wrong"

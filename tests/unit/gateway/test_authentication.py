@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ from gateway.config import ConfigError, check, check_exposure
 from gateway.config.auth import Auth, AuthKind
 from security.api import StoreAway
 from tests.support.gateway import ROOT, configuration
+from tests.support.stored import KeyBook
 
 
 def test_every_kind_has_its_authenticator() -> None:
@@ -42,6 +44,18 @@ async def test_a_file_that_can_not_be_used_is_told_in_a_sentence(tmp_path: Path)
         with pytest.raises(StoreAway, match=f"{path.name} can't be used as a database: .*{words}"):
             await auth.start()
         await auth.aclose()
+
+
+async def test_a_file_of_a_newer_version_is_told_in_a_sentence(tmp_path: Path) -> None:
+    file = tmp_path / "snowshed.db"
+    KeyBook(f"sqlite:///{file}")
+    with sqlite3.connect(file) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+    connection.close()
+    auth = AUTHENTICATORS["keys"](Auth(kind="keys", sqlite=file))
+    with pytest.raises(StoreAway, match=r"snowshed\.db can't be used as a database: .* newer version"):
+        await auth.start()
+    await auth.aclose()
 
 
 def test_a_reference_to_nothing_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
