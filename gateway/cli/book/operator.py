@@ -15,4 +15,5 @@ def operator() -> Actor:
         user = getpass.getuser()
     except (OSError, KeyError):  # a number that the system has no name for, as containers have them
         user = str(os.getuid())
-    return Actor(f"cli:{user}@{socket.gethostname()}"[:255])
+    name = f"cli:{user}@{socket.gethostname()}"[:255]
+    return Actor("".join(each if each.isprintable() else "?" for each in name))

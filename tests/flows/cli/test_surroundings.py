@@ -74,3 +74,13 @@ def test_a_user_without_a_name_makes_changes_by_number(tmp_path: Path) -> None:
     subprocess.run(command, cwd=ROOT, env=environment(), capture_output=True, timeout=60, check=True)
     (entry,) = json.loads(snowshed("audit", "--json", "--config", str(file)).stdout)
     assert entry["actor"] == f"cli:{os.getuid()}@{socket.gethostname()}"
+
+
+def test_a_name_that_no_database_takes_is_made_one_that_it_does(tmp_path: Path) -> None:
+    file = tmp_path / "gateway.yaml"
+    file.write_text(yaml.safe_dump(configuration(auth={"sqlite": str(tmp_path / "keys.db")})))
+    named = environment() | {"LOGNAME": os.fsdecode(b"a\xff\x1b[31m")}
+    command = [sys.executable, "-m", "gateway", "tenants", "create", "acme", "--config", str(file)]
+    subprocess.run(command, cwd=ROOT, env=named, capture_output=True, timeout=60, check=True)
+    (entry,) = json.loads(snowshed("audit", "--json", "--config", str(file)).stdout)
+    assert entry["actor"] == f"cli:a??[31m@{socket.gethostname()}"
