@@ -13,11 +13,15 @@ CONNECTIONS = 64
 TURN = 30.0
 """Seconds for a request, from the connection or the answer before it to the end of its own answer."""
 
+UNREAD = 256 * 1024
+"""Bytes of a body that may come when its request is answered already, so that who sends them gets to read that."""
+
 
 class AdminProtocol(H11Protocol):
     """One connection. Those who run a gateway are few, so there are few, and none of them may wait for ever."""
 
     _turn: asyncio.TimerHandle | None = None
+    _unread = 0  # bytes that came after the last answer, of the body that it did not wait for
 
     def __repr__(self) -> str:
         return f"<AdminProtocol {self.conn.our_state}>"
@@ -33,8 +37,17 @@ class AdminProtocol(H11Protocol):
             self._turn.cancel()
         super().connection_lost(exc)
 
+    def data_received(self, data: bytes) -> None:
+        if self.conn.our_state is h11.DONE:  # but the client is not
+            self._unread += len(data)
+            if self._unread > UNREAD:
+                self.transport.abort()
+                return
+        super().data_received(data)
+
     def on_response_complete(self) -> None:
         self._begin_turn()
+        self._unread = 0
         super().on_response_complete()
 
     def shutdown(self) -> None:

@@ -47,6 +47,7 @@ def test_uvicorn_still_calls_what_the_admin_listener_overrides() -> None:
     assert {
         "connection_lost",
         "connection_made",
+        "data_received",
         "on_response_complete",
         "send_400_response",
         "shutdown",

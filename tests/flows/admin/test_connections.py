@@ -71,6 +71,14 @@ def test_a_body_that_waits_to_be_asked_for_and_is_not_ends_the_connection(lastin
     assert sent(lasting_admin, head) == (401, "invalid_api_key")
 
 
+def test_a_body_without_an_end_is_not_read_after_its_answer(lasting_admin: Administration) -> None:
+    client = connected(lasting_admin)
+    client.socket.sendall(b"POST /v1/keys HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: 99999999999\r\n\r\n")
+    assert client.until(b"}}").startswith(b"HTTP/1.1 401 ")
+    with pytest.raises(ConnectionError):
+        client.socket.sendall(bytes(200 << 20))
+
+
 def test_a_body_that_stays_away(lasting_admin: Administration, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gateway.admin.entry.BODY_TIME", 0.2)
     head = good_head(lasting_admin).replace("GET /v1/whoami", "POST /v1/tenants")
