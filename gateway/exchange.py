@@ -53,8 +53,8 @@ class Exchange:
     """
 
     __slots__ = (
-        "_backlog", "_call", "_edge", "_phase", "_reason", "_started", "deadline", "due", "headers", "intake", "kind",
-        "record", "stream", "task", "wire",
+        "_backlog", "_call", "_edge", "_last", "_phase", "_reason", "_started", "deadline", "due", "headers", "intake",
+        "kind", "record", "stream", "task", "wire",
     )  # fmt: skip
 
     def __init__(self, edge: Edge, kind: Kind, headers: preamble.Headers, wire: Wire, intake: Intake) -> None:
@@ -68,6 +68,7 @@ class Exchange:
         self.stream = False
         self._call: Call | None = None
         self._started = False
+        self._last = b""  # what was taken last
         self._phase: Phase = "body"
         self._reason: Problem | None = None
         self.deadline = self.record.headers_at + edge.bounds.total_time
@@ -144,6 +145,7 @@ class Exchange:
         Whether the client keeps up; if not, `drain` is to be awaited.
         """
         keeps_up = self.wire.write(data)
+        self._last = data
         record = self.record
         now = self._edge.clock()
         gap = now - record.last_at
@@ -206,6 +208,9 @@ class Exchange:
                 self._leave()
 
     def _leave(self) -> None:
+        if self._phase == "relaying" and self._last.endswith(sse.DONE):  # SDKs close once they see it
+            self.record.outcome = "success"
+            return
         self.record.client_gone = True
         self.record.code = "client_gone"
 

@@ -10,6 +10,8 @@ LINES = (
     b"x-accel-buffering: no\r\n"  # nginx would hold the stream back
 )
 """Header lines of a stream."""
+DONE = b"data: [DONE]\n\n"
+"""The last event of a whole stream: a client that has it may leave before we have ended."""
 KEEP_ALIVE = b": keep-alive\n\n"
 """A comment: every SSE parser skips it, and no proxy in between thinks the stream idle."""
 

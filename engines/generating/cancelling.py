@@ -75,8 +75,8 @@ class Cancelling:
             self._cancel(rpc, request, now)
 
     def let_end(self, rpc: Rpc, request: str) -> None:
-        """For a call that has failed, which its server is about to end: a cancellation that meets that end has crashed
-        Triton. One that does not end within `LINGER` is let go.
+        """For a call that has failed or said all, which its server is about to end: a cancellation that meets that end
+        has crashed Triton. One that does not end within `LINGER` is let go.
         """
         self._own(self._let_end(rpc, request))
 

@@ -132,8 +132,9 @@ class Hearing:
             self._take, self.finale = _all, bytes  # no ring of references is left for the collector
             if self._over:
                 return
-            cancelling = self._surveillance.cancelling
-            (cancelling.let_end if self._failed else cancelling.let_go)(self._rpc, self._opened.request)
+            cancelling, generation = self._surveillance.cancelling, self.generation
+            whole = generation.done and not generation.stopped and self._error is None  # its end comes by itself
+            (cancelling.let_end if self._failed or whole else cancelling.let_go)(self._rpc, self._opened.request)
 
     def _push(self, message: bytes) -> bool:
         take = self._take  # it may be let go within the next line

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import random
 from collections.abc import Iterator
@@ -48,6 +49,30 @@ async def test_leaving_at_any_moment_ends_the_generation(
     for leaving in leavings:
         assert leaving.record["code"] == "client_gone"
         assert 0 <= leaving.uncounted <= IN_FLIGHT + sum(leaving.latencies) / DELAY
+
+
+@pytest.mark.parametrize("model", [kind[0] for kind in KINDS])
+def test_leaving_at_the_sight_of_done_is_an_answer_that_was_had(stand: TritonStand, model: str) -> None:
+    """As OpenAI's SDKs do, while the call to the server has still to end."""
+    labels = [stand.label() for _ in range(20)]
+    for label in labels:
+        with stand.gateway.connect() as client:
+            asked = {"model": model, "prompt": "@@tokens=3@@", "max_tokens": 9, "stream": True}
+            client.sendall(completion_bytes(asked, label))
+            got = b""
+            while b"data: [DONE]" not in got:
+                got += client.recv(4096)
+    found = [stand.record(label) for label in labels]
+    assert {(one["outcome"], one["code"], one["client_gone"]) for one in found} == {("success", "", False)}
+
+
+def completion_bytes(asked: dict[str, object], label: str) -> bytes:
+    body = json.dumps(asked).encode()
+    lines = (
+        "POST /v1/completions HTTP/1.1", "host: 127.0.0.1", "content-type: application/json",
+        f"x-client-request-id: {label}", f"content-length: {len(body)}",
+    )  # fmt: skip
+    return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
 
 
 @pytest.fixture(scope="module")

@@ -198,6 +198,30 @@ async def test_p24_a_call_that_failed_is_given_time_to_end(ends: bool, monkeypat
     assert rpc.cancelled == (0 if ends else 1)
 
 
+@pytest.mark.parametrize("ends", [True, False])
+async def test_p24_a_client_that_leaves_at_the_end_cancels_nothing(ends: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """P24: SDKs close when they see [DONE], just before the server's own end, which a cancellation must not meet."""
+    monkeypatch.setattr(cancelling, "LINGER", 0.05)
+    table, rpc = Table(), ScriptedRpc([answer("one"), FINAL], silent=True)
+    basket = Basket(room=1_000_000)
+    waiting = asyncio.ensure_future(forwarded(await table.open(rpc), basket))
+    await until(lambda: b"[DONE]" in basket.data)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    assert rpc.cancelled == 0
+    if ends:
+        rpc.tell(end=True)
+    await until(lambda: "0 heard here" in repr(table.cancelling))
+    assert rpc.cancelled == (0 if ends else 1)
+
+
+async def forwarded(reply: Reply, basket: Basket) -> None:
+    with reply:
+        assert isinstance(reply, StreamReply)
+        await reply.forward(basket)
+
+
 async def test_overload_is_told_as_such() -> None:
     full = RpcError(Code.UNAVAILABLE, "Exceeds maximum queue size")
     with pytest.raises(Overloaded):
