@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from gateway.store.registry import Registry
 
 T = TypeVar("T")
+COPIED = "held no tables, and has empty ones now: a copy of a file in use needs its -wal file as well"
 
 
 def with_registry(file: Path | None, work: Callable[[Registry], Awaitable[T]]) -> T:
@@ -32,6 +33,7 @@ def with_registry(file: Path | None, work: Callable[[Registry], Awaitable[T]]) -
     from gateway.store.registry import Registry
 
     url = address_of(read(file))
+    missing = not Path(url.database or "").exists()
 
     async def run(engine: AsyncEngine) -> T:
         made = False
@@ -44,7 +46,8 @@ def with_registry(file: Path | None, work: Callable[[Registry], Awaitable[T]]) -
         except RegistryError as error:
             raise Trouble(f"{error} (in {_place(url)})" if isinstance(error, NotThere) else str(error)) from None
         if made:
-            click.echo(f"{_place(url)} was made: there was no database of that name.", err=True)
+            why = "was made: there was no database of that name" if missing else COPIED
+            click.echo(f"{_place(url)} {why}.", err=True)
         return done
 
     return with_database(url, run)

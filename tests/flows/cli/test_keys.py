@@ -111,6 +111,13 @@ def test_a_database_that_a_command_makes_is_named_once(desk: Desk) -> None:
     assert made == [f"{desk.file.with_name('keys.db')} was made: there was no database of that name.\n", ""]
 
 
+def test_a_file_without_tables_is_said_to_have_been_one(desk: Desk) -> None:
+    """As a copy of a database in use is, without the file beside it that holds what was written last."""
+    desk.file.with_name("keys.db").touch()
+    told = snowshed("keys", "list", "--config", str(desk.file)).stderr
+    assert told.startswith(f"{desk.file.with_name('keys.db')} held no tables, and has empty ones now: ")
+
+
 def test_an_unreadable_duration_is_a_mistake(desk: Desk) -> None:
     for given in ("soon", "0d", "-1d", "1e99d", "9999999999999d", "1s"):
         ended = snowshed("keys", "create", "acme", f"--expires={given}", "--config", str(desk.file))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -42,3 +44,19 @@ def test_each_command_does_what_the_guide_says(tmp_path: Path) -> None:
     listed = shell(tmp_path, "snowshed keys list --config gateway.yaml")
     assert re.search(rf"^{key} +acme +revoked ", listed, re.MULTILINE), listed
     assert listed.count("\n") == 3, "the key, and the one that it was rotated to"
+
+
+def test_a_backup_is_whole_and_can_be_put_back_under_a_running_gateway(tmp_path: Path) -> None:
+    found = re.search(r"^```yaml\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+    assert found
+    (tmp_path / "gateway.yaml").write_text(found[1])
+    make, put_back = re.findall(r"^```sh\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+    shell(tmp_path, "snowshed tenants create before --config gateway.yaml")
+    with contextlib.closing(sqlite3.connect(tmp_path / "snowshed.db")) as in_use:  # keeps what is new beside the file
+        in_use.execute("SELECT count(*) FROM tenants").fetchall()
+        shell(tmp_path, "snowshed tenants create then --config gateway.yaml")
+        shell(tmp_path, make)
+        shell(tmp_path, "snowshed tenants create after --config gateway.yaml")
+        shell(tmp_path, put_back)
+        listed = shell(tmp_path, "snowshed tenants list --config gateway.yaml")
+    assert [line.split()[0] for line in listed.splitlines()[1:]] == ["before", "then"]
