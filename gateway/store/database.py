@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import suppress
 from typing import Any, Final
 
 from sqlalchemy import URL, NullPool, event, make_url
@@ -50,7 +52,7 @@ def connect(url: URL, *, keeping: bool = True) -> AsyncEngine:
     """
     options: dict[str, Any] = {"timeout": PATIENCE}
     if is_sqlite(url):
-        options = {"timeout": 5.0}  # for another process's write
+        options = {"timeout": 5.0, "factory": _Releasing}  # 5 s for another process's write
     pool: dict[str, Any] = {"poolclass": NullPool}
     if keeping:
         pool = {"pool_size": CONNECTIONS, "max_overflow": 0, "pool_timeout": PATIENCE, "pool_pre_ping": True}
@@ -70,6 +72,19 @@ def connect(url: URL, *, keeping: bool = True) -> AsyncEngine:
 
 def is_sqlite(url: URL) -> bool:
     return url.drivername == DRIVERS["sqlite"]
+
+
+class _Releasing(sqlite3.Connection):
+    """Whatever it was doing, its lock goes when it is closed.
+
+    Else SQLite keeps it until Python has collected the last statement, which an error's traceback may hold for long: of
+    a question that was given up, for one, that got the lock in the end.
+    """
+
+    def close(self) -> None:
+        with suppress(sqlite3.Error):  # closed before
+            self.rollback()
+        super().close()
 
 
 def _prepare(connection: Any, _record: object) -> None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import sqlite3
 from collections.abc import AsyncIterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -56,6 +59,27 @@ async def test_a_file_in_the_place_of_another_is_looked_at_whatever_its_number(t
         book.key(scopes=[scope])
         assert await registry.has_ruler() == (scope == "admin")
     await registry.aclose()
+
+
+async def test_a_change_given_up_leaves_no_lock_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """SQLite goes on with what nobody waits for, and may get the lock in the end; garbage is collected when it is."""
+    monkeypatch.setattr("gateway.store.bounded.PATIENCE", 0.2)
+    file = tmp_path / "snowshed.db"
+    book = KeyBook(f"sqlite:///{file}")
+    book.tenant()
+    registry = BoundedRegistry(address(book.url), lambda: 0.0)
+    gc.disable()
+    try:
+        with closing(sqlite3.connect(file, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            asked = [asyncio.create_task(registry.ask(lambda them: them.revoke_key("0", by=SOMEBODY))) for _ in "ab"]
+            await asyncio.sleep(0.5)
+            other.execute("ROLLBACK")
+            assert all(isinstance(error, StoreAway) for error in await asyncio.gather(*asked, return_exceptions=True))
+            await registry.aclose()
+            other.execute("BEGIN IMMEDIATE")
+    finally:
+        gc.enable()
 
 
 async def test_a_mistake_stays_one(registry: BoundedRegistry) -> None:
