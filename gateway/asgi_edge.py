@@ -45,15 +45,22 @@ class EdgeHeaders:
         request_id = self._edge.ids.next()
         headers = {name.lower(): value for name, value in scope["headers"]}
         added = [tuple(line.split(b": ", 1)) for line in own_headers(request_id).splitlines()]
-        # A server may have taken the body for the other protocol, or it may not come: nothing may follow.
-        if b"upgrade" in headers or b"expect" in headers:
-            added.append((b"connection", b"close"))
+        last = b"upgrade" in headers  # a server may have taken the body for the other protocol: nothing may follow
+        unsure = b"expect" in headers  # whether the body comes, until it is there
         started = False
+
+        async def receive_and_look() -> Message:
+            nonlocal unsure
+            message = await receive()
+            unsure = unsure and (message["type"] != "http.request" or message.get("more_body", False))
+            return message
 
         async def send_with_more(message: Message) -> None:
             nonlocal started
             if message["type"] == "http.response.start":
                 started = True
+                if last or unsure:
+                    added.append((b"connection", b"close"))
                 given = {name for name, _ in message["headers"]}
                 fields = [field for field in added if field[0] not in given]
                 message = {**message, "headers": [*message["headers"], *fields]}
@@ -64,7 +71,7 @@ class EdgeHeaders:
             await respond(problem)(scope, receive, send_with_more)
             return
         try:
-            await self._app(scope, receive, send_with_more)
+            await self._app(scope, receive_and_look, send_with_more)
         except Exception as error:
             if started:
                 raise  # the server cuts what has begun
