@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from gateway import errors
+
+_logger = logging.getLogger("uvicorn.error.admin")
+_logger.setLevel(logging.ERROR)  # its warnings are about what clients send, as often as they like
 
 CONNECTIONS = 64
 TURN = 30.0
@@ -28,6 +32,7 @@ class AdminProtocol(H11Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as its base does
         super().connection_made(transport)
+        self.logger = _logger
         self._begin_turn()
         if len(self.connections) > CONNECTIONS:
             self._refuse(errors.CROWDED)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 
 import pytest
 
@@ -57,6 +58,17 @@ def good_head(admin: Administration) -> str:
 def test_nonsense_is_told_in_the_envelope(lasting_admin: Administration, text: str, status: int) -> None:
     assert sent(lasting_admin, text.encode("latin-1"))[0] == status
     assert lasting_admin.client().get("/v1/whoami").status_code == 200
+
+
+@pytest.mark.parametrize(
+    "text", ["nonsense\r\n\r\n", HEAD + "connection: close, upgrade\r\nupgrade: websocket\r\n\r\n"]
+)
+def test_who_is_refused_does_not_fill_the_log(
+    lasting_admin: Administration, caplog: pytest.LogCaptureFixture, text: str
+) -> None:
+    """It comes before all counting."""
+    assert sent(lasting_admin, text)[0] in {400, 401}
+    assert [each for each in caplog.records if each.levelno >= logging.WARNING] == []
 
 
 def test_a_body_that_turns_out_to_be_malformed(lasting_admin: Administration) -> None:
