@@ -15,6 +15,7 @@ from engines.api import Usage
 
 MAX_EVENT = 1 << 20
 """Bytes of one event; tool calls and logprobs of a whole answer stay far below."""
+_CR = ord(b"\r")
 
 
 class _Delta(msgspec.Struct):
@@ -117,16 +118,16 @@ class EventFilter:
             self.content_started
             and data.find(b"\n\n") == len(data) - 2  # by far the most: one whole event, of nothing special
             and data.endswith(b"}\n\n")
-            and b'"usage"' not in data
-            and b'"error"' not in data
-            and b"\r" not in data
+            and data.find(b'"usage"') < 0  # for bytes, `in` first makes an error and forgets it
+            and data.find(b'"error"') < 0
+            and _CR not in data
         ):
             self.chunks += 1
             return data.replace(*self._renaming) if self._renaming else data
         return self._feed_any(data)
 
     def _feed_any(self, data: bytes) -> bytes:
-        if b"\r" in data:
+        if _CR in data:
             data = self._unify_line_ends(data)
         if not data.endswith(b"\n\n"):
             data = self._hold_unfinished(data)
