@@ -16,6 +16,7 @@ from engines.api import Usage
 MAX_EVENT = 1 << 20
 """Bytes of one event; tool calls and logprobs of a whole answer stay far below."""
 _CR = ord(b"\r")
+_DONE = b"data: [DONE]\n\n"
 
 
 class _Delta(msgspec.Struct):
@@ -80,6 +81,7 @@ class EventFilter:
 
     __slots__ = (
         "_last",
+        "_newest",
         "_public",
         "_renaming",
         "_rest",
@@ -97,6 +99,7 @@ class EventFilter:
         self._renaming: tuple[bytes, bytes] | None = None
         self._rest = b""
         self._last = b""  # a usage event that the server owes the client
+        self._newest = b""  # whole events, the last of which is the newest with choices
         self.content_started = False
         self.chunks = 0  # events with content
         self.done = False
@@ -123,8 +126,24 @@ class EventFilter:
             and _CR not in data
         ):
             self.chunks += 1
+            self._newest = data
             return data.replace(*self._renaming) if self._renaming else data
         return self._feed_any(data)
+
+    def close(self) -> bytes:
+        """`[DONE]` in the place of a server that ended without it, as some do; b"" if it had not finished its answer.
+
+        For streams of one answer: of several, another may be the unfinished one.
+        """
+        newest = self._newest.rstrip(b"\n").rpartition(b"\n\n")[2]
+        try:
+            choices = _decode(_payload(newest)).choices
+        except (UnicodeDecodeError, RecursionError, msgspec.DecodeError):
+            return b""
+        if self._rest or self.failure or not (choices and choices[-1].finish_reason):
+            return b""
+        self.done = True
+        return self._last + _DONE
 
     def _feed_any(self, data: bytes) -> bytes:
         if _CR in data:
@@ -139,6 +158,7 @@ class EventFilter:
         ):
             return self._feed_each(data)
         self.chunks += data.count(b"\n\n")
+        self._newest = data or self._newest
         return data.replace(*self._renaming) if self._renaming else data
 
     def _unify_line_ends(self, data: bytes) -> bytes:
@@ -171,7 +191,7 @@ class EventFilter:
             return b""  # a comment: we send our own
         if payload == b"[DONE]":
             self.done = True
-            return self._last + b"data: [DONE]\n\n"
+            return self._last + _DONE
         try:
             chunk = _decode(payload)
             if not chunk.is_error():
@@ -184,6 +204,8 @@ class EventFilter:
     def _pass(self, event: bytes, payload: bytes, chunk: _Chunk) -> bytes:
         if not self.content_started:
             self._renaming = rename(event, bytes(chunk.model), self._public)
+        if chunk.choices:
+            self._newest = b"data: " + payload
         if any(choice.says_something() for choice in chunk.choices):
             self.content_started = True
             self.chunks += 1

@@ -26,6 +26,7 @@ class _Answer(msgspec.Struct):
 
 
 _decode = msgspec.json.Decoder(_Answer).decode
+_ONE = msgspec.Raw(b"1")
 
 
 class UnaryReply:
@@ -80,8 +81,9 @@ class StreamReply:
 
     queued = 0.0
 
-    def __init__(self, connection: Connection, events: EventFilter, first: bytes) -> None:
+    def __init__(self, call: Call, connection: Connection, events: EventFilter, first: bytes) -> None:
         self.headers: Mapping[bytes, bytes] = connection.headers
+        self._single = call.kind == "chat" and bytes(call.fields.get("n", _ONE)) in (b"1", b"null")
         self._connection = connection
         self._events = events
         self._first = first
@@ -111,7 +113,7 @@ class StreamReply:
             if events.failure or len(held) > MAX_EVENT:
                 raise Failed(events.failure or "The model server's stream holds no content.")
         connection.content_began()
-        return cls(connection, events, held)
+        return cls(call, connection, events, held)
 
     def __aiter__(self) -> Self:
         return self
@@ -158,7 +160,7 @@ class StreamReply:
                 out = events.feed(data)
             elif connection.state == "body":
                 break
-            else:
+            elif not (connection.state == "complete" and self._single and (out := events.close())):
                 raise Interrupted("The model server ended its stream early.")
         return out
 

@@ -98,8 +98,17 @@ def test_p06_a_unary_answer_that_breaks_in_its_middle_is_an_error(clean: Stand, 
     assert (answer.status, answer.error["code"]) in [(502, "upstream_error"), (504, "upstream_timeout")]
 
 
-def test_p06_a_stream_without_its_terminal_marker_is_no_success(clean: Stand) -> None:
-    answer = ask(clean.client, lone("fault=no_done_but_finish", stream=True))
+@pytest.mark.parametrize("framing", ["", ",chunking=coalesce", ",chunking=split"])
+def test_an_answer_that_has_finished_is_whole_though_its_server_sends_no_terminal_marker(
+    clean: Stand, framing: str
+) -> None:
+    """Some real servers end behind the finish_reason; the client gets the marker from us."""
+    answer = ask(clean.client, lone(f"fault=no_done_but_finish{framing}", stream=True))
+    assert (answer.error, answer.text, answer.done) == (None, text(12), True)
+
+
+def test_p06_of_several_answers_one_that_has_finished_makes_no_whole(clean: Stand) -> None:
+    answer = ask(clean.client, lone("fault=no_done_but_finish", stream=True) | {"n": 2})
     assert answer.error is not None
     assert (answer.error["code"], answer.done) == ("upstream_interrupted", False)
 

@@ -68,6 +68,30 @@ def parsed(out: bytes) -> list[dict[str, Any]]:
 
 
 @given(st.data(), streams(), st.lists(st.integers(0, 10_000), max_size=12), st.booleans())
+def test_a_finished_answer_is_whole_without_the_marker_and_an_unfinished_one_is_not(
+    data: st.DataObject, sent: list[dict[str, Any]], cuts: list[int], show_usage: bool
+) -> None:
+    marked = data.draw(spelled(sent))
+    out, events = through(pieces(marked[: marked.rindex(b"data: [DONE]")], cuts), show_usage=show_usage)
+    wanted = [{**event, "model": "public"} for event in sent if event["choices"] or show_usage]
+    assert parsed(out + events.close()) == wanted
+    assert events.done
+    finish = next(
+        index for index, event in enumerate(sent) if event["choices"] and event["choices"][0]["finish_reason"]
+    )
+    marked = data.draw(spelled(sent[:finish]))
+    _, events = through(pieces(marked[: marked.rindex(b"data: [DONE]")], cuts), show_usage=show_usage)
+    assert (events.close(), events.done) == (b"", False)
+
+
+@pytest.mark.parametrize("end", [b'data: {"choices":[{"finish_reason":"stop"}]}\n', b'data: {"choices":[{"fin}\n\n'])
+def test_an_event_that_was_cut_finishes_nothing(end: bytes) -> None:
+    begin = b'data: {"choices":[{"delta":{"content":"x"}}]}\n\n'
+    _, events = through([begin, end], show_usage=False)
+    assert (events.close(), events.done) == (b"", False)
+
+
+@given(st.data(), streams(), st.lists(st.integers(0, 10_000), max_size=12), st.booleans())
 def test_p22_p23_any_packets_and_any_spelling_give_the_same_events(
     data: st.DataObject, sent: list[dict[str, Any]], cuts: list[int], show_usage: bool
 ) -> None:
