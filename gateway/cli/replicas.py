@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 import msgspec
 
@@ -10,23 +12,10 @@ from gateway.cli.lazy import examples
 from gateway.cli.output import json_option, print_json, print_table
 from gateway.cli.trouble import Trouble
 
+if TYPE_CHECKING:
+    from gateway.admin.routes.answers import SeenReplica
+
 HEAD = ("REPLICA", "MODELS", "STATE", "IN FLIGHT", "CALLS", "FAILURES")
-
-
-class Seen(msgspec.Struct):
-    """`reason`: why it is not ready; failures by their kind, with the calls since the gateway's start."""
-
-    name: str
-    models: list[str]
-    ready: bool
-    reason: str
-    in_flight: int
-    calls: int
-    failures: dict[str, int]
-
-
-class _List(msgspec.Struct):
-    data: list[Seen]
 
 
 @click.command(
@@ -39,10 +28,12 @@ class _List(msgspec.Struct):
 @json_option
 def command(*, access: Access, as_json: bool) -> None:
     """List the replicas of a running gateway: how each is, and what it is busy with."""
+    from gateway.admin.routes.answers import ReplicaList  # with a web framework, which no other command needs
+
     gateway = admin(access)
     document = gateway.get("/v1/replicas")
     try:
-        replicas = msgspec.convert(document, _List).data
+        replicas = msgspec.convert(document, ReplicaList).data
     except msgspec.ValidationError:
         raise Trouble(f"What answers at {gateway.url} is no admin listener of a Snowshed.") from None
     if as_json:
@@ -51,7 +42,7 @@ def command(*, access: Access, as_json: bool) -> None:
         print_table(HEAD, [_row(replica) for replica in replicas])
 
 
-def _row(seen: Seen) -> tuple[str, ...]:
+def _row(seen: SeenReplica) -> tuple[str, ...]:
     failures = ", ".join(f"{kind}: {count}" for kind, count in seen.failures.items() if count) or "-"
     state = "ready" if seen.ready else seen.reason
     return seen.name, ", ".join(seen.models), state, str(seen.in_flight), str(seen.calls), failures
