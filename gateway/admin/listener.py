@@ -12,7 +12,7 @@ from starlette.types import ASGIApp
 from uvicorn.server import ServerState
 
 from gateway.admin.guard import Guard
-from gateway.admin.protocol import AdminProtocol
+from gateway.admin.protocol import LOGGER, AdminProtocol
 from gateway.admin.tls import HANDSHAKE
 from gateway.config.admin import Admin
 from gateway.exposition import family
@@ -44,6 +44,7 @@ class AdminListener:
             h11_max_incomplete_event_size=LARGEST_HEAD,
         )  # fmt: skip
         self._config.load()
+        LOGGER.setLevel(logging.ERROR)  # its warnings are about what clients send, as often as they like
         self._state = ServerState()
         self._server: asyncio.Server | None = None
         self._trouble = ""

@@ -10,8 +10,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from gateway import errors
 
-_logger = logging.getLogger("uvicorn.error.admin")
-_logger.setLevel(logging.ERROR)  # its warnings are about what clients send, as often as they like
+LOGGER = logging.getLogger("uvicorn.error.admin")
 
 CONNECTIONS = 64
 TURN = 30.0
@@ -32,7 +31,7 @@ class AdminProtocol(H11Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as its base does
         super().connection_made(transport)
-        self.logger = _logger
+        self.logger = LOGGER
         self._begin_turn()
         if len(self.connections) > CONNECTIONS:
             self._refuse(errors.CROWDED)
