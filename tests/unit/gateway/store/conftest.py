@@ -11,7 +11,7 @@ from gateway.store.database import address, connect
 from gateway.store.keys import SqlKeyStore
 from gateway.store.migrate import upgrade
 from gateway.store.registry import Registry
-from tests.support.stored import Clock, Stored
+from tests.support.stored import Clock, KeyBook, Stored
 
 
 @pytest.fixture
@@ -30,3 +30,11 @@ async def stored(database: str, engine: AsyncEngine) -> AsyncIterator[Stored]:
     await store.open()
     yield Stored(engine, Registry(engine, clock), store, clock)
     await store.aclose()
+
+
+@pytest.fixture
+def book(database: str) -> KeyBook:
+    """Of another process, with a tenant in it."""
+    book = KeyBook(database)
+    book.tenant()
+    return book

@@ -13,18 +13,12 @@ import pytest
 
 from gateway.store.bounded import AT_ONCE, BoundedRegistry
 from gateway.store.database import address
-from gateway.store.records import NotThere
+from gateway.store.records import Key, NotThere
 from gateway.store.registry import Registry
 from security.api import StoreAway
 from tests.support.databases import PostgresServer
 from tests.support.stored import SOMEBODY, KeyBook
-
-
-@pytest.fixture
-def book(database: str) -> KeyBook:
-    book = KeyBook(database)
-    book.tenant()
-    return book
+from tests.support.waiting import until_told
 
 
 @pytest.fixture
@@ -61,6 +55,11 @@ async def test_a_file_in_the_place_of_another_is_looked_at_whatever_its_number(t
     await registry.aclose()
 
 
+async def given_up(tasks: list[asyncio.Task[Key]]) -> bool:
+    """Whether each has been told to stop, though its driver may not have come back."""
+    return all(task.cancelling() or task.done() for task in tasks)
+
+
 async def test_a_change_given_up_leaves_no_lock_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """SQLite goes on with what nobody waits for, and may get the lock in the end; garbage is collected when it is."""
     monkeypatch.setattr("gateway.store.bounded.PATIENCE", 0.2)
@@ -73,7 +72,7 @@ async def test_a_change_given_up_leaves_no_lock_behind(tmp_path: Path, monkeypat
         with closing(sqlite3.connect(file, isolation_level=None)) as other:
             other.execute("BEGIN IMMEDIATE")
             asked = [asyncio.create_task(registry.ask(lambda them: them.revoke_key("0", by=SOMEBODY))) for _ in "ab"]
-            await asyncio.sleep(0.5)
+            await until_told(lambda: given_up(asked))
             other.execute("ROLLBACK")
             assert all(isinstance(error, StoreAway) for error in await asyncio.gather(*asked, return_exceptions=True))
             await registry.aclose()

@@ -29,13 +29,6 @@ def headers(key: NewKey) -> dict[bytes, bytes]:
 
 
 @pytest.fixture
-def book(database: str) -> KeyBook:
-    book = KeyBook(database)
-    book.tenant()
-    return book
-
-
-@pytest.fixture
 async def checks(book: KeyBook) -> AsyncIterator[KeyAuthenticator]:
     checks = KeyAuthenticator(SqlKeyStore(address(book.url)), 900.0, time.monotonic, time.time)
     await checks.start()
