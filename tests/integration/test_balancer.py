@@ -33,8 +33,8 @@ class Target:
             except OSError:  # closed by the test
                 return
             connection.settimeout(10)
+            self.accepted.append(connection)  # first: who has the name looks here next
             connection.sendall(self._name)
-            self.accepted.append(connection)
 
     def close(self) -> None:
         with self.listener:
