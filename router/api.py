@@ -1,17 +1,22 @@
-"""What the router promises and how it refuses: models with replicas, and a policy that picks among them."""
+"""What the router promises and how it refuses: models in versions, versions on replicas, and what is asked of them."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from engines.api import Engine, EngineError, Kind
+from router.breaker import Breaker
 
 
 class NoSuchModel(Exception):
     """No model of that name is in the catalog."""
+
+
+class NotPermitted(Exception):
+    """The caller may not choose versions."""
 
 
 class NoReplica(Exception):
@@ -27,35 +32,93 @@ class Quarantined(Exception):
         self.seconds = seconds
 
 
+class Notes(Protocol):
+    """Where the router writes down what became of a request, and reads when its last content came (loop seconds)."""
+
+    attempts: int
+    replica: str
+    last_at: float
+    paused: bool
+    """Whether the client has to read before more can come: then silence is not the replica's."""
+
+
+@dataclass(slots=True, eq=False)
+class Work:
+    """What a request asks of a replica: how much, and what might lie there already.
+
+    `tokens`: prompt and answer, estimated. `session`: calls with the same one belong together; b"" if nothing tells.
+    `prompt`: the prompt's own JSON, for policies that look for a common beginning.
+    """
+
+    tokens: int
+    session: bytes = b""
+    prompt: bytes = b""
+
+
 class Replica:
-    """One engine under a name, how many calls it is busy with, and what it has had and failed since the start."""
+    """One engine under a name, what it is busy with, what it has had and failed, and what is thought of it."""
 
-    __slots__ = ("calls", "engine", "failures", "in_flight", "name")
+    __slots__ = ("active", "breaker", "calls", "draining", "engine", "failures", "name", "tokens", "verdict", "weight")
 
-    def __init__(self, name: str, engine: Engine) -> None:
+    def __init__(self, name: str, engine: Engine, breaker: Breaker | None = None) -> None:
         self.name = name
         self.engine = engine
-        self.in_flight = self.calls = 0
+        self.breaker = breaker or Breaker()
+        self.active: dict[Notes, float] = {}
+        """Requests it is busy with, and when (loop seconds) each was sent; negative once its first content came."""
+        self.tokens = 0
+        """Of the work it is busy with; charged when a request is sent, so that the next choice sees it."""
+        self.calls = 0
         self.failures: Counter[type[EngineError]] = Counter()
+        self.verdict = "not probed yet"
+        """Why the last probe did not find it ready; "" if it did."""
+        self.draining = False
+        """Gets no new work, whatever else is thought of it."""
+        self.weight = 1.0
+        """The share of a healthy replica's work that it may have now, over 0 to 1; its pool keeps it current."""
 
     def __repr__(self) -> str:
-        return f"<Replica {self.name} [{self.in_flight} in flight, {self.failures.total()} of {self.calls} failed]>"
+        return (
+            f"<Replica {self.name} [{self.in_flight} in flight, {self.failures.total()} of {self.calls} failed, "
+            f"{self.breaker.state}{', draining' if self.draining else ''}]>"
+        )
+
+    @property
+    def in_flight(self) -> int:
+        """Calls that it is busy with."""
+        return len(self.active)
 
 
 class Policy(Protocol):
-    """Orders nothing and waits for nothing: one replica out of those that may still be asked (never empty)."""
+    """Waits for nothing and charges nothing: one replica out of those that may be asked (never empty).
 
-    def pick(self, replicas: Sequence[Replica]) -> Replica: ...
+    The more tokens per `weight` a replica has, the less should come to it.
+    """
+
+    def pick(self, replicas: Sequence[Replica], work: Work) -> Replica: ...
 
 
 @dataclass(slots=True, frozen=True)
-class Model:
-    """A public name, what the upstream calls it, and where it runs. `created` is in Unix seconds."""
+class Caller:
+    """Who asks, as far as it decides where a request goes. Empty: not known, or not said.
 
-    name: str
-    upstream: str
-    created: int
-    max_tokens: int
-    cap_field: Literal["max_tokens", "max_completion_tokens"]
-    replicas: Sequence[Replica]
-    policy: Policy = field(repr=False)
+    `session` and `headers` are there only for who may steer; `user` is the body's own member, as JSON.
+    """
+
+    key: str = ""
+    tenant: str = ""
+    user: bytes = b""
+    session: bytes = b""
+    headers: Mapping[bytes, bytes] = field(default_factory=dict)
+
+
+@dataclass(slots=True, frozen=True)
+class Choice:
+    """A version by its name, and why it was this one, for `explain`: `weights`, `rule 2`, `pin`, `only`."""
+
+    version: str
+    why: str
+
+
+CapField = Literal["max_tokens", "max_completion_tokens"]
+"""Under which of its names a token cap is sent."""
