@@ -6,8 +6,10 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-SCOPES: Final = ("inference", "viewer", "operator", "admin")
-"""What a key may be good for: to call models; to look at, to steer, to rule the gateway itself."""
+SCOPES: Final = ("inference", "routing", "viewer", "operator", "admin")
+"""What a key may be good for: to call models, and to say where its calls go; to look at, to steer, to rule the gateway
+itself.
+"""
 
 Headers = Mapping[bytes, bytes]
 """A request's, by lower-case name."""

@@ -7,8 +7,8 @@ from typing import Final
 
 from security.api import SCOPES, Forbidden
 
-INFERENCE: Final = SCOPES[0]
-ROLES: Final = SCOPES[1:]
+CALLING: Final = frozenset(SCOPES[:2])
+ROLES: Final = SCOPES[2:]
 """Scopes that are roles, the least one first: viewer, operator, admin."""
 VIEWER, OPERATOR, ADMIN = ROLES
 
@@ -32,4 +32,4 @@ def for_method(method: str) -> str:
 
 def for_key(scopes: Collection[str]) -> str:
     """The least role for making, rotating or revoking a key with these scopes."""
-    return OPERATOR if set(scopes) <= {INFERENCE} else ADMIN
+    return OPERATOR if CALLING.issuperset(scopes) else ADMIN

@@ -9,11 +9,12 @@ from typing import TypeVar
 
 from sqlalchemy import URL, String, cast, or_, select
 
+from gateway.admin.roles import ROLES
 from gateway.store.database import connect, is_sqlite
 from gateway.store.records import RegistryError
 from gateway.store.registry import Registry
 from gateway.store.tables import CHANGES, KEYS
-from security.api import SCOPES, StoreAway
+from security.api import StoreAway
 
 T = TypeVar("T")
 
@@ -66,7 +67,7 @@ class BoundedRegistry:
                 return False
             scopes = cast(KEYS.c.scopes, String)
             good = KEYS.c.revoked.is_(None), or_(KEYS.c.expires.is_(None), KEYS.c.expires > int(self._wall()))
-            rules = or_(*(scopes.contains(f'"{scope}"') for scope in SCOPES[1:]))
+            rules = or_(*(scopes.contains(f'"{scope}"') for scope in ROLES))
             found = await connection.scalar(select(KEYS.c.id).where(*good, rules).limit(1))
         if found is None:
             self._seen = state
