@@ -1,0 +1,69 @@
+"""What only shows beside the other replicas: a stall, and slowness."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from statistics import median
+
+from router.api import Replica
+
+WAITING = 3
+"""Calls that must be without a sign of life: fewer may all be hard ones."""
+LEAST_SILENCE, SILENCE = 2.0, 20.0
+"""A stall lasts so many seconds, and so many times the usual wait for first content."""
+SAMPLES = 10
+"""First contents in the window before their mean is compared."""
+MARGIN = 0.25
+"""Seconds by which it must be above the others': three times next to nothing is nothing."""
+
+
+def shows_life(replica: Replica, since: float) -> bool:
+    """Whether work has got done there since (loop seconds); looks at its calls only if that is not known already."""
+    breaker = replica.breaker
+    if breaker.life < since:
+        spoken = (notes.last_at for notes, sent in replica.active.items() if sent < 0)
+        breaker.life = max(breaker.life, max(spoken, default=breaker.life))
+    return breaker.life >= since
+
+
+def stalled(replica: Replica, others: Sequence[Replica], usual: float, now: float) -> float:
+    """Seconds for which it has let its calls wait, 0.0 if that is no stall; `usual`: seconds to first content.
+
+    Calls whose client does not read count for nothing, and where no other shows life either, it is not the replica. A
+    single call is enough if it is the probe.
+    """
+    limit = max(LEAST_SILENCE, SILENCE * usual)
+    breaker = replica.breaker
+    if breaker.probe is not None:
+        silent = now - breaker.probe
+    elif breaker.out or len(replica.active) < WAITING or shows_life(replica, now - limit):
+        return 0.0
+    else:
+        waiting = [abs(sent) for notes, sent in replica.active.items() if not notes.paused]
+        if len(waiting) < WAITING:
+            return 0.0
+        silent = now - max(breaker.life, min(waiting))
+    return silent if silent >= limit and any(shows_life(other, now - limit) for other in others) else 0.0
+
+
+def paces(replicas: Sequence[Replica]) -> list[float | None]:
+    """For each its mean first-content time by the median of the others'; None if too little is known.
+
+    Those that are out are not compared, nor with. Who has said nothing lately is as good as the others.
+    """
+    means = [None if replica.breaker.out else mean(replica) for replica in replicas]
+    ratios: list[float | None] = []
+    for at, (replica, own) in enumerate(zip(replicas, means, strict=True)):
+        others = [value for value in means[:at] + means[at + 1 :] if value is not None]
+        if own is not None and others:
+            middle = median(others)
+            ratios.append(own / middle if own - middle >= MARGIN else 1.0)
+        else:
+            ratios.append(None if replica.breaker.outcomes.firsts else 1.0)
+    return ratios
+
+
+def mean(replica: Replica) -> float | None:
+    """Seconds to first content, lately; None if there were too few to tell."""
+    outcomes = replica.breaker.outcomes
+    return outcomes.mean if outcomes.firsts >= SAMPLES else None

@@ -1,0 +1,214 @@
+"""The replicas of one version: who may be asked now, for how much, and what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable
+from random import Random
+
+from engines.api import EngineError, Overloaded
+from router.api import NoReplica, Notes, Policy, Replica, Work
+from router.breaker import State
+from router.events import Change, ignore
+from router.judging import paces, stalled
+from router.outcomes import SPAN, judge
+
+LEAST_IN_PANIC = 0.05
+"""Of the best one's share: enough to notice who is back, and little enough for the retry budget."""
+MEMORY = 0.05
+"""Weight of the newest first-content time in the pool's usual one."""
+
+
+class Pool:
+    """Charges a replica when a request is sent, uncharges and judges it when it ends; a call is known by its notes.
+
+    `clock` is the loop's (seconds), as are the times in notes. What is written on a replica from outside (its verdict,
+    `draining`) counts from the next `refresh` on. `tell` hears each change of a replica's state once.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        replicas: Iterable[Replica],
+        policy: Policy,
+        clock: Callable[[], float],
+        random: Random,
+        tell: Callable[[Change], None] = ignore,
+    ) -> None:
+        self.name = name
+        self.replicas = tuple(replicas)
+        self.panicking = False
+        """Whether ejections are not heeded, because too few would be left."""
+        self._policy = policy
+        self._clock = clock
+        self._random = random
+        self._tell = tell
+        self._usual = 0.0  # seconds to first content
+        self._best = 1.0  # trust in the most trusted of those that may be asked
+        self._doubted: dict[Replica, float] = {}  # since when a probe says that it is not ready
+        self._candidates: tuple[Replica, ...] = ()
+        self._awaiting: tuple[Replica, ...] = ()  # each gets the next request as its probe
+        self._arrange(clock())
+
+    def __repr__(self) -> str:
+        return (
+            f"<Pool {self.name}: {len(self._candidates)} of {len(self.replicas)} replicas may be asked"
+            f"{', panicking' if self.panicking else ''}>"
+        )
+
+    @property
+    def saturated(self) -> bool:
+        """Whether every replica that may be asked pushes back: one more attempt would only add to it."""
+        now = self._clock()
+        candidates = self._candidates
+        return bool(candidates) and all(replica.breaker.push_back.share(now) < 1 for replica in candidates)
+
+    def pick(self, work: Work, asked: Collection[Replica] = ()) -> Replica:
+        """One that may be asked; not one of those that were `asked` for this request. Raises NoReplica."""
+        if asked:
+            return self._pick_another(work, asked)
+        if self._awaiting:
+            return self._awaiting[0]
+        candidates = self._candidates
+        if len(candidates) == 1:
+            return candidates[0]
+        if not candidates:
+            raise NoReplica
+        return self._policy.pick(candidates, work)
+
+    def sent(self, replica: Replica, work: Work, notes: Notes) -> None:
+        """Charge it; every call that was sent has to be told to `left`."""
+        now = self._clock()
+        replica.active[notes] = now
+        replica.tokens += work.tokens
+        replica.calls += 1
+        if replica.breaker.state == "probing":
+            replica.breaker.sent(now)
+            self._arrange(now)
+
+    def answered(self, replica: Replica, work: Work, notes: Notes) -> None:
+        """Its first content is here."""
+        sent = replica.active.get(notes, -1.0)
+        if sent < 0:
+            return
+        now = self._clock()
+        replica.active[notes] = -sent
+        waited = now - sent
+        self._usual += MEMORY * (waited - self._usual) if self._usual else waited
+        before = replica.breaker.state
+        if reason := replica.breaker.answered(now, sent):
+            self._changed(replica, before, reason, now)
+
+    def left(self, replica: Replica, work: Work, notes: Notes, error: BaseException | None) -> None:
+        """Uncharge it and judge it by `error`; None is a whole answer. A second time, nothing happens."""
+        sent = replica.active.pop(notes, None)
+        if sent is None:
+            return
+        replica.tokens -= work.tokens
+        now = self._clock()
+        breaker = replica.breaker
+        before = breaker.state
+        if error is None:
+            reason = breaker.healthy(now, abs(sent), heard=sent < 0)
+        else:
+            reason = self._judge(replica, abs(sent), error, now)
+        if reason or before == "probing":
+            self._changed(replica, before, reason, now)
+
+    def refresh(self) -> None:
+        """What time and the others tell of each; some ten times a second."""
+        now = self._clock()
+        for replica, pace in zip(self.replicas, paces(self.replicas), strict=True):
+            breaker = replica.breaker
+            before = breaker.state
+            reason = breaker.tick(now) or breaker.compare(now, pace, self._random) or self._stall(replica, now)
+            if reason:
+                self._note(replica, before, reason, now)
+        self._arrange(now)
+
+    def replace(self, replicas: Iterable[Replica]) -> None:
+        """Others from now on. Calls under way on those that are gone are told to this pool all the same."""
+        self.replicas = tuple(replicas)
+        self._doubted.clear()
+        self._arrange(self._clock())
+
+    def eject(self, replica: Replica, seconds: float | None) -> None:
+        """By hand: it is not asked, panic or not, for so long; None: until it is restored."""
+        now = self._clock()
+        before = replica.breaker.state
+        self._changed(replica, before, replica.breaker.eject_by_hand(now, seconds), now)
+
+    def restore(self, replica: Replica) -> None:
+        """Back into service by hand: at once if a person had ejected it, else by a slow start."""
+        now = self._clock()
+        before = replica.breaker.state
+        self._changed(replica, before, replica.breaker.restore(now), now)
+
+    def _pick_another(self, work: Work, asked: Collection[Replica]) -> Replica:
+        others = [replica for replica in self._candidates if replica not in asked]
+        if others:
+            return self._policy.pick(others, work)
+        for replica in self._awaiting:
+            if replica not in asked:
+                return replica
+        raise NoReplica
+
+    def _judge(self, replica: Replica, sent: float, error: BaseException, now: float) -> str:
+        breaker = replica.breaker
+        if isinstance(error, EngineError):
+            replica.failures[type(error)] += 1
+        judgement = judge(error)
+        if judgement == "healthy":
+            return breaker.healthy(now, sent, heard=False)
+        if judgement == "ignored":
+            breaker.ignored(sent)
+            return ""
+        reason = ""
+        if isinstance(error, Overloaded):
+            breaker.pushed_back(now, sent, error.retry_after)
+        else:
+            reason = breaker.failed(now, sent, self._random, cut=judgement == "cut")
+        self._weigh(replica, now)
+        return reason
+
+    def _stall(self, replica: Replica, now: float) -> str:
+        others = [other for other in self.replicas if other is not replica]
+        silent = stalled(replica, others, self._usual, now)
+        return replica.breaker.eject(now, self._random, f"stalled for {silent:.1f} s") if silent else ""
+
+    def _changed(self, replica: Replica, before: State, reason: str, now: float) -> None:
+        self._note(replica, before, reason, now)
+        self._arrange(now)
+
+    def _note(self, replica: Replica, before: State, reason: str, now: float) -> None:
+        after = replica.breaker.state
+        if after != before:
+            self._tell(Change(now, replica.name, before, after, reason))
+
+    def _arrange(self, now: float) -> None:
+        """Work out once who may be asked, until something changes."""
+        serving = [replica for replica in self.replicas if not (replica.draining or replica.breaker.by_hand)]
+        out = sum(replica.breaker.out for replica in serving)
+        panicking = 2 * out > len(serving)
+        ready = [replica for replica in serving if self._ready(replica, now)]
+        fit = ready if panicking else [replica for replica in ready if not replica.breaker.out]
+        self.panicking = panicking or (bool(serving) and not fit)
+        self._candidates = tuple(fit or serving)
+        self._awaiting = tuple(replica for replica in ready if replica.breaker.awaits_probe(now))
+        self._best = max((replica.breaker.trust(now) for replica in self._candidates), default=1.0)
+        for replica in self.replicas:
+            self._weigh(replica, now)
+
+    def _ready(self, replica: Replica, now: float) -> bool:
+        """As its last probe found it; but one that has answered calls since is not hung, whatever a probe says."""
+        if replica.verdict in ("", "not probed yet"):
+            self._doubted.pop(replica, None)
+            return True
+        since = self._doubted.setdefault(replica, now)
+        return replica.breaker.answered_at >= max(since, now - SPAN)
+
+    def _weigh(self, replica: Replica, now: float) -> None:
+        breaker = replica.breaker
+        if self.panicking:
+            replica.weight = min(1.0, max(LEAST_IN_PANIC, breaker.trust(now) / self._best))
+        else:
+            replica.weight = breaker.weight(now)
