@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
-from engines.api import Engine, EngineError, Kind
+from engines.api import Engine, EngineError, Kind, Load
 from router.breaker import Breaker
 
 
@@ -58,7 +58,20 @@ class Work:
 class Replica:
     """One engine under a name, what it is busy with, what it has had and failed, and what is thought of it."""
 
-    __slots__ = ("active", "breaker", "calls", "draining", "engine", "failures", "name", "tokens", "verdict", "weight")
+    __slots__ = (
+        "active",
+        "breaker",
+        "calls",
+        "draining",
+        "engine",
+        "failures",
+        "heard",
+        "name",
+        "others",
+        "tokens",
+        "verdict",
+        "weight",
+    )
 
     def __init__(self, name: str, engine: Engine, breaker: Breaker | None = None) -> None:
         self.name = name
@@ -68,6 +81,10 @@ class Replica:
         """Requests it is busy with, and when (loop seconds) each was sent; negative once its first content came."""
         self.tokens = 0
         """Of the work it is busy with; charged when a request is sent, so that the next choice sees it."""
+        self.others = 0.0
+        """Tokens of work that its engine has from elsewhere, as `busy.listen` makes it out."""
+        self.heard: Load | None = None
+        """What the engine said then."""
         self.calls = 0
         self.failures: Counter[type[EngineError]] = Counter()
         self.verdict = "not probed yet"
