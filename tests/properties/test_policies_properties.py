@@ -1,0 +1,136 @@
+"""Whatever stands to be chosen from and whatever was chosen before, each policy's choice is one that may be made."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from random import Random
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engines.api import Load
+from router.api import Replica, Work
+from router.busy import listen, load
+from router.policies import POLICIES
+from router.policies.least_loaded import ALL
+from router.policies.prefix_affinity import BLOCK, REMEMBERED, PrefixAffinity
+from router.policies.prefix_affinity import SLACK as PREFIX_SLACK
+from router.policies.prefix_affinity import TOLERATED as PREFIX_TOLERATED
+from router.policies.session_affinity import SLACK as SESSION_SLACK
+from router.policies.session_affinity import TOLERATED as SESSION_TOLERATED
+from router.policies.session_affinity import SessionAffinity
+from tests.support.choosing import SaysLoad, charge
+
+counts = st.none() | st.integers(0, 200)
+loads = st.none() | st.builds(Load, counts, counts, st.none() | st.floats(0, 1))
+works = st.builds(
+    Work,
+    tokens=st.integers(1, 10_000),
+    session=st.sampled_from([b"", b"one", b"two"]),
+    prompt=st.lists(st.sampled_from("ab"), max_size=5).map(lambda letters: "".join(letters).encode() * BLOCK),
+)
+
+
+@st.composite
+def standings(draw: st.DrawFn) -> list[Replica]:
+    """Replicas of all weights, busy with anything, whose engines say anything."""
+    among = []
+    for number in range(draw(st.integers(1, 2 * ALL))):
+        engine = SaysLoad()
+        engine.load = draw(loads)
+        replica = Replica(f"r{number}", engine)
+        replica.weight = draw(st.just(1.0) | st.floats(1e-6, 1.0))
+        for tokens in draw(st.lists(st.integers(1, 10_000), max_size=3)):
+            charge(replica, tokens)
+        among.append(replica)
+    listen(among)
+    return among
+
+
+@given(
+    st.sampled_from(sorted(POLICIES)),
+    standings(),
+    st.lists(st.tuples(works, st.sets(st.integers(0, 2 * ALL))), min_size=1, max_size=8),
+    st.integers(),
+)
+def test_a_choice_is_one_of_those_that_may_be_asked(
+    name: str, among: list[Replica], asking: list[tuple[Work, set[int]]], seed: int
+) -> None:
+    policy = POLICIES[name](Random(seed))
+    for work, gone in asking:
+        left = [replica for at, replica in enumerate(among) if at not in gone] or among[:1]
+        before = [(replica.tokens, replica.others, replica.weight) for replica in left]
+        replica = policy.pick(left, work)
+        assert replica in left
+        assert before == [(each.tokens, each.others, each.weight) for each in left], "choosing charges nothing"
+        charge(replica, work.tokens)
+
+
+@given(st.sampled_from(sorted(POLICIES)), standings(), st.lists(works, min_size=1, max_size=8), st.integers())
+def test_the_same_randomness_makes_the_same_choices(
+    name: str, among: list[Replica], asking: list[Work], seed: int
+) -> None:
+    first, second = POLICIES[name](Random(seed)), POLICIES[name](Random(seed))
+    assert [first.pick(among, work) for work in asking] == [second.pick(among, work) for work in asking]
+
+
+@given(standings(), works, st.integers())
+def test_of_a_few_whole_replicas_none_is_less_loaded_than_the_choice(
+    among: list[Replica], work: Work, seed: int
+) -> None:
+    few = among[:ALL]
+    for replica in few:
+        replica.weight = 1.0
+    assert load(POLICIES["least_loaded"](Random(seed)).pick(few, work)) == min(map(load, few))
+
+
+@given(standings(), st.sampled_from([b"one", b"two"]), st.integers())
+def test_a_session_is_at_its_home_or_its_home_is_too_busy(among: list[Replica], session: bytes, seed: int) -> None:
+    work = Work(100, session)
+    home = SessionAffinity(Random(seed)).pick(_idle(among), work).name
+    replica = SessionAffinity(Random(seed)).pick(among, work)
+    assert replica.name == home or _too_busy(_named(among, home), among, SESSION_TOLERATED, SESSION_SLACK)
+
+
+@given(standings(), works, works, st.integers())
+def test_a_prompt_goes_back_to_where_it_was_or_that_is_too_busy(
+    among: list[Replica], asked: Work, other: Work, seed: int
+) -> None:
+    policy = PrefixAffinity(Random(seed))
+    asked.prompt += b"a" * 2 * BLOCK
+    home = policy.pick(among, asked)
+    if len(among) == 1:
+        return
+    shares_all = other.prompt.startswith(asked.prompt[:BLOCK])
+    if not shares_all:
+        policy.pick(among, other)
+    charge(home, other.tokens)
+    again = policy.pick(among, asked)
+    assert again is home or _too_busy(home, among, PREFIX_TOLERATED, PREFIX_SLACK)
+    assert len(policy._owners) <= REMEMBERED
+
+
+@given(standings())
+def test_what_is_said_of_others_is_never_less_than_nothing(among: list[Replica]) -> None:
+    assert all(replica.others >= 0 for replica in among)
+    silent = [each for each in among if each.heard is None]
+    told = [each.others for each in among if each.heard is not None]
+    assert len({each.others for each in silent}) <= 1, "all who say nothing are supposed to be as busy"
+    if silent and told:
+        assert min(told) - 1e-6 <= silent[0].others <= max(told) + 1e-6
+
+
+def _too_busy(replica: Replica, among: Sequence[Replica], tolerated: float, slack: int) -> bool:
+    return load(replica) > tolerated * sum(map(load, among)) / len(among) + slack
+
+
+def _idle(among: Sequence[Replica]) -> list[Replica]:
+    """The same names and weights, with nothing to do."""
+    idle = [Replica(replica.name, replica.engine) for replica in among]
+    for replica, like in zip(idle, among, strict=True):
+        replica.weight = like.weight
+    return idle
+
+
+def _named(among: Sequence[Replica], name: str) -> Replica:
+    return next(replica for replica in among if replica.name == name)

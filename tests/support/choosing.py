@@ -1,0 +1,63 @@
+"""Replicas to choose from, whose engines only say how busy they are."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from engines.api import Call, Health, Load, Reply
+from router.api import Policy, Replica, Work
+
+
+class SaysLoad:
+    """An engine that takes no calls."""
+
+    load: Load | None = None
+
+    async def start(self) -> None: ...
+
+    async def call(self, call: Call) -> Reply:
+        raise NotImplementedError
+
+    async def probe(self) -> Health:
+        raise NotImplementedError
+
+    async def aclose(self) -> None: ...
+
+
+class SaysNothing(SaysLoad):
+    """An engine of a kind that has no load to tell."""
+
+    def __getattribute__(self, name: str) -> object:
+        if name == "load":
+            raise AttributeError(name)
+        return super().__getattribute__(name)
+
+
+class Busy:
+    """Notes of a call under way."""
+
+    attempts = 1
+    replica = ""
+    last_at = 0.0
+    paused = False
+
+
+def replicas(count: int, *weights: float) -> list[Replica]:
+    """r0, r1, ...; the first of them with these weights."""
+    made = [Replica(f"r{number}", SaysLoad()) for number in range(count)]
+    for replica, weight in zip(made, weights, strict=False):
+        replica.weight = weight
+    return made
+
+
+def charge(replica: Replica, tokens: int) -> None:
+    """One more call under way, as a pool notes it."""
+    replica.active[Busy()] = 1.0
+    replica.tokens += tokens
+
+
+def shares(policy: Policy, among: Sequence[Replica], works: Sequence[Work]) -> list[float]:
+    """Of these picks, with nothing charged in between; in the order of the replicas."""
+    picked = Counter(policy.pick(among, work) for work in works)
+    return [picked[replica] / len(works) for replica in among]
