@@ -5,6 +5,7 @@ from __future__ import annotations
 from gateway.config.errors import ConfigError
 from gateway.config.loading import check, load
 from gateway.config.models import ModelSpec
+from gateway.config.routing import RoutingSpec
 from gateway.config.sources import check_sources
 from gateway.config.tree import Config, check_exposure
 
@@ -12,6 +13,7 @@ __all__ = [
     "Config",
     "ConfigError",
     "ModelSpec",
+    "RoutingSpec",
     "check",
     "check_exposure",
     "check_sources",

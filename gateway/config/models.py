@@ -1,4 +1,4 @@
-"""A model that clients may call, and the options of the engine that it runs on."""
+"""A version of a model that clients may call, and the options of the engine that it runs on."""
 
 from __future__ import annotations
 
@@ -22,14 +22,21 @@ from engines import ENGINES
 from engines.api import Adapting
 from engines.choices import OneOf
 from gateway.config.sections import Section
-from gateway.config.values import Name, Printable
+from gateway.config.values import Name, Printable, VersionName
 from router.policies import POLICIES
 
 
 class ModelSpec(Section):
-    """A public model name and where it runs: an engine's kind, and one set of that engine's options per replica."""
+    """A version of a public model and where it runs: an engine's kind, and that engine's options once per replica."""
 
     name: Name = Field(description="What clients call it.", examples=["chat"])
+    version: VersionName = Field("1", description="Tells entries of one name apart: each is a version of that model.")
+    weight: float = Field(
+        1.0,
+        ge=0,
+        allow_inf_nan=False,
+        description="The version's share of callers, over the sum of all versions' weights; 0 gets none.",
+    )
     engine: Annotated[str, OneOf(ENGINES)] = Field(description="What it runs on.", examples=["openai"])
     upstream: Printable = Field("", description="What the model server calls it; empty means the name.")
     max_tokens: int = Field(1024, ge=1, le=1 << 24, description="Token cap sent when the caller gives none.")
@@ -59,6 +66,9 @@ class ModelSpec(Section):
         if any(set(_adapters(it)) != set(self.adapters) for it in self.replicas):
             msg = "replicas must list the same adapters"
             raise ValueError(msg)
+        if any("@" in adapter for adapter in self.adapters):
+            msg = "an adapter's name takes no @: callers write it before a version's name"
+            raise ValueError(msg)
         if (self.upstream or self.name).rpartition(":")[2] in self.adapters:
             msg = "a model can't be called like one of its adapters"
             raise ValueError(msg)
@@ -83,6 +93,16 @@ class ModelSpec(Section):
     def adapters(self) -> tuple[str, ...]:
         """Those that each of its replicas has."""
         return _adapters(self.replicas[0]) if self.replicas else ()
+
+    @property
+    def label(self) -> str:
+        """Tells it from all versions of all models."""
+        return f"{self.name}@{self.version}"
+
+    @property
+    def home(self) -> str:
+        """What its replicas are called by, each with its number after it: the name alone while that will do."""
+        return self.name if self.version == type(self).model_fields["version"].default else self.label
 
     @property
     def names(self) -> tuple[str, ...]:

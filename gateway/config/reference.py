@@ -29,13 +29,16 @@ def reference() -> str:
     """YAML that is a configuration itself, with a model on each of the engines."""
     made = schema()
     whole: Node = _inlined(made, made["$defs"])
-    model: Node = whole["properties"].pop("models")["items"]
+    models: Node = whole["properties"].pop("models")
+    model: Node = models["items"]
+    routing: Node = whole["properties"].pop("routing")
     lines = [line for name, node in whole["properties"].items() for line in ("", *_setting(name, node))]
-    lines += ["", "# The models that clients may call.", "models:"]
+    lines += ["", *_comment(models["description"]), "models:"]
     for number, each in enumerate(model["allOf"]):
         engine = each["if"]["properties"]["engine"]["const"]
         options = each["then"]["properties"]["replicas"]["items"]
         lines += ["", *_indented(_entry([*_model(model, engine, is_first=number == 0), *_replicas(options)]))]
+    lines += ["", *_setting("routing", routing)]
     return "\n".join([*HEAD.splitlines(), *(line.rstrip() for line in lines), ""])
 
 

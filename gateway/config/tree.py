@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import combinations
-from typing import Self
+from typing import Annotated, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationError, model_validator
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from gateway.config.admin import Admin
 from gateway.config.auth import Auth
+from gateway.config.coherence import Mistake, mistakes
 from gateway.config.errors import ConfigError
 from gateway.config.models import ModelSpec
+from gateway.config.routing import RoutingSpec
 from gateway.config.sections import Limits, Logs, Ops, Section, Server, Timeouts
+from gateway.config.values import SOME
 from security.exposure import is_loopback
 
 DEFAULT_MODELS = ({"name": "smollm2-135m-instruct", "engine": "embedded"},)
@@ -29,31 +34,32 @@ class Config(Section):
     logs: Logs = Field(Logs(), description="What is said, and how; options of `serve` go over it.")
     auth: Auth = Field(Auth(), description="Who may ask.")
     admin: Admin = Field(Admin(), description="The listener for those who run the gateway.")
-    models: tuple[ModelSpec, ...] = Field(description="The models that clients may call.")
-
-    @field_validator("models")
-    @classmethod
-    def _some_and_distinct(cls, models: tuple[ModelSpec, ...]) -> tuple[ModelSpec, ...]:
-        if not models:
-            msg = "takes a list with at least one entry"
-            raise ValueError(msg)
-        names = [name for model in models for name in model.names]
-        twice = sorted({name for name in names if names.count(name) > 1})
-        if twice:
-            msg = f"named twice: {', '.join(twice)}"
-            raise ValueError(msg)
-        return models
+    models: Annotated[tuple[ModelSpec, ...], SOME] = Field(
+        description="The models that clients may call, an entry per version."
+    )
+    routing: tuple[RoutingSpec, ...] = Field((), description="How requests for a model find its version, per model.")
 
     @model_validator(mode="after")
-    def _one_door(self) -> Self:
-        doors: list[tuple[str, Server | Ops | Admin]] = [("server", self.server), ("ops", self.ops)]
-        if self.auth.kind == "keys":
-            doors.append(("admin", self.admin))  # else it is never opened
-        for (one, here), (other, there) in combinations(doors, 2):
-            if here.port == there.port != 0 and _meet(here.host, there.host):
-                msg = f"{one}.port and {other}.port must differ"
-                raise ValueError(msg)
+    def _coherent(self) -> Self:
+        told = [*_same_doors(self), *mistakes(self.models, self.routing)]
+        if told:
+            errors = [
+                InitErrorDetails(
+                    type=PydanticCustomError("incoherent", "{words}", {"words": words}), loc=path, input=None
+                )
+                for path, words in told
+            ]
+            raise ValidationError.from_exception_data(type(self).__name__, errors)
         return self
+
+
+def _same_doors(config: Config) -> Iterator[Mistake]:
+    doors: list[tuple[str, Server | Ops | Admin]] = [("server", config.server), ("ops", config.ops)]
+    if config.auth.kind == "keys":
+        doors.append(("admin", config.admin))  # else it is never opened
+    for (one, here), (other, there) in combinations(doors, 2):
+        if here.port == there.port != 0 and _meet(here.host, there.host):
+            yield (), f"{one}.port and {other}.port must differ"
 
 
 def _meet(one: str, other: str) -> bool:

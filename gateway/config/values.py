@@ -3,16 +3,52 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field
 
 from engines.units import SIZE
 
 
-def _name(value: str) -> str:
+def _word(value: str) -> str:
     if not re.fullmatch(r"[\x21-\x7e]{1,128}", value):
         msg = "takes 1 to 128 printable ASCII characters without spaces"
+        raise ValueError(msg)
+    return value
+
+
+def _name(value: str) -> str:
+    if "@" in value:
+        msg = "takes no @: callers write it between a model's name and a version's"
+        raise ValueError(msg)
+    return value
+
+
+def _version(value: str) -> str:
+    if ":" in value:
+        msg = "takes no colon: it stands before the name of an adapter"
+        raise ValueError(msg)
+    return value
+
+
+def _key_id(value: str) -> str:
+    if value.startswith("sk-"):
+        msg = "takes the id of a key, never the key"
+        raise ValueError(msg)
+    return value
+
+
+def _routing_header(value: str) -> str:
+    is_ours = value in _NO_ROUTING or value.startswith(("x-stainless-", "x-forwarded-"))
+    if is_ours or not re.fullmatch(r"x-[a-z0-9_-]{1,64}", value):
+        msg = "takes the name of a header of your own, in small letters after x-, as in x-ring"
+        raise ValueError(msg)
+    return value
+
+
+def _header_value(value: str) -> str:
+    if not re.fullmatch(r"[\x21-\x7e](?:[\x20-\x7e]{0,254}[\x21-\x7e])?", value):
+        msg = "takes 1 to 256 printable ASCII characters, none of them a space at either end"
         raise ValueError(msg)
     return value
 
@@ -36,7 +72,26 @@ def _host(value: str) -> str:
     return value
 
 
-Name = Annotated[str, AfterValidator(_name)]
+def _some(value: tuple[Any, ...]) -> tuple[Any, ...]:
+    if not value:
+        msg = "takes a list with at least one entry"
+        raise ValueError(msg)
+    return value
+
+
+_NO_ROUTING = frozenset({
+    "x-client-request-id", "x-request-id", "x-request-timeout-ms", "x-session-id", "x-priority", "x-real-ip"
+})  # fmt: skip
+"""Headers that have a meaning already."""
+
+SOME = AfterValidator(_some)
+"""For lists that can't be empty; pydantic's own length is told along with every mistake in an entry."""
+Word = Annotated[str, AfterValidator(_word)]
+Name = Annotated[Word, AfterValidator(_name)]
+VersionName = Annotated[Name, AfterValidator(_version)]
+KeyId = Annotated[Word, AfterValidator(_key_id)]
+RoutingHeader = Annotated[str, AfterValidator(_routing_header)]
+HeaderValue = Annotated[str, AfterValidator(_header_value)]
 Printable = Annotated[str, AfterValidator(_printable)]
 Host = Annotated[str, AfterValidator(_host)]
 Port = Annotated[int, Field(ge=0, le=65535)]

@@ -65,7 +65,7 @@ def test_every_mistake_is_told_at_once_with_its_path() -> None:
         ({"models": []}, "models"),
         ([], "(top level)"),
         ("text", "(top level)"),
-        ({"models": [model(), model()]}, "models"),
+        ({"models": [model(), model()]}, "models[1].version"),
         ({"models": [model()], "server": {"port": 9}, "ops": {"port": 9}}, "(top level)"),
         ({"models": [model(engine="scripted", replicas=[{"text": ""}])]}, "models[0].replicas[0].text"),
         ({"models": [model(engine="embedded", replicas=[{"slots": 0}])]}, "models[0].replicas[0].slots"),
@@ -182,12 +182,14 @@ def test_adapters_are_models_of_their_own() -> None:
     ("models", "path", "told"),
     [
         ([adapted(("poet",), ())], "models[0]", "replicas must list the same adapters"),
-        ([adapted(("poet",)), model(name="m:poet")], "models", "named twice: m:poet"),
+        ([adapted(("poet",)), model(name="m:poet")], "models[1].name", "that name, or it with an adapter, is taken by"),
+        ([model(name="m:poet"), adapted(("poet",))], "models[1].name", "that name, or it with an adapter, is taken by"),
+        ([adapted(("poet@2",))], "models[0]", "an adapter's name takes no @"),
         ([adapted(("poet",), upstream="x:poet")], "models[0]", "a model can't be called like one of its adapters"),
         ([adapted(("a", "a"))], "models[0].replicas[0]", "each of the adapters needs a name and an id of its own"),
         ([adapted(("a:b",))], "models[0].replicas[0].adapters[0].name", "String should match pattern"),
     ],
-    ids=range(5),
+    ids=range(7),
 )
 def test_adapters_that_can_t_be_meant_are_refused(models: list[dict[str, Any]], path: str, told: str) -> None:
     assert complaints({"models": models})[path].startswith(told)

@@ -12,6 +12,7 @@ from engines import ENGINES
 from engines.credentials import SecretReference
 from gateway.config import Config, ConfigError, check, load
 from gateway.config.shape import section_within
+from router.policies import POLICIES
 
 SECRET = "sk-canary-9f3b"
 TREE: dict[str, Any] = {
@@ -97,7 +98,8 @@ def test_no_setting_is_called_like_the_file_of_another() -> None:
          "there is no such setting; did you mean SNOWSHED_MODELS__0__REPLICAS__0__URL?"),
         ("SNOWSHED_FARAWAY", SECRET, "there is no such setting"),
         ("SNOWSHED_MODELS__0__REPLICAS__0__URL", "tcp://x", "must be an http:// or https:// URL with a host"),
-        ("SNOWSHED_MODELS__0__POLICY", "round_robbin", "must be one of round_robin; did you mean round_robin?"),
+        ("SNOWSHED_MODELS__0__POLICY", "round_robbin",
+         f"must be one of {', '.join(POLICIES)}; did you mean round_robin?"),
         ("SNOWSHED_SERVER__DRAIN_CAP", SECRET, "takes seconds, or a number with a unit: ms, s, m or h"),
         ("SNOWSHED_MODELS__3__NAME", "x", "models goes on with number 1"),
         ("SNOWSHED_MODELS__FIRST__NAME", "x", "models takes no settings by name"),
