@@ -27,6 +27,10 @@ class Record:
     unix_ms: int
     model: str = ""
     """Public name from the catalog; "" until one was found: never what a caller made up."""
+    version: str = ""
+    """`model@version` that answered, or was asked last."""
+    why: str = ""
+    """Why it was that one; "" where there was nothing to choose."""
     replica: str = ""
     stream: bool = False
     status: int = 0
@@ -42,6 +46,8 @@ class Record:
     """First content handed to the client."""
     last_at: float = 0.0
     ended_at: float = 0.0
+    paused: bool = False
+    """Whether the client has to read before it can get more."""
     gap_max: float = 0.0
     queued: float = 0.0
     overhead: float = 0.0

@@ -13,7 +13,7 @@ from gateway.lifespan import Lifespan
 from gateway.routes import openai
 from gateway.version import VERSION
 from gateway.wiring import Gateway
-from router.api import NoSuchModel
+from router.api import NoSuchModel, NotPermitted
 from security.api import Forbidden, StoreAway, Unauthenticated
 
 
@@ -45,5 +45,5 @@ async def _invalid(_: Request, error: Exception) -> Response:
     return respond(errors.INVALID_PARAMETER.but(param=".".join(map(str, place)) or None))
 
 
-_TOLD = (Unauthenticated, Forbidden, StoreAway, NoSuchModel)
+_TOLD = (Unauthenticated, Forbidden, StoreAway, NoSuchModel, NotPermitted)
 """What other rooms raise in endpoints, told as everywhere."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from time import time_ns
 from typing import TYPE_CHECKING, Any
 
@@ -71,6 +72,8 @@ class Edge:
     ids: RequestIds
     hosts: HostCheck | None
     serve: Callable[[Exchange], Coroutine[Any, Any, None]]
+    ignored: Counter[bytes] = field(default_factory=Counter)
+    """Headers, by name, that meant nothing because their senders have no permission for them."""
 
     def record(self, kind: str) -> Record:
         return Record(self.ids.next(), "", kind, self.clock(), time_ns() // 1_000_000)

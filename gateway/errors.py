@@ -13,7 +13,7 @@ import msgspec
 from engines.api import SUBJECTS, Failed, Interrupted, Overloaded, Rejected, TimedOut, Unreachable
 from gateway.accounts import Outcome
 from gateway.complaints import Invalid
-from router.api import NoReplica, NoSuchModel, Quarantined
+from router.api import NoReplica, NoSuchModel, NotPermitted, Quarantined
 from security.api import Forbidden, StoreAway, Unauthenticated
 
 
@@ -159,13 +159,14 @@ TABLE: dict[type[BaseException], Callable[[Any], Problem]] = {
     Forbidden: _forbidden,
     StoreAway: lambda _: KEYS_AWAY,
     NoSuchModel: lambda _: MODEL_NOT_FOUND,
+    NotPermitted: lambda _: _forbidden(Forbidden("routing")),
     Quarantined: _quarantined,
     NoReplica: lambda _: _ours(503, "no_replica", "The model has no replica.", 5.0),
     Rejected: _rejected,
     Overloaded: _overloaded,
-    Unreachable: lambda e: _ours(502, "upstream_unreachable", e.message),
+    Unreachable: lambda e: _ours(502, "upstream_unreachable", e.message).but(spent=e.spent),
     TimedOut: lambda e: _ours(504, "upstream_timeout", e.message).but(spent=True),
-    Failed: lambda e: _ours(502, "upstream_error", e.message),
+    Failed: lambda e: _ours(502, "upstream_error", e.message).but(spent=e.spent),
     Interrupted: _interrupted,
 }
 

@@ -15,7 +15,7 @@ from gateway.errors import BODY_CUT, DEADLINE, DRAINING, INTERNAL, SLOW_BODY, Pr
 from gateway.intake import Intake
 from gateway.logs import describe
 from gateway.prompt import Prompt
-from router.api import Model
+from router.model import Model, Version
 from security.api import Principal
 
 _logger = logging.getLogger("snowshed")
@@ -53,8 +53,8 @@ class Exchange:
     """
 
     __slots__ = (
-        "_backlog", "_call", "_edge", "_last", "_phase", "_reason", "_started", "deadline", "due", "headers", "intake",
-        "kind", "record", "stream", "task", "wire",
+        "_backlog", "_call", "_degraded", "_edge", "_last", "_phase", "_reason", "_started", "deadline", "due",
+        "headers", "intake", "kind", "record", "session", "stream", "task", "wire",
     )  # fmt: skip
 
     def __init__(self, edge: Edge, kind: Kind, headers: preamble.Headers, wire: Wire, intake: Intake) -> None:
@@ -66,6 +66,9 @@ class Exchange:
         self.record = edge.record(kind)
         self.task: asyncio.Task[None] | None = None
         self.stream = False
+        self.session = b""
+        """Calls with the same one belong together, as the caller says who may say so."""
+        self._degraded = b""
         self._call: Call | None = None
         self._started = False
         self._last = b""  # what was taken last
@@ -94,6 +97,11 @@ class Exchange:
         self.record.tenant = principal.tenant
         self.record.key = principal.key_id
         principal.require("inference")
+        if not preamble.STEERING.isdisjoint(self.headers):
+            if "routing" in principal.scopes:
+                self.session = self.headers.get(preamble.SESSION, b"")
+            else:
+                self._edge.ignored.update(preamble.STEERING.intersection(self.headers))
 
     async def body(self) -> bytes:
         """The whole body. Raises Refusal if it is too large, too slow or cut."""
@@ -105,20 +113,28 @@ class Exchange:
         return body
 
     def identify(self, prompt: Prompt, model: Model) -> None:
+        """What is asked of which model; a version is still to be chosen."""
         self.record.model = model.name
         self.record.stream = self.stream = prompt.stream
         self._phase = "waiting"
         grace = self._edge.bounds.comment_grace
         self.due = min(self.deadline, self._edge.sweeper.soon(grace)) if prompt.stream else self.deadline
 
-    def call(self, prompt: Prompt, model: Model) -> Call:
-        """The request as the model's engines get it."""
-        self.record.dispatched_at = self._edge.clock()
-        fields = prompt.upstream_fields(model.upstream, model.cap_field, model.max_tokens)
+    def call(self, prompt: Prompt, version: Version) -> Call:
+        """The request as the version's engines get it."""
+        record = self.record
+        record.version = version.label
+        record.dispatched_at = self._edge.clock()
+        fields = prompt.upstream_fields(version.upstream, version.cap_field, version.max_tokens)
         call = self._call = Call(
-            self.record.id, self.kind, fields, model.name, prompt.stream, prompt.show_usage, self.deadline
+            record.id, self.kind, fields, version.model, prompt.stream, prompt.show_usage, self.deadline
         )
         return call
+
+    def degrade(self, model: Model, trouble: str) -> None:
+        """Another model answers because of this trouble: the client is told in a header."""
+        self.record.why = f"fallback: {trouble}"
+        self._degraded = b"x-gateway-degraded: model=%b;reason=%b\r\n" % (model.name.encode(), trouble.encode())
 
     # On the way out
 
@@ -161,9 +177,12 @@ class Exchange:
         if not self.wire.paused:
             return
         self._phase = "stalled"
+        self.record.paused = True
         self._backlog = self.wire.backlog
         self.due = min(self.deadline, self._edge.sweeper.soon(self._edge.bounds.stall_time))
         await self.wire.drain()
+        self.record.paused = False
+        self.record.last_at = self._edge.clock()  # the wait was the client's, not the replica's
         self._relaying()
 
     def _relaying(self) -> None:
@@ -219,6 +238,8 @@ class Exchange:
         self._started = True
         record.status = status
         lines = own_headers(record.id) + lines
+        if record.version:
+            lines += b"x-model-version: %b\r\n" % record.version.encode() + self._degraded
         if record.label:
             lines += b"x-client-request-id: %b\r\n" % record.label.encode()
         self.wire.open(status, lines, length, close=close)

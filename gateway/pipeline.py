@@ -6,19 +6,19 @@ from gateway.accounts import Accounts
 from gateway.exchange import Exchange
 from gateway.prompt import parse
 from gateway.relay import relay
+from gateway.routing import Routes
 from router.catalog import Catalog
-from router.dispatch import Dispatcher
 from security.api import Authenticator
 
 
 class Pipeline:
     """Nesting is the architecture: what stands inside a `with` is protected by it, the last streamed byte included."""
 
-    def __init__(self, accounts: Accounts, auth: Authenticator, catalog: Catalog, dispatcher: Dispatcher) -> None:
+    def __init__(self, accounts: Accounts, auth: Authenticator, catalog: Catalog, routes: Routes) -> None:
         self._accounts = accounts
         self._auth = auth
         self._catalog = catalog
-        self._dispatcher = dispatcher
+        self._routes = routes
 
     def __repr__(self) -> str:
         return f"<Pipeline of {self._catalog!r}, {self._accounts!r}>"
@@ -31,10 +31,9 @@ class Pipeline:
             principal = self._auth.recall(exchange.headers) or await self._auth.learn(exchange.headers)
             exchange.admit(principal)
             prompt = parse(exchange.kind, await exchange.body())
-            model = self._catalog.find(prompt.model, principal.models)
+            model = self._catalog.find(prompt.model, principal)
             exchange.identify(prompt, model)
             # Limits stand here, before the queue: over quota takes no place in it. Inside them redaction, inside that
             # admission, so that waiting costs nothing but a place.
-            call = exchange.call(prompt, model)
-            with await self._dispatcher.dispatch(model, call, exchange.record) as reply:
+            with await self._routes.dispatch(model, principal, prompt, exchange) as reply:
                 await relay(reply, exchange)

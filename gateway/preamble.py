@@ -33,6 +33,10 @@ PERSONAL = frozenset(
 )
 """The headers that `label` and `seconds` read."""
 
+SESSION = b"x-session-id"
+STEERING = frozenset({SESSION, b"x-priority", b"forwarded", b"x-forwarded-for", b"x-real-ip"})
+"""The headers by which a caller would say where a request goes, how urgent it is or for whom."""
+
 
 def check(headers: Headers, hosts: HostCheck | None) -> None:
     """Raises Refusal for a host that is not ours, a body that is not JSON, or an expectation that can't be met."""

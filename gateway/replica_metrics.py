@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Final
 
 from engines.api import EngineError, Failed, Interrupted, Overloaded, TimedOut, Unreachable
 from gateway.exposition import family, labels
 from gateway.readiness import Readiness
-from router.api import Model, Replica
+from router.api import Replica
+from router.catalog import Catalog
 
 REASONS: Final[dict[type[EngineError], str]] = {
     Unreachable: "unreachable",
@@ -23,26 +24,25 @@ REASONS: Final[dict[type[EngineError], str]] = {
 class ReplicaMetrics:
     """Replicas and models are the configuration's, so their number is too. All series are there from the start."""
 
-    def __init__(self, models: Sequence[Model], readiness: Readiness) -> None:
+    def __init__(self, catalog: Catalog, readiness: Readiness) -> None:
+        self._catalog = catalog
         self._readiness = readiness
-        homes: dict[Replica, str] = {}
-        for model in models:  # adapters come after the model whose replicas they share
-            for replica in model.replicas:
-                homes.setdefault(replica, model.name)
-        self._replicas = [
-            (labels(("model", "replica"), (home, replica.name)), replica) for replica, home in homes.items()
-        ]
 
     def __repr__(self) -> str:
-        return f"<ReplicaMetrics of {len(self._replicas)} replicas, {self._readiness!r}>"
+        return f"<ReplicaMetrics of {self._catalog!r}, {self._readiness!r}>"
 
     def lines(self) -> Iterator[str]:
         """A `Source` for the metrics."""
-        ready, replicas = not self._readiness.reasons(), self._replicas
+        homes: dict[Replica, str] = {}
+        for model in self._catalog:  # adapters come after the model whose replicas they share
+            for replica in model.replicas:
+                homes.setdefault(replica, model.name)
+        replicas = [(labels(("model", "replica"), (home, replica.name)), replica) for replica, home in homes.items()]
+        ready = not self._readiness.reasons()
         yield from family("gauge", "snowshed_ready", "Whether requests may be sent here.", [("", int(ready))])
         yield from family(
             "gauge", "snowshed_replica_ready", "Whether the last probe of the replica found it ready.",
-            [(between, int(self._readiness.takes_calls(replica))) for between, replica in replicas],
+            [(between, int(not replica.verdict)) for between, replica in replicas],
         )  # fmt: skip
         yield from family(
             "gauge", "snowshed_replica_in_flight", "Calls that the replica is busy with.",

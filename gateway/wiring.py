@@ -7,17 +7,17 @@ import os
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from random import Random
+from typing import TYPE_CHECKING
 
-from engines import ENGINES
-from engines.api import Engine, EngineError, Surroundings, Timers, Unreachable
+from engines.api import Surroundings, Timers
 from engines.sweeper import Sweeper
 from gateway.accounts import Accounts
 from gateway.authentication import AUTHENTICATORS, AuthenticationMetrics
 from gateway.body_memory import BodyMemory
-from gateway.config import Config, ModelSpec
+from gateway.config import Config
 from gateway.edge import Bounds, Edge, RequestIds
 from gateway.heartbeat import Heartbeat
 from gateway.log_form import Form
@@ -27,18 +27,23 @@ from gateway.ops import OpsServer
 from gateway.pauses import Pauses
 from gateway.pipeline import Pipeline
 from gateway.readiness import Readiness
+from gateway.replica_maker import ReplicaMaker
 from gateway.replica_metrics import ReplicaMetrics
 from gateway.request_log import RequestLog
+from gateway.routing import Routes
+from gateway.snapshots import Pools
 from gateway.telemetry import Telemetry
 from gateway.traffic import Traffic
+from gateway.upstreams import Upstreams
 from gateway.version import VERSION
-from router.api import Model, Replica
 from router.catalog import Catalog
 from router.dispatch import Dispatcher
-from router.policies import POLICIES
+from router.events import Events
 from router.quarantine import Quarantine
+from router.retries import RetryBudget
 from security.api import Authenticator
 from security.exposure import LOOPBACK_NAMES, HostCheck
+from security.open_door import NEIGHBOUR, OpenDoor
 
 if TYPE_CHECKING:
     from gateway.admin.listener import AdminListener
@@ -52,17 +57,12 @@ class Gateway:
     edge: Edge
     auth: Authenticator
     catalog: Catalog
-    replicas: list[Replica]
+    upstreams: Upstreams
     readiness: Readiness
     pauses: Pauses
     telemetry: Telemetry
     ops: OpsServer
     admin: AdminListener | None
-
-    @property
-    def engines(self) -> list[Engine]:
-        """In the order in which they start; they are closed in reverse."""
-        return [replica.engine for replica in self.replicas]
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -73,31 +73,24 @@ class Gateway:
         try:
             # A stack, so that one that can't be closed, or a second Ctrl-C meanwhile, leaves no other one open.
             async with asyncio.TaskGroup() as background, AsyncExitStack() as closing:
-                closing.callback(background.create_task(self.edge.sweeper.run(self.telemetry.beat)).cancel)
-                for engine in self.engines:
-                    closing.push_async_callback(engine.aclose)
+                closing.callback(background.create_task(self.edge.sweeper.run(self._beat)).cancel)
+                closing.push_async_callback(self.upstreams.aclose)
                 closing.push_async_callback(self.auth.aclose)
                 closing.callback(background.create_task(self.auth.watch()).cancel)
-                closing.callback(background.create_task(self.readiness.watch()).cancel)
                 await self.auth.start()
                 if self.admin is not None:  # now its tables are there
                     closing.push_async_callback(self.admin.aclose)
                     closing.callback(background.create_task(self.admin.watch()).cancel)
-                for replica in self.replicas:
-                    await _start(replica)
+                await self.upstreams.start(background)
                 yield
         finally:
             self.telemetry.close()
             self.pauses.close()
             self.ops.close()
 
-
-async def _start(replica: Replica) -> None:
-    """Raises EngineError that says which of them can't start."""
-    try:
-        await replica.engine.start()
-    except EngineError as error:
-        raise Unreachable(f"Replica {replica.name}: {error}") from None
+    def _beat(self, now: float) -> None:
+        self.upstreams.beat()
+        self.telemetry.beat(now)
 
 
 def build(config: Config, cache: Path, log_fd: int = 1, log_form: Form = "json") -> Gateway:
@@ -109,46 +102,35 @@ def build(config: Config, cache: Path, log_fd: int = 1, log_form: Form = "json")
     sweeper = Sweeper()
     times = config.timeouts
     surroundings = Surroundings(sweeper, Timers(times.connect, times.first_token, times.inter_token), cache)
-    models = [model for spec in config.models for model in _models(spec, surroundings)]
-    catalog = Catalog(models)
+    random, events = Random(), Events()  # noqa: S311  # spreads load, guards nothing
+    pools = Pools(clock, random, events.note)
+    upstreams = Upstreams(config, ReplicaMaker(surroundings), pools)
+    catalog = upstreams.catalog
     accounts = Accounts(clock)
     traffic = Traffic()
-    with _about("auth"):
-        auth = AUTHENTICATORS[config.auth.kind](config.auth)
-    pipeline = Pipeline(accounts, auth, catalog, Dispatcher(Quarantine(clock, os.urandom(32))))
     trusting = not config.server.open and config.auth.kind == "none"  # then the Host is all that tells strangers
+    with _about("auth"):
+        auth = OpenDoor(NEIGHBOUR) if trusting else AUTHENTICATORS[config.auth.kind](config.auth)
+    dispatcher = Dispatcher(Quarantine(clock, os.urandom(32)), RetryBudget(clock))
+    pipeline = Pipeline(accounts, auth, catalog, Routes(catalog, dispatcher, random))
     hosts = HostCheck((*LOOPBACK_NAMES, *config.server.names)) if trusting else None
     edge = Edge(
         _bounds(config), clock, sweeper, traffic, BodyMemory(config.limits.bodies), accounts, RequestIds(), hosts,
         pipeline.serve,
     )  # fmt: skip
     heartbeat = Heartbeat(clock)
-    readiness = Readiness(traffic, models, auth)
+    readiness = Readiness(traffic, catalog, auth)
     pauses = Pauses(clock)
-    admin = _admin(config, catalog, readiness, auth, edge) if config.auth.kind == "keys" else None
-    sources = [ReplicaMetrics(models, readiness).lines, pauses.lines, AuthenticationMetrics(auth).lines]
+    admin = _admin(config, catalog, auth, edge) if config.auth.kind == "keys" else None
+    sources = [ReplicaMetrics(catalog, readiness).lines, pauses.lines, AuthenticationMetrics(auth).lines]
     metrics = Metrics(VERSION, [*sources, admin.lines] if admin else sources)
     telemetry = Telemetry(accounts, metrics, RequestLog(log_fd, log_form), heartbeat)
     ops = OpsServer(config.ops.host, config.ops.port, heartbeat, readiness.reasons, metrics.render)
     ops.warnings = readiness.warnings
-    replicas = list(dict.fromkeys(replica for model in models for replica in model.replicas))
-    return Gateway(config, edge, auth, catalog, replicas, readiness, pauses, telemetry, ops, admin)
+    return Gateway(config, edge, auth, catalog, upstreams, readiness, pauses, telemetry, ops, admin)
 
 
-def _models(spec: ModelSpec, surroundings: Surroundings) -> list[Model]:
-    """The model and, on the same replicas, itself with each adapter."""
-    factory: Any = ENGINES[spec.engine]
-    upstream, policy, created = spec.upstream or spec.name, POLICIES[spec.policy](), int(time.time())
-    around = replace(surroundings, upstream=upstream)
-    replicas = [Replica(f"{spec.name}-{n}", factory(options, around)) for n, options in enumerate(spec.replicas)]
-    called = (upstream, *(f"{upstream}:{adapter}" for adapter in spec.adapters))
-    return [
-        Model(name, model, created, spec.max_tokens, spec.cap_field, replicas, policy)
-        for name, model in zip(spec.names, called, strict=True)
-    ]
-
-
-def _admin(config: Config, catalog: Catalog, readiness: Readiness, auth: Authenticator, edge: Edge) -> AdminListener:
+def _admin(config: Config, catalog: Catalog, auth: Authenticator, edge: Edge) -> AdminListener:
     """Raises ValueError, fit for people, for what its section points to."""
     from gateway.admin.app import Shown, create_app  # only who keeps keys pays for it
     from gateway.admin.guard import Guard
@@ -164,7 +146,7 @@ def _admin(config: Config, catalog: Catalog, readiness: Readiness, auth: Authent
         store = options.rate_store.read() if options.rate_store else None
         guard = Guard(options.rate, store, time.monotonic)
     registry = BoundedRegistry(address(config.auth.url()), time.time)
-    app = create_app(Shown(config, catalog, readiness, registry), auth, guard, edge)
+    app = create_app(Shown(config, catalog, registry), auth, guard, edge)
     return AdminListener(app, options, registry, guard, tls)
 
 

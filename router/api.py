@@ -101,6 +101,15 @@ class Replica:
         )
 
     @property
+    def trouble(self) -> str:
+        """Why it gets no new work at the moment, for people; "" if it does."""
+        if self.draining:
+            return "draining"
+        if self.breaker.state == "ejected":
+            return f"ejected: {self.breaker.reason}"
+        return self.verdict
+
+    @property
     def in_flight(self) -> int:
         """Calls that it is busy with."""
         return len(self.active)

@@ -2,35 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from types import TracebackType
-from typing import Protocol
+from typing import NoReturn
 
 from engines.api import Call, EngineError, Overloaded, Reply, TimedOut
-from router.api import Model, NoReplica, Replica
+from router.api import NoReplica, Notes, Replica, Work
+from router.model import Version
+from router.pool import Pool
 from router.quarantine import DEATHS, Quarantine
+from router.retries import RetryBudget
 
+Leave = Callable[[BaseException | None], None]
+"""Gives up a place on a replica, told how it ended."""
 SILENT_WAITS = 2
 """Each one more lets the client wait as long again, and has the prompt prefilled once more."""
-
-
-class Attempts(Protocol):
-    """Where the dispatcher notes what it did."""
-
-    attempts: int
-    replica: str
 
 
 class Dispatched:
     """A reply together with its place on the replica; leaving the block gives up both, once and at once."""
 
-    __slots__ = ("_call", "_held", "_quarantine", "replica", "reply")
+    __slots__ = ("_call", "_leave", "_quarantine", "replica", "reply")
 
-    def __init__(self, reply: Reply, replica: Replica, call: Call, quarantine: Quarantine) -> None:
+    def __init__(self, reply: Reply, replica: Replica, leave: Leave, call: Call, quarantine: Quarantine) -> None:
         self.reply = reply
         self.replica = replica
+        self._leave: Leave | None = leave
         self._call = call
         self._quarantine = quarantine
-        self._held = True
 
     def __repr__(self) -> str:
         return f"<Dispatched {self.reply!r} on {self.replica!r}>"
@@ -42,60 +42,71 @@ class Dispatched:
         try:
             self.reply.__exit__(kind, exc, tb)
         finally:
-            if self._held:
-                self._held = False
-                self.replica.in_flight -= 1
+            if (leave := self._leave) is not None:
+                self._leave = None
+                leave(exc)
                 if exc is None:
                     self._quarantine.survived(self._call)
-                elif isinstance(exc, EngineError):
-                    self.replica.failures[type(exc)] += 1
-                    if exc.died:
-                        self._quarantine.died(self._call, self.replica.name)
+                elif isinstance(exc, EngineError) and exc.died:
+                    self._quarantine.died(self._call, self.replica.name)
 
 
 class Dispatcher:
     """Calls engines. At most `attempts` per request: more would multiply the load on those that still stand."""
 
-    def __init__(self, quarantine: Quarantine, attempts: int = 3) -> None:
+    def __init__(self, quarantine: Quarantine, budget: RetryBudget, attempts: int = 3) -> None:
         self._quarantine = quarantine
+        self._budget = budget
         self._attempts = attempts
 
     def __repr__(self) -> str:
-        return f"<Dispatcher up to {self._attempts} attempts>"
+        return f"<Dispatcher up to {self._attempts} attempts, {self._budget!r}>"
 
-    async def dispatch(self, model: Model, call: Call, notes: Attempts) -> Dispatched:
+    async def dispatch(self, version: Version, call: Call, work: Work, notes: Notes) -> Dispatched:
         """A reply whose first content is here. Raises NoReplica, Quarantined, or the EngineError that decided."""
         self._quarantine.check(call)
-        left = model.replicas
+        pool = version.pool
+        replica = pool.pick(work)
+        self._budget.admitted(work.tokens)
+        asked: list[Replica] = []
         errors: list[EngineError] = []
-        while left and (not errors or self._may_try_again(errors)):
-            replica = model.policy.pick(left)
+        while True:
             notes.attempts += 1
             notes.replica = replica.name
-            replica.in_flight += 1
-            replica.calls += 1
+            pool.sent(replica, work, notes)
             try:
                 reply = await replica.engine.call(call)
             except EngineError as error:
-                replica.in_flight -= 1
-                replica.failures[type(error)] += 1
-                if not error.retry_safe:
-                    raise
-                errors.append(error)
+                pool.left(replica, work, notes, error)
                 if error.died:
                     self._quarantine.died(call, replica.name)
-                left = [other for other in left if other is not replica]
-            except BaseException:
-                replica.in_flight -= 1
+                if not error.retry_safe:
+                    raise
+                asked.append(replica)
+                errors.append(error)
+                replica = self._next(pool, work, asked, errors)
+            except BaseException as left:
+                pool.left(replica, work, notes, left)
                 raise
             else:
+                pool.answered(replica, work, notes)
                 call.spent = None  # of an attempt before: this reply tells its own
-                return Dispatched(reply, replica, call, self._quarantine)
-        if not errors:
-            raise NoReplica
-        raise _most_telling(errors)
+                leave = partial(pool.left, replica, work, notes)
+                return Dispatched(reply, replica, leave, call, self._quarantine)
 
-    def _may_try_again(self, errors: list[EngineError]) -> bool:
+    def _next(self, pool: Pool, work: Work, asked: list[Replica], errors: list[EngineError]) -> Replica:
+        """The one to ask after those that have failed. Raises the most telling of their errors if there is none."""
+        if not self._makes_sense(errors):
+            _give_up(pool, errors)
+        try:
+            replica = pool.pick(work, asked)
+        except NoReplica:
+            _give_up(pool, errors)
+        if pool.saturated or not self._budget.may_retry(work.tokens):
+            _give_up(pool, errors)
+        return replica
+
+    def _makes_sense(self, errors: list[EngineError]) -> bool:
         last = errors[-1]
         if isinstance(last, TimedOut) and last.phase == "total":
             return False  # nobody waits any more
@@ -104,6 +115,11 @@ class Dispatcher:
         return len(errors) < self._attempts and timed_out < SILENT_WAITS and died < DEATHS
 
 
-def _most_telling(errors: list[EngineError]) -> EngineError:
-    """Overload tells the client when to come back, so it wins; else the last error is as good as any."""
-    return next((error for error in errors if isinstance(error, Overloaded)), errors[-1])
+def _give_up(pool: Pool, errors: list[EngineError]) -> NoReturn:
+    """Overload tells the client when to come back, so it wins; else the last error is as good as any.
+
+    Where others were asked in vain, or all are in trouble, a client that tries again would only add to it.
+    """
+    error = next((error for error in errors if isinstance(error, Overloaded)), errors[-1])
+    error.spent = len(errors) > 1 or pool.panicking
+    raise error

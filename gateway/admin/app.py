@@ -19,7 +19,6 @@ from gateway.admin.routes.visiting import Caller
 from gateway.asgi_edge import EdgeHeaders, respond
 from gateway.config import Config
 from gateway.edge import Edge
-from gateway.readiness import Readiness
 from gateway.store.bounded import BoundedRegistry
 from gateway.version import VERSION
 from router.catalog import Catalog
@@ -33,7 +32,6 @@ class Shown:
 
     config: Config
     catalog: Catalog
-    readiness: Readiness
     registry: BoundedRegistry
 
 
@@ -59,7 +57,7 @@ def _routed(shown: Shown) -> FastAPI:
     router.add_api_route("/whoami", _who_am_i, name="who_am_i", openapi_extra=documented(WhoAmI), tags=["whoami"])
     router.include_router(tenants.routes(shown.registry))
     router.include_router(keys.routes(shown.registry))
-    router.include_router(models.routes(shown.config.models, shown.catalog, shown.readiness))
+    router.include_router(models.routes(shown.config.models, shown.catalog))
     router.include_router(config.routes(shown.config))
     router.include_router(audit.routes(shown.registry))
     app.include_router(router)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
 from typing import Any
 
 import msgspec
@@ -12,9 +11,9 @@ from starlette.responses import Response
 from gateway.asgi import PipelineResponse
 from gateway.edge import Edge
 from gateway.schema import Chat, Completion, Embedding
-from router.api import Model
 from router.catalog import Catalog
-from security.api import Authenticator
+from router.model import Model
+from security.api import Authenticator, Principal
 
 _REFERENCE = "#/components/schemas/{name}"
 _ERROR = {
@@ -26,11 +25,11 @@ _ERROR = {
 def routes(edge: Edge, auth: Authenticator, catalog: Catalog) -> APIRouter:
     """Every path under /v1."""
 
-    async def allowed_models(request: Request) -> Container[str] | None:
+    async def asker(request: Request) -> Principal:
         headers = dict(request.headers.raw)
         principal = auth.recall(headers) or await auth.learn(headers)
         principal.require("inference")
-        return principal.models
+        return principal
 
     router = APIRouter(prefix="/v1", tags=["OpenAI"], responses={"4XX": _ERROR, "5XX": _ERROR})
 
@@ -52,19 +51,19 @@ def routes(edge: Edge, auth: Authenticator, catalog: Catalog) -> APIRouter:
     @router.get("/models")
     async def list_models(request: Request) -> Response:
         """The models that the caller may name."""
-        allowed = await allowed_models(request)
-        return _json({"object": "list", "data": [_shown(model) for model in catalog.visible(allowed)]})
+        named = catalog.visible(await asker(request))
+        return _json({"object": "list", "data": [_shown(name, model) for name, model in named]})
 
     @router.get("/models/{model:path}")
     async def retrieve_model(request: Request, model: str) -> Response:
         """One model by its name, which may hold slashes."""
-        return _json(_shown(catalog.find(model, await allowed_models(request))))
+        return _json(_shown(model, catalog.find(model, await asker(request))))
 
     return router
 
 
-def _shown(model: Model) -> dict[str, object]:
-    return {"id": model.name, "object": "model", "created": model.created, "owned_by": "snowshed"}
+def _shown(name: str, model: Model) -> dict[str, object]:
+    return {"id": name, "object": "model", "created": model.created, "owned_by": "snowshed"}
 
 
 def _json(value: object) -> Response:

@@ -41,8 +41,8 @@ class Stand:
     log: Path
 
     def pools(self) -> list[Pool]:
-        engines = [cast("OpenAIEngine", engine) for engine in self.gateway.objects.engines]
-        return [engine._pool for engine in engines]
+        replicas = self.gateway.objects.upstreams.replicas
+        return [cast("OpenAIEngine", replica.engine)._pool for replica in replicas]
 
     def wait_idle(self) -> None:
         """Until nothing is held anywhere: no request, no busy connection, none being made."""

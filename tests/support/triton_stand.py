@@ -95,7 +95,7 @@ class TritonStand:
 
     def calls(self) -> int:
         """Calls to model servers that the engines hold, whoever waits for them."""
-        engines = map(repr, self.gateway.objects.engines)
+        engines = [repr(replica.engine) for replica in self.gateway.objects.upstreams.replicas]
         found = [re.findall(r"(\d+) (?:calls|heard here|wait to be cancelled|waiting)", one) for one in engines]
         assert all(found), found
         return sum(int(number) for each in found for number in each)

@@ -49,9 +49,10 @@ class WhoAmI(msgspec.Struct):
 
 
 class SeenModel(msgspec.Struct):
-    """A model that callers may name, and the replicas that it runs on."""
+    """A version of a model that callers may name, and the replicas that it runs on."""
 
     name: str
+    version: str
     upstream: str
     engine: str
     replicas: list[str]

@@ -63,10 +63,12 @@ def look(config: Config, cache: Path, *, running: bool) -> list[Finding]:
 
 
 async def _look(gateway: Gateway, *, running: bool) -> list[Finding]:
-    engines = {f"{spec.name}-{n}": spec.engine for spec in gateway.config.models for n in range(len(spec.replicas))}
+    homes = gateway.upstreams.homes
+    engines = {replica.name: spec.engine for spec in gateway.config.models for replica in homes[spec.label]}
     sweeping = asyncio.create_task(gateway.edge.sweeper.run(lambda _: None))
     try:
-        return await asyncio.gather(*(_ask(one, engines[one.name], running=running) for one in gateway.replicas))
+        replicas = gateway.upstreams.replicas
+        return await asyncio.gather(*(_ask(one, engines[one.name], running=running) for one in replicas))
     finally:
         sweeping.cancel()
 

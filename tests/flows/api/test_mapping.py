@@ -136,7 +136,15 @@ def test_of_the_upstreams_headers_only_listed_ones_come_back(stand: Api, stream:
     hidden = "server:hidden;set-cookie:hidden=1;x-request-id:hidden;x-hidden:1;x-client-request-id:hidden;retry-after:9"
     stand.upstream.set(headers=f"{listed};{hidden};access-control-allow-origin:*")
     answer, _ = post(stand, PATHS[0], asked(PATHS[0], stream=stream))
-    ours = {"x-request-id", "content-type", "server-timing", "date", "openai-processing-ms", "openai-version"}
+    ours = {
+        "x-request-id",
+        "x-model-version",
+        "content-type",
+        "server-timing",
+        "date",
+        "openai-processing-ms",
+        "openai-version",
+    }
     framing = {"cache-control", "x-accel-buffering", "transfer-encoding"} if stream else {"content-length"}
     assert set(answer.headers) - {"date"} == (ours | framing) - {"date"}
     assert answer.headers["openai-processing-ms"] == "17"

@@ -99,8 +99,8 @@ class Bench:
 
     async def settle(self) -> None:
         """Let go of idle connections, so that the next request has to connect."""
-        for engine in self.gateway.engines:
-            for connection in tuple(cast("OpenAIEngine", engine)._pool._open):
+        for replica in self.gateway.upstreams.replicas:
+            for connection in tuple(cast("OpenAIEngine", replica.engine)._pool._open):
                 connection.abort()
         await until(lambda: not self.watched() and not any(r.listener.connections for r in self.fleet.replicas))
 
@@ -161,7 +161,7 @@ async def assert_nothing_held(bench: Bench, exchange: Exchange) -> None:
     assert (edge.accounts.in_flight, edge.memory.held, edge.traffic.live) == (0, 0, set())
     assert [r.in_flight for model in bench.gateway.catalog for r in model.replicas] == [0, 0, 0]
     assert exchange not in edge.sweeper._watches
-    pools = [cast("OpenAIEngine", engine)._pool for engine in bench.gateway.engines]
+    pools = [cast("OpenAIEngine", replica.engine)._pool for replica in bench.gateway.upstreams.replicas]
     assert [pool._connecting for pool in pools] == [0, 0, 0]
     await until(lambda: all(len(pool._open) == len(pool._idle) for pool in pools))
     await until(lambda: bench.watched() == sum(len(pool._idle) for pool in pools))

@@ -77,7 +77,7 @@ def test_p13_with_sick_upstreams_the_gateway_is_alive_and_says_why_it_is_not_rea
 def test_p13_when_its_upstreams_go_down_the_gateway_is_no_longer_ready(
     healthy: SpawnedFleet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gateway.readiness.PROBE_EVERY", 0.3)
+    monkeypatch.setattr("router.health.PROBE_EVERY", 0.3)
     with serving(healthy) as gateway:
         gateway.wait_until(lambda: get(gateway, "/readyz")[0] == 200)
         spoil(healthy, "down")

@@ -106,7 +106,7 @@ def test_100_callers_at_a_time_each_get_their_own(client: openai.OpenAI) -> None
 
 
 def test_a_child_that_dies_is_back_for_the_next_caller(client: openai.OpenAI, gateway: RunningGateway) -> None:
-    (engine,) = gateway.objects.engines
+    engine = gateway.objects.upstreams.replicas[0].engine
     child = cast("TensorrtLlmEngine", engine)._child
     assert child.pid is not None
     os.kill(child.pid, signal.SIGKILL)

@@ -11,8 +11,9 @@ import pytest
 from engines.api import Call, Health, Reply
 from gateway.readiness import Readiness
 from gateway.traffic import Traffic
-from router.api import Model, Replica
-from router.policies import POLICIES
+from router import health
+from router.catalog import Catalog
+from tests.support.models import catalog, over
 from tests.support.waiting import until
 
 SECRET = "snowblind"
@@ -38,72 +39,72 @@ class Probed:
     async def aclose(self) -> None: ...
 
 
-def model(name: str, *engines: Probed) -> Model:
-    replicas = [Replica(f"{name}-{at}", engine) for at, engine in enumerate(engines)]
-    return Model(name, name, 0, 1, "max_tokens", replicas, POLICIES["round_robin"]())
-
-
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is not ready is asked again soon."""
-    monkeypatch.setattr("gateway.readiness.FIRST_PROBE_EVERY", 0.01)
+    monkeypatch.setattr("router.health.FIRST_PROBE_EVERY", 0.01)
 
 
-async def watched(readiness: Readiness, holds: Callable[[list[str]], bool]) -> list[str]:
-    """The reasons as soon as they are as wanted."""
-    watching = asyncio.create_task(readiness.watch())
+async def watched(models: Catalog, holds: Callable[[list[str]], bool]) -> list[str]:
+    """The reasons as soon as they are as wanted, while each replica is probed."""
+    readiness = Readiness(Traffic(), models)
+    watching = [asyncio.create_task(health.watch(replica)) for model in models for replica in model.replicas]
     try:
         reasons = await until(readiness.reasons, holds)
-        assert not watching.done()
+        assert not any(watch.done() for watch in watching)
         return reasons
     finally:
-        watching.cancel()
+        for watch in watching:
+            watch.cancel()
 
 
 GOOD, BAD = Health(ready=True), Health(ready=False, reason="it is away")
 
 
 async def test_before_the_first_probe_nothing_is_ready() -> None:
-    assert Readiness(Traffic(), [model("a", Probed(GOOD))]).reasons() == ["model a: not probed yet"]
+    assert Readiness(Traffic(), catalog(over("a", Probed(GOOD)))).reasons() == ["model a: not probed yet"]
 
 
 async def test_one_good_replica_makes_a_model_ready_and_one_model_the_gateway() -> None:
-    readiness = Readiness(Traffic(), [model("a", Probed(BAD), Probed(GOOD)), model("b", Probed(BAD))])
-    await watched(readiness, lambda reasons: not reasons)
-    assert repr(readiness) == "<Readiness ready>"
+    models = catalog(over("a", Probed(BAD), Probed(GOOD)), over("b", Probed(BAD)))
+    await watched(models, lambda reasons: not reasons)
+    assert repr(Readiness(Traffic(), models)) == "<Readiness ready>"
 
 
 async def test_without_any_every_model_says_why() -> None:
-    readiness = Readiness(Traffic(), [model("a", Probed(BAD)), model("b", Probed(BAD))])
     wanted = ["model a: it is away", "model b: it is away"]
-    assert await watched(readiness, lambda reasons: reasons == wanted) == wanted
+    models = catalog(over("a", Probed(BAD)), over("b", Probed(BAD)))
+    assert await watched(models, lambda reasons: reasons == wanted) == wanted
+
+
+async def test_a_model_without_replicas_says_so() -> None:
+    assert Readiness(Traffic(), catalog(over("a"))).reasons() == ["model a: no replica"]
 
 
 async def test_p13_a_probe_that_breaks_ends_neither_the_watch_nor_the_others(caplog: pytest.LogCaptureFixture) -> None:
     """P13, P32: it counts as not ready, is logged, tells no text of the exception, and is asked again."""
-    readiness = Readiness(Traffic(), [model("a", Probed(RuntimeError(SECRET), GOOD))])
     caplog.set_level(logging.ERROR)
-    await watched(readiness, lambda reasons: reasons == ["model a: the probe failed"])
-    await watched(Readiness(Traffic(), [model("a", Probed(RuntimeError(SECRET), GOOD))]), lambda reasons: not reasons)
+    models = catalog(over("a", Probed(RuntimeError(SECRET), RuntimeError(SECRET), GOOD)))
+    await watched(models, lambda reasons: reasons == ["model a: the probe failed"])
+    await watched(models, lambda reasons: not reasons)
     assert "probe broke" in caplog.messages
 
 
 async def test_draining_is_the_only_reason_then() -> None:
     traffic = Traffic()
     traffic.draining = True
-    assert Readiness(traffic, [model("a", Probed(GOOD))]).reasons() == ["draining"]
+    assert Readiness(traffic, catalog(over("a", Probed(GOOD)))).reasons() == ["draining"]
 
 
 async def test_before_the_public_address_is_open_nothing_is_ready() -> None:
-    readiness = Readiness(Traffic(), [model("a", Probed(GOOD))])
+    readiness = Readiness(Traffic(), catalog(over("a", Probed(GOOD))))
     readiness.listening = False
     assert readiness.reasons() == ["not listening yet"]
 
 
 async def test_a_replica_that_goes_and_comes_is_told_once_each(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "snowshed")
-    readiness = Readiness(Traffic(), [model("a", Probed(BAD, BAD, GOOD))])
-    await watched(readiness, lambda reasons: not reasons)
+    await watched(catalog(over("a", Probed(BAD, BAD, GOOD))), lambda reasons: not reasons)
     assert [record.getMessage() for record in caplog.records] == ["replica not ready", "replica ready"]
     away, back = (vars(record) for record in caplog.records)
     assert (away["replica"], away["reason"], back["replica"]) == ("a-0", "it is away", "a-0")

@@ -37,7 +37,8 @@ def gateway(tmp_path: Path, *engines: Engine) -> Gateway:
         "models": [{"name": "m", "engine": "scripted"}],
     }
     made = build(check(tree, "test"), tmp_path, os.open(os.devnull, os.O_WRONLY))
-    made.replicas = [Replica(f"m-{number}", engine) for number, engine in enumerate(engines)]  # type: ignore[arg-type]
+    replicas = [Replica(f"m-{number}", engine) for number, engine in enumerate(engines)]  # type: ignore[arg-type]
+    made.upstreams.homes = {"m@1": replicas}
     return made
 
 

@@ -6,8 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
-from types import SimpleNamespace
-from typing import Any, Self
+from typing import Self
 
 import pytest
 
@@ -24,10 +23,12 @@ from engines.api import (
     Unreachable,
     Usage,
 )  # fmt: skip
-from router.api import Model, NoReplica, Quarantined, Replica
-from router.dispatch import Dispatcher
-from router.policies.round_robin import RoundRobin
+from router.api import NoReplica, Quarantined, Replica, Work
+from router.dispatch import Dispatched, Dispatcher
+from router.model import Version
 from router.quarantine import Quarantine
+from router.retries import RetryBudget
+from tests.support.models import made_of
 
 CALL = Call("call-1", "chat", {}, "public", stream=False, show_usage=False, deadline=1e9)
 
@@ -79,21 +80,40 @@ class Says:
     async def aclose(self) -> None: ...
 
 
-def model(*whats: Told | EngineError | None) -> Model:
-    replicas = [Replica(f"r{number}", Says(what)) for number, what in enumerate(whats)]
-    return Model("public", "upstream", 0, 16, "max_tokens", replicas, RoundRobin())
+def version(*whats: Told | EngineError | None) -> Version:
+    model = made_of("public", [Replica(f"r{number}", Says(what)) for number, what in enumerate(whats)])
+    assert model.only is not None
+    return model.only
 
 
-def dispatcher(attempts: int = 3) -> Dispatcher:
-    return Dispatcher(Quarantine(lambda: 0.0, b"key"), attempts)
+class Asking(Dispatcher):
+    """Asks for the least there is."""
+
+    async def ask(self, of: Version, call: Call, taken: Noted) -> Dispatched:
+        return await self.dispatch(of, call, Work(1), taken)
 
 
-def notes() -> Any:
-    return SimpleNamespace(attempts=0, replica="")
+def dispatcher(attempts: int = 3) -> Asking:
+    return Asking(Quarantine(lambda: 0.0, b"key"), RetryBudget(lambda: 0.0), attempts)
 
 
-def in_flight(of: Model) -> int:
-    return sum(replica.in_flight for replica in of.replicas)
+class Noted:
+    """What is written down of a request."""
+
+    def __init__(self) -> None:
+        self.attempts = 0
+        self.replica = ""
+        self.last_at = 0.0
+        self.paused = False
+
+
+def notes() -> Noted:
+    return Noted()
+
+
+def in_flight(of: Version) -> int:
+    assert all((replica.tokens > 0) == (replica.in_flight > 0) for replica in of.pool.replicas)
+    return sum(replica.in_flight for replica in of.pool.replicas)
 
 
 @pytest.mark.parametrize(
@@ -101,81 +121,81 @@ def in_flight(of: Model) -> int:
 )
 async def test_what_is_safe_to_retry_fails_over(error: EngineError) -> None:
     reply, taken = Told(), notes()
-    of = model(error, reply)
-    with await dispatcher().dispatch(of, CALL, taken) as got:
+    of = version(error, reply)
+    with await dispatcher().ask(of, CALL, taken) as got:
         assert got is reply
-        assert [replica.in_flight for replica in of.replicas] == [0, 1]
+        assert [replica.in_flight for replica in of.pool.replicas] == [0, 1]
     assert (taken.attempts, taken.replica, reply.closed, in_flight(of)) == (2, "r1", True, 0)
 
 
 async def test_what_another_server_has_used_in_vain_is_not_told() -> None:
     call = replace(CALL, spent=Usage(7, 1))
-    with await dispatcher().dispatch(model(Told()), call, notes()):
+    with await dispatcher().ask(version(Told()), call, notes()):
         assert call.spent is None
     call.spent = Usage(7, 1)
     with pytest.raises(Failed):
-        await dispatcher().dispatch(model(Failed("x")), call, notes())
+        await dispatcher().ask(version(Failed("x")), call, notes())
     assert call.spent == Usage(7, 1)
 
 
 @pytest.mark.parametrize("error", [Rejected("x"), Interrupted("x")])
 async def test_p09_the_callers_mistake_and_a_broken_answer_are_not_tried_again(error: EngineError) -> None:
-    taken, of = notes(), model(error, Told())
+    taken, of = notes(), version(error, Told())
     with pytest.raises(type(error)):
-        await dispatcher().dispatch(of, CALL, taken)
+        await dispatcher().ask(of, CALL, taken)
     assert (taken.attempts, in_flight(of)) == (1, 0)
 
 
 async def test_p16_attempts_are_bounded() -> None:
-    taken, of = notes(), model(*(Failed("x") for _ in range(5)))
+    taken, of = notes(), version(*(Failed("x") for _ in range(5)))
     with pytest.raises(Failed):
-        await dispatcher(attempts=3).dispatch(of, CALL, taken)
+        await dispatcher(attempts=3).ask(of, CALL, taken)
     assert (taken.attempts, in_flight(of)) == (3, 0)
 
 
 async def test_p16_no_replica_is_asked_twice() -> None:
-    taken, of = notes(), model(Failed("x"), Failed("x"))
+    taken, of = notes(), version(Failed("x"), Failed("x"))
     with pytest.raises(Failed):
-        await dispatcher(attempts=10).dispatch(of, CALL, taken)
+        await dispatcher(attempts=10).ask(of, CALL, taken)
     assert taken.attempts == 2
 
 
 async def test_p16_after_a_silent_replica_one_more_is_asked_and_no_third() -> None:
-    taken, of = notes(), model(*(TimedOut("first_token", 1) for _ in range(5)))
+    taken, of = notes(), version(*(TimedOut("first_token", 1) for _ in range(5)))
     with pytest.raises(TimedOut):
-        await dispatcher(attempts=5).dispatch(of, CALL, taken)
+        await dispatcher(attempts=5).ask(of, CALL, taken)
     assert taken.attempts == 2
 
 
 async def test_nobody_is_asked_after_the_deadline() -> None:
-    taken, of = notes(), model(*(TimedOut("total", 1) for _ in range(5)))
+    taken, of = notes(), version(*(TimedOut("total", 1) for _ in range(5)))
     with pytest.raises(TimedOut):
-        await dispatcher(attempts=3).dispatch(of, CALL, taken)
+        await dispatcher(attempts=3).ask(of, CALL, taken)
     assert taken.attempts == 1
 
 
 async def test_a_connect_timeout_costs_the_server_nothing_and_counts_as_any_failure() -> None:
-    taken, of = notes(), model(*(TimedOut("connect", 1) for _ in range(5)))
+    taken, of = notes(), version(*(TimedOut("connect", 1) for _ in range(5)))
     with pytest.raises(TimedOut):
-        await dispatcher(attempts=3).dispatch(of, CALL, taken)
+        await dispatcher(attempts=3).ask(of, CALL, taken)
     assert taken.attempts == 3
 
 
 async def test_p17_overload_is_told_before_other_failures_because_it_says_when_to_come_back() -> None:
-    of = model(Overloaded("x", retry_after=7), Failed("x"))
+    of = version(Overloaded("x", retry_after=7), Failed("x"))
     with pytest.raises(Overloaded) as caught:
-        await dispatcher().dispatch(of, CALL, notes())
+        await dispatcher().ask(of, CALL, notes())
     assert caught.value.retry_after == 7
 
 
 async def test_a_model_without_replicas_says_so() -> None:
     with pytest.raises(NoReplica):
-        await dispatcher().dispatch(model(), CALL, notes())
+        await dispatcher().ask(version(), CALL, notes())
 
 
 async def test_p01_a_cancelled_attempt_gives_its_place_back() -> None:
-    of = model(None)
-    task = asyncio.create_task(dispatcher().dispatch(of, CALL, notes()))
+    of = version(None)
+    task = asyncio.create_task(dispatcher().ask(of, CALL, notes()))
     await asyncio.sleep(0)
     assert in_flight(of) == 1
     task.cancel()
@@ -185,57 +205,57 @@ async def test_p01_a_cancelled_attempt_gives_its_place_back() -> None:
 
 
 async def test_the_place_is_given_back_even_if_closing_the_reply_fails() -> None:
-    of = model(Told(fails_to_close=True))
-    with pytest.raises(OSError), await dispatcher().dispatch(of, CALL, notes()):  # noqa: PT011
+    of = version(Told(fails_to_close=True))
+    with pytest.raises(OSError), await dispatcher().ask(of, CALL, notes()):  # noqa: PT011
         assert in_flight(of) == 1
     assert in_flight(of) == 0
 
 
 async def test_a_place_is_given_back_once() -> None:
-    of = model(Told())
-    dispatched = await dispatcher().dispatch(of, CALL, notes())
+    of = version(Told())
+    dispatched = await dispatcher().ask(of, CALL, notes())
     with dispatched:
         dispatched.__exit__(None, None, None)
     assert in_flight(of) == 0
 
 
 async def test_p14_a_request_takes_down_two_servers_and_is_then_refused() -> None:
-    taken, of, asking = notes(), model(*(Failed("x", died=True) for _ in range(4))), dispatcher()
+    taken, of, asking = notes(), version(*(Failed("x", died=True) for _ in range(4))), dispatcher()
     with pytest.raises(Failed):
-        await asking.dispatch(of, CALL, taken)
+        await asking.ask(of, CALL, taken)
     assert (taken.attempts, in_flight(of)) == (2, 0)
     with pytest.raises(Quarantined):
-        await asking.dispatch(of, CALL, taken)
+        await asking.ask(of, CALL, taken)
     assert taken.attempts == 2
 
 
 async def test_p14_a_server_that_dies_after_content_counts_and_a_whole_answer_clears() -> None:
-    of, asking = model(Told(), Told(), Told()), dispatcher()
+    of, asking = version(Told(), Told(), Told()), dispatcher()
     for outcome in ("dies", "answers", "dies"):
-        with contextlib.suppress(Interrupted), await asking.dispatch(of, CALL, notes()):
+        with contextlib.suppress(Interrupted), await asking.ask(of, CALL, notes()):
             if outcome == "dies":
                 raise Interrupted("x", died=True)
-    with contextlib.suppress(Interrupted), await asking.dispatch(of, CALL, notes()):
+    with contextlib.suppress(Interrupted), await asking.ask(of, CALL, notes()):
         raise Interrupted("x", died=True)
     with pytest.raises(Quarantined):
-        await asking.dispatch(of, CALL, notes())
+        await asking.ask(of, CALL, notes())
     assert in_flight(of) == 0
 
 
 async def test_a_replica_knows_what_it_has_had_and_how_it_failed() -> None:
-    of = model(Unreachable("x"), Told())
-    first, second = of.replicas
+    of = version(Unreachable("x"), Told())
+    first, second = of.pool.replicas
     for broken in (False, True):
-        with contextlib.suppress(Interrupted), await dispatcher().dispatch(of, CALL, notes()):
+        with contextlib.suppress(Interrupted), await dispatcher().ask(of, CALL, notes()):
             if broken:
                 raise Interrupted("x")
     assert (first.calls, second.calls) == (1, 2), "the second request began at the second replica"
     assert (first.failures, second.failures) == ({Unreachable: 1}, {Interrupted: 1})
-    assert repr(second) == "<Replica r1 [0 in flight, 1 of 2 failed]>"
+    assert repr(second) == "<Replica r1 [0 in flight, 1 of 2 failed, closed]>"
 
 
 async def test_a_client_that_leaves_says_nothing_of_the_replica() -> None:
-    of = model(Told())
-    with contextlib.suppress(asyncio.CancelledError), await dispatcher().dispatch(of, CALL, notes()):
+    of = version(Told())
+    with contextlib.suppress(asyncio.CancelledError), await dispatcher().ask(of, CALL, notes()):
         raise asyncio.CancelledError
-    assert (of.replicas[0].calls, of.replicas[0].failures.total()) == (1, 0)
+    assert (of.pool.replicas[0].calls, of.pool.replicas[0].failures.total()) == (1, 0)

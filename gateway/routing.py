@@ -1,0 +1,79 @@
+"""From a model to a reply: a version is chosen for the caller, and, where the operator allows it, another model."""
+
+from __future__ import annotations
+
+import logging
+from random import Random
+
+from engines.api import SUBJECTS, Call, EngineError
+from gateway.exchange import Exchange
+from gateway.prompt import Prompt
+from router.api import Caller, NoReplica, NoSuchModel, Work
+from router.catalog import STEER, Catalog
+from router.dispatch import Dispatched, Dispatcher
+from router.model import Model, Version
+from security.api import Principal
+
+_logger = logging.getLogger("snowshed")
+
+OUTPUT = 256
+"""Tokens that an answer is taken to have at most as long as nothing is known of it: caps are mostly far too high."""
+
+
+class Routes:
+    """Decides where each request goes; what was decided is in its record."""
+
+    def __init__(self, catalog: Catalog, dispatcher: Dispatcher, random: Random) -> None:
+        self._catalog = catalog
+        self._dispatcher = dispatcher
+        self._random = random
+
+    def __repr__(self) -> str:
+        return f"<Routes of {self._catalog!r}, {self._dispatcher!r}>"
+
+    async def dispatch(self, model: Model, principal: Principal, prompt: Prompt, exchange: Exchange) -> Dispatched:
+        """Raises what the dispatcher raises, of the model that was asked last."""
+        try:
+            return await self._dispatch(model, principal, prompt, exchange)
+        except (EngineError, NoReplica) as error:
+            if model.fallback is None or model.fallback.covers(error) is None:
+                raise
+            failure = error
+        for name in model.fallback.models:
+            try:
+                other = self._catalog.find(name, principal)
+                exchange.degrade(other, model.fallback.covers(failure) or "")
+                return await self._dispatch(other, principal, prompt, exchange)
+            except NoSuchModel:
+                continue  # not the caller's
+            except (EngineError, NoReplica) as error:
+                if model.fallback.covers(error) is None:
+                    raise
+                failure = error
+        raise failure
+
+    async def _dispatch(self, model: Model, principal: Principal, prompt: Prompt, exchange: Exchange) -> Dispatched:
+        version = model.only or self._choose(model, principal, prompt, exchange)
+        call = exchange.call(prompt, version)
+        return await self._dispatcher.dispatch(version, call, _work(call, prompt, exchange), exchange.record)
+
+    def _choose(self, model: Model, principal: Principal, prompt: Prompt, exchange: Exchange) -> Version:
+        headers = exchange.headers
+        steers = STEER in principal.scopes
+        caller = Caller(
+            principal.key_id,
+            principal.tenant,
+            bytes(prompt.fields.get("user", b"")),
+            exchange.session,
+            headers if steers else {},
+        )
+        version, exchange.record.why = model.choose(caller, self._random)
+        return version
+
+
+def _work(call: Call, prompt: Prompt, exchange: Exchange) -> Work:
+    cap = prompt.max_tokens
+    answer = OUTPUT if cap is None or cap > OUTPUT else cap
+    fields = call.fields
+    session = exchange.session or (bytes(fields["user"]) if "user" in fields else b"")
+    return Work((exchange.record.body_bytes >> 2) + answer * prompt.n, session, fields.get(SUBJECTS[call.kind], b""))

@@ -1,0 +1,96 @@
+"""From the configuration to the snapshot that the catalog holds: models in versions, each over its pool."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from random import Random
+
+from gateway.config import Config, ModelSpec
+from gateway.config.routing import RoutingSpec
+from gateway.replica_maker import Homes
+from router.catalog import Snapshot
+from router.events import Change
+from router.model import Fallback, Model, Version
+from router.policies import POLICIES
+from router.pool import Pool
+from router.split import Split
+
+
+class Pools:
+    """A pool per version, kept over changes of the configuration for what it has learnt."""
+
+    def __init__(self, clock: Callable[[], float], random: Random, tell: Callable[[Change], None]) -> None:
+        self._clock = clock
+        self._random = random
+        self._tell = tell
+        self._pools: dict[tuple[str, str], Pool] = {}
+        self.created = int(time.time())
+
+    def __repr__(self) -> str:
+        return f"<Pools {list(self._pools.values())!r}>"
+
+    @property
+    def every(self) -> Iterable[Pool]:
+        return self._pools.values()
+
+    def take(self, specs: Iterable[ModelSpec], homes: Homes) -> Mapping[str, Pool]:
+        """A pool for each, by label, with the replicas of its home from now on; the others are forgotten."""
+        before, self._pools = self._pools, {}
+        for spec in specs:
+            key = (spec.label, spec.policy)
+            pool = before.get(key)
+            if pool is None:
+                policy = POLICIES[spec.policy](self._random)
+                pool = Pool(spec.label, homes[spec.label], policy, self._clock, self._random, self._tell)
+            else:
+                pool.replace(homes[spec.label])
+            self._pools[key] = pool
+        return {label: pool for (label, _), pool in self._pools.items()}
+
+
+def snapshot(config: Config, homes: Homes, pools: Pools) -> Snapshot:
+    """Models, each as itself and with each adapter, on the same pools."""
+    taken = pools.take(config.models, homes)
+    routing = {spec.model: spec for spec in config.routing}
+    groups: dict[str, list[ModelSpec]] = {}
+    for spec in config.models:
+        groups.setdefault(spec.name, []).append(spec)
+    models = [
+        _model(name, adapter, specs, routing.get(name), taken, pools.created)
+        for name, specs in groups.items()
+        for adapter in ("", *specs[0].adapters)
+    ]
+    aliases = {
+        f"{alias}{suffix}": f"{spec.model}{suffix}"
+        for spec in config.routing
+        for alias in spec.aliases
+        for suffix in ("", *(f":{adapter}" for adapter in groups[spec.model][0].adapters))
+    }
+    return Snapshot(models, aliases)
+
+
+def _model(
+    name: str, adapter: str, specs: list[ModelSpec], routing: RoutingSpec | None, pools: Mapping[str, Pool],
+    created: int,
+) -> Model:  # fmt: skip
+    suffix = f":{adapter}" if adapter else ""
+    versions = {
+        spec.version: Version(
+            f"{name}{suffix}",
+            spec.version,
+            f"{name}{suffix}@{spec.version}",
+            f"{spec.upstream or spec.name}{suffix}",
+            spec.max_tokens,
+            spec.cap_field,
+            pools[spec.label],
+        )
+        for spec in specs
+    }
+    routing = routing or RoutingSpec(model=name)
+    split = Split(name, {spec.version: spec.weight for spec in specs}, routing.sticky, routing.split_rules)
+    tenants = frozenset(routing.tenants) or None
+    fallback = None
+    if routing.fallback is not None:
+        fallback = Fallback(routing.fallback.models, frozenset(routing.fallback.on))
+    return Model(f"{name}{suffix}", created, versions, split, tenants, fallback)

@@ -1,0 +1,93 @@
+"""A model as callers know it: its versions, and how one is chosen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from random import Random
+from typing import Literal
+
+from engines.api import Failed, Overloaded, Rejected, TimedOut, Unreachable
+from router.api import Caller, CapField, NoReplica, Replica
+from router.pool import Pool
+from router.split import Split
+
+Trouble = Literal["outage", "overload", "context_length"]
+"""Why another model may answer instead."""
+
+
+@dataclass(slots=True, frozen=True)
+class Version:
+    """What one version of a model runs on. `label` tells it from those of all models: `model@name`."""
+
+    model: str
+    name: str
+    label: str
+    upstream: str
+    """What its model servers call it."""
+    max_tokens: int
+    cap_field: CapField
+    pool: Pool
+
+
+@dataclass(slots=True, frozen=True)
+class Fallback:
+    """Models, by name, that may answer in place of one that can't, and in which trouble."""
+
+    models: tuple[str, ...]
+    on: frozenset[Trouble]
+
+    def covers(self, error: Exception) -> Trouble | None:
+        """The trouble that the error is, if it is one that another model may help with."""
+        trouble = trouble_of(error)
+        return trouble if trouble in self.on else None
+
+
+@dataclass(slots=True, frozen=True)
+class Model:
+    """A public name, its versions by name, and the way to one of them. `created` is in Unix seconds.
+
+    `tenants`: who may see it; None: everybody.
+    """
+
+    name: str
+    created: int
+    versions: Mapping[str, Version]
+    split: Split = field(repr=False)
+    tenants: frozenset[str] | None = None
+    fallback: Fallback | None = None
+    only: Version | None = field(init=False, repr=False)
+    """The version, where there is nothing to choose: most models have no other, and their requests don't pay for it."""
+
+    def __post_init__(self) -> None:
+        only = next(iter(self.versions.values())) if len(self.versions) == 1 else None
+        object.__setattr__(self, "only", only)  # frozen for everybody else
+
+    @property
+    def replicas(self) -> list[Replica]:
+        """Of all versions."""
+        return [replica for version in self.versions.values() for replica in version.pool.replicas]
+
+    def choose(self, caller: Caller, random: Random) -> tuple[Version, str]:
+        """The version that a caller's requests go to, and why."""
+        choice = self.split.choose(caller, random)
+        return self.versions[choice.version], choice.why
+
+    def pinned(self, version: str) -> Model:
+        """Itself with that version alone."""
+        return replace(self, versions={version: self.versions[version]})
+
+
+def trouble_of(error: Exception) -> Trouble | None:
+    """What a failed dispatch says about the model, if it says something: not if the caller has made a mistake."""
+    match error:
+        case TimedOut(phase="total"):
+            return None  # nobody waits any more
+        case Overloaded():
+            return "overload"
+        case NoReplica() | Unreachable() | Failed():
+            return "outage"
+        case Rejected(code="context_length_exceeded"):
+            return "context_length"
+        case _:
+            return None
