@@ -6,9 +6,8 @@ Every change is on disk when its call returns, together with its entry in the au
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import msgspec
@@ -16,6 +15,7 @@ from sqlalchemy import insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from gateway.store.changing import Change, changing
 from gateway.store.records import (
     PAGE,
     Actor,
@@ -28,7 +28,8 @@ from gateway.store.records import (
     check_seconds,
     check_tenant,
 )
-from gateway.store.tables import AUDIT, CHANGES, KEYS, TENANTS
+from gateway.store.steering import SteeringTable
+from gateway.store.tables import AUDIT, KEYS, TENANTS
 from security.api import SCOPES
 from security.keys import NewKey, mint
 
@@ -40,6 +41,7 @@ class Registry:
         self._engine = engine
         self._wall = wall
         self._make = make
+        self.steering = SteeringTable(engine, wall)
 
     def __repr__(self) -> str:
         return f"<Registry in {self._engine.url.render_as_string()}>"
@@ -64,7 +66,7 @@ class Registry:
                 tenant = msgspec.structs.replace(tenant, created=change.at)
                 values = {**msgspec.structs.asdict(tenant), "revision": change.revision}
                 await change.connection.execute(insert(TENANTS), values)
-                await change.note("create", None, tenant)
+                await _note(change, "create", None, tenant)
         except IntegrityError:
             raise Conflict(f"There is a tenant {tenant.name} already.", "name") from None
         return tenant
@@ -77,7 +79,7 @@ class Registry:
             check_tenant(tenant)
             values = {**changes, "revision": change.revision}
             await change.connection.execute(update(TENANTS).where(TENANTS.c.name == name).values(**values))
-            await change.note("change", before, tenant)
+            await _note(change, "change", before, tenant)
         return tenant
 
     # Keys
@@ -112,8 +114,8 @@ class Registry:
         check_key(key)
         async with self._changing(by) as change:
             await _find_tenant(change.connection, tenant)
-            await change.insert(key, new)
-            await change.note("create", None, key)
+            await _insert(change, key, new)
+            await _note(change, "create", None, key)
         return key, new
 
     async def revoke_key(self, key_id: str, *, by: Actor) -> Key:
@@ -123,8 +125,8 @@ class Registry:
             if before.revoked is not None:
                 return before
             key = msgspec.structs.replace(before, revoked=change.at)
-            await change.write(key)
-            await change.note("revoke", before, key)
+            await _write(change, key)
+            await _note(change, "revoke", before, key)
         return key
 
     async def rotate_key(self, key_id: str, overlap: float, *, by: Actor) -> tuple[Key, NewKey]:
@@ -139,11 +141,11 @@ class Registry:
             if old.revoked is not None or (old.expires is not None and old.expires <= change.at):
                 raise Conflict(f"Key {key_id} is no longer good; create another one.", "id")
             key = msgspec.structs.replace(old, id=new.id, created=change.at, used=None)
-            await change.insert(key, new)
+            await _insert(change, key, new)
             ending = msgspec.structs.replace(old, expires=end if old.expires is None else min(old.expires, end))
-            await change.write(ending)
-            await change.note("rotate", old, ending)
-            await change.note("create", None, key)
+            await _write(change, ending)
+            await _note(change, "rotate", old, ending)
+            await _note(change, "create", None, key)
         return key, new
 
     # What was changed
@@ -165,40 +167,29 @@ class Registry:
             await asyncio.sleep(0)
         return found
 
-    @asynccontextmanager
-    async def _changing(self, by: Actor) -> AsyncIterator[_Change]:
-        """One change, all or nothing, under the next number; no other begins before this one ends."""
-        async with self._engine.begin() as connection:
-            raise_it = update(CHANGES).values(revision=CHANGES.c.revision + 1).returning(CHANGES.c.revision)
-            revision = (await connection.execute(raise_it)).scalar_one()
-            yield _Change(connection, revision, by, int(self._wall()))
+    async def note(self, action: str, kind: str, name: str, before: Any, after: dict[str, Any], *, by: Actor) -> None:
+        """In the audit trail: a change of something that is kept elsewhere."""
+        async with self._changing(by) as change:
+            await change.note(action, kind, name, before, after)
+
+    def _changing(self, by: Actor) -> AbstractAsyncContextManager[Change]:
+        return changing(self._engine, self._wall, by)
 
 
-@dataclass(slots=True, frozen=True)
-class _Change:
-    """One that is being made. `at` in Unix seconds."""
+async def _insert(change: Change, key: Key, new: NewKey) -> None:
+    values = {**msgspec.structs.asdict(key), "digest": new.digest, "revision": change.revision}
+    await change.connection.execute(insert(KEYS), values)
 
-    connection: AsyncConnection
-    revision: int
-    by: Actor
-    at: int
 
-    async def insert(self, key: Key, new: NewKey) -> None:
-        values = {**msgspec.structs.asdict(key), "digest": new.digest, "revision": self.revision}
-        await self.connection.execute(insert(KEYS), values)
+async def _write(change: Change, key: Key) -> None:
+    values = {"expires": key.expires, "revoked": key.revoked, "revision": change.revision}
+    await change.connection.execute(update(KEYS).where(KEYS.c.id == key.id).values(**values))
 
-    async def write(self, key: Key) -> None:
-        values = {"expires": key.expires, "revoked": key.revoked, "revision": self.revision}
-        await self.connection.execute(update(KEYS).where(KEYS.c.id == key.id).values(**values))
 
-    async def note(self, action: str, before: Tenant | Key | None, after: Tenant | Key) -> None:
-        """In the audit trail; neither half holds a secret, as these records know none."""
-        kind, name = ("tenant", after.name) if isinstance(after, Tenant) else ("key", after.id)
-        values = {
-            "at": self.at, "actor": self.by.name, "address": self.by.address, "action": action, "kind": kind,
-            "object": name, "before": msgspec.to_builtins(before), "after": msgspec.to_builtins(after),
-        }  # fmt: skip
-        await self.connection.execute(insert(AUDIT), values)
+async def _note(change: Change, action: str, before: Tenant | Key | None, after: Tenant | Key) -> None:
+    """Neither half holds a secret, as these records know none."""
+    kind, name = ("tenant", after.name) if isinstance(after, Tenant) else ("key", after.id)
+    await change.note(action, kind, name, msgspec.to_builtins(before), msgspec.to_builtins(after))
 
 
 def _row(kind: Any, row: Any) -> Any:

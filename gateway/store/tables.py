@@ -67,10 +67,22 @@ AUDIT = Table(
     Column("address", String(255), nullable=False),
     Column("action", String(16), nullable=False),
     Column("kind", String(16), nullable=False),
-    Column("object", String(64), nullable=False),
+    Column("object", String(300).with_variant(String(64), "sqlite"), nullable=False),  # where no length is heeded
     Column("before", JSON(none_as_null=True)),
     Column("after", JSON, nullable=False),
     Index("audit_object", "object", "id"),
 )
 """Every change, written with it; triggers let the table only grow. As changes wait for each other (see CHANGES), its
 numbers become visible in their order."""
+
+OVERRIDES = Table(
+    "overrides",
+    METADATA,
+    Column("model", String(128), primary_key=True),
+    Column("kind", String(16), primary_key=True),
+    Column("value", JSON, nullable=False),
+    Column("changed_by", String(255), nullable=False),
+    Column("changed_at", BigInteger, nullable=False),
+)
+"""What was set about a model's versions: of the kind `weights` a number for each, of the kind `drained` a list of them.
+There are few rows, and no other process asks for less than all."""

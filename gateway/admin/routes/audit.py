@@ -21,7 +21,7 @@ class EntriesAsked(BaseModel):
 
     after: int = Field(0, ge=0, le=(1 << 63) - 1, description="What the page before said as `next`.")
     limit: int = Field(100, ge=1, le=PAGE, description="Most entries of this page.")
-    object: str | None = Field(None, max_length=64, description="Only changes of this tenant or key.")
+    object: str | None = Field(None, max_length=300, description="Only changes of what has this name.")
 
 
 def routes(registry: BoundedRegistry) -> APIRouter:
@@ -30,7 +30,7 @@ def routes(registry: BoundedRegistry) -> APIRouter:
 
     @router.get("/audit", openapi_extra=documented(EntryPage))
     async def list_entries(asked: Annotated[EntriesAsked, Query()]) -> Response:
-        """Every change of a tenant or key, in their order."""
+        """Every change, in their order."""
         found = await registry.ask(lambda them: them.audit(asked.after, asked.limit, asked.object))
         return answer(page(found, asked.limit, "id"))
 
