@@ -92,5 +92,5 @@ def _model(
     tenants = frozenset(routing.tenants) or None
     fallback = None
     if routing.fallback is not None:
-        fallback = Fallback(routing.fallback.models, frozenset(routing.fallback.on))
+        fallback = Fallback(routing.fallback.models, frozenset(routing.fallback.when))
     return Model(f"{name}{suffix}", created, versions, split, tenants, fallback)

@@ -43,7 +43,7 @@ class ModelSpec(Section):
     cap_field: Literal["max_tokens", "max_completion_tokens"] = Field(
         "max_tokens", description="The one field under which the cap is sent to an openai replica."
     )
-    policy: Annotated[str, OneOf(POLICIES)] = Field("round_robin", description="How a replica is chosen.")
+    policy: Annotated[str, OneOf(POLICIES)] = Field("least_loaded", description="How a replica is chosen.")
     replicas: tuple[SerializeAsAny[BaseModel], ...] = Field(
         default_factory=lambda: ({},), validate_default=True, description="The engine's own options, once per replica."
     )

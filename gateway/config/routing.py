@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
 from engines.units import Seconds
 from gateway.config.sections import Section
 from gateway.config.values import SOME, HeaderValue, KeyId, Name, RoutingHeader, VersionName, Word
+from router.model import Trouble
 from router.split import Rule, Sticky
-
-Trouble = Literal["outage", "overload", "context_length"]
 
 
 class HeaderSpec(Section):
@@ -48,9 +47,9 @@ class FallbackSpec(Section):
     models: Annotated[tuple[Name, ...], SOME] = Field(
         description="Names of models, the first choice first.", examples=[["small"]]
     )
-    on: Annotated[tuple[Trouble, ...], SOME] = Field(
+    when: Annotated[tuple[Trouble, ...], SOME] = Field(
         ("outage", "overload", "context_length"),
-        description="When: nothing answers, all are too busy, or the prompt is too long.",
+        description="In which trouble: nothing answers, all are too busy, or the prompt is too long.",
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from random import Random
 from typing import get_args
 
+import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
@@ -75,6 +76,19 @@ def test_raising_one_weight_moves_callers_only_to_that_version(
     wider = {**weights, raised: max(weights[raised], more)}
     after = Split("m", wider, sticky).choose(caller, Random(0)).version
     assert after in {before, raised}
+
+
+@given(st.dictionaries(NAMES, st.floats(max_value=0) | st.just(float("nan"))), st.lists(st.builds(Rule, NAMES)))
+def test_what_splits_nothing_is_refused(weights: dict[str, float], rules: list[Rule]) -> None:
+    with pytest.raises(ValueError, match="version"):
+        Split("m", weights, "key", rules)
+
+
+@given(VERSIONS, st.lists(st.builds(Rule, NAMES), min_size=1))
+def test_rules_that_lead_nowhere_are_refused(weights: dict[str, float], rules: list[Rule]) -> None:
+    assume(not {rule.version for rule in rules} <= weights.keys())
+    with pytest.raises(ValueError, match=r"rule \d+: there is no version"):
+        Split("m", weights, "key", rules)
 
 
 @given(VERSIONS, NAMES, WEIGHTS, STICKY, CALLERS)

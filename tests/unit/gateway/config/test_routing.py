@@ -48,7 +48,7 @@ WHOLE: dict[str, Any] = {
         {"version": "2", "tenants": ["acme"]},
         {"version": "1", "keys": ["0123456789ab"], "header": {"name": "x-ring", "value": "late"}},
     ],
-    "fallback": {"models": ["n", "o"], "on": ["outage"]},
+    "fallback": {"models": ["n", "o"], "when": ["outage"]},
     "shadow": {"version": "2", "share": 0.05},
     "hedge": {"after": "500ms"},
 }
@@ -64,7 +64,7 @@ def test_all_that_can_be_said_of_a_route_is_taken() -> None:
         Rule("1", keys=frozenset({"0123456789ab"}), header=(b"x-ring", b"late")),
     )
     assert route.fallback
-    assert (route.fallback.models, route.fallback.on) == (("n", "o"), ("outage",))
+    assert (route.fallback.models, route.fallback.when) == (("n", "o"), ("outage",))
     assert route.shadow
     assert (route.shadow.version, route.shadow.share, route.shadow.concurrency) == ("2", 0.05, 4)
     assert route.hedge
@@ -82,7 +82,7 @@ def test_what_is_left_out_has_defaults() -> None:
     assert config.routing[0].sticky == "key"
     assert config.routing[0].split_rules == ()
     assert config.routing[0].fallback
-    assert config.routing[0].fallback.on == ("outage", "overload", "context_length")
+    assert config.routing[0].fallback.when == ("outage", "overload", "context_length")
     assert [(it.version, it.weight) for it in config.models] == [("1", 95), ("2", 5), ("1", 1), ("1", 1)]
     assert configured().routing == ()
 
@@ -159,9 +159,9 @@ CIRCLE = "that model falls back to this one: a circle"
          "takes the id of a key, never the key"),
         ([{"model": "m", "fallback": {"models": []}}], "routing[0].fallback.models",
          "takes a list with at least one entry"),
-        ([{"model": "m", "fallback": {"models": ["n"], "on": []}}], "routing[0].fallback.on",
+        ([{"model": "m", "fallback": {"models": ["n"], "when": []}}], "routing[0].fallback.when",
          "takes a list with at least one entry"),
-        ([{"model": "m", "fallback": {"models": ["n"], "on": ["outrage"]}}], "routing[0].fallback.on[0]",
+        ([{"model": "m", "fallback": {"models": ["n"], "when": ["outrage"]}}], "routing[0].fallback.when[0]",
          "must be one of outage, overload, context_length; did you mean outage?"),
         ([{"model": "m", "fallback": {"models": ["n", "m"]}}], "routing[0].fallback.models[1]",
          "a model can't fall back to itself"),
