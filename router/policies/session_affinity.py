@@ -43,12 +43,10 @@ class SessionAffinity:
         place = self._place
         home, highest = replicas[0], -1.0
         for replica in replicas:
-            # Each bit of the result has to depend on all bits of both: without, replicas would win in fixed pairs.
-            mixed = ((session ^ place(replica.name)) * 0x9E3779B97F4A7C15) & _MASK
-            mixed = ((mixed ^ mixed >> 32) * 0xD6E8FEB86659FD93) & _MASK
-            score: float = (mixed >> 11) / (1 << 53)
+            # Modulo 2**64, the multiples of a random number by two others are as good as independent of each other.
+            score: float = session * place(replica.name) & _MASK
             if replica.weight < 1.0:
-                score **= 1.0 / replica.weight  # the highest then wins in proportion to weights
+                score = (score / _MASK) ** (1.0 / replica.weight) * _MASK  # the highest wins in proportion to weights
             if score > highest:
                 home, highest = replica, score
         return home

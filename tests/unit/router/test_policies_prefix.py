@@ -28,7 +28,7 @@ def test_a_conversation_stays_where_it_began() -> None:
         assert policy.pick(among, prompt("a", "b", *"c" * (turn - 2), tail=turn)) is home
 
 
-def test_the_longest_common_beginning_decides() -> None:
+def test_the_longest_beginning_that_is_alike_decides() -> None:
     policy, among = policy_(), replicas(2)
     long = policy.pick(among[:1] * 2, prompt("a", "b", "c", "d"))
     short = policy.pick(among[1:] * 2, prompt("a", "b", "x"))
@@ -51,7 +51,7 @@ def test_the_longest_common_beginning_decides() -> None:
     ],
     ids=["one block", "another beginning", "shifted", "another order", "not two whole blocks", "no prompt"],
 )
-def test_less_in_common_goes_to_the_idlest(asked: Work) -> None:
+def test_a_beginning_that_is_less_than_two_blocks_alike_goes_to_the_idlest(asked: Work) -> None:
     policy, among = policy_(), replicas(2)
     policy.pick(among[:1] * 2, prompt("a", "b"))
     charge(among[0], 1)
