@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from random import Random
 
 from gateway.config import Config, ModelSpec
 from gateway.config.routing import RoutingSpec
+from gateway.overrides import Overrides
 from gateway.replica_maker import Homes
 from router.catalog import Snapshot
 from router.events import Change
@@ -49,18 +50,18 @@ class Pools:
         return {label: pool for (label, _), pool in self._pools.items()}
 
 
-def snapshot(config: Config, homes: Homes, pools: Pools) -> Snapshot:
+def snapshot(config: Config, homes: Homes, pools: Pools, overrides: Overrides) -> Snapshot:
     """Models, each as itself and with each adapter, on the same pools."""
     taken = pools.take(config.models, homes)
     routing = {spec.model: spec for spec in config.routing}
     groups: dict[str, list[ModelSpec]] = {}
     for spec in config.models:
         groups.setdefault(spec.name, []).append(spec)
-    models = [
-        _model(name, adapter, specs, routing.get(name), taken, pools.created)
-        for name, specs in groups.items()
-        for adapter in ("", *specs[0].adapters)
-    ]
+    models = []
+    for name, specs in groups.items():
+        route = routing.get(name) or RoutingSpec(model=name)
+        split = _split(route, specs, overrides)
+        models += [_model(adapter, specs, route, split, taken, pools.created) for adapter in ("", *specs[0].adapters)]
     aliases = {
         f"{alias}{suffix}": f"{spec.model}{suffix}"
         for spec in config.routing
@@ -70,10 +71,17 @@ def snapshot(config: Config, homes: Homes, pools: Pools) -> Snapshot:
     return Snapshot(models, aliases)
 
 
+def _split(route: RoutingSpec, specs: Sequence[ModelSpec], overrides: Overrides) -> Split:
+    """Rules don't lead to what is drained."""
+    drained = {spec.version for spec in specs if overrides.is_drained(spec)}
+    rules = [rule for rule in route.split_rules if rule.version not in drained]
+    return Split(route.model, overrides.shares(route.model, specs), route.sticky, rules)
+
+
 def _model(
-    name: str, adapter: str, specs: list[ModelSpec], routing: RoutingSpec | None, pools: Mapping[str, Pool],
-    created: int,
-) -> Model:  # fmt: skip
+    adapter: str, specs: Sequence[ModelSpec], route: RoutingSpec, split: Split, pools: Mapping[str, Pool], created: int
+) -> Model:
+    name = route.model
     suffix = f":{adapter}" if adapter else ""
     versions = {
         spec.version: Version(
@@ -87,10 +95,8 @@ def _model(
         )
         for spec in specs
     }
-    routing = routing or RoutingSpec(model=name)
-    split = Split(name, {spec.version: spec.weight for spec in specs}, routing.sticky, routing.split_rules)
-    tenants = frozenset(routing.tenants) or None
+    tenants = frozenset(route.tenants) or None
     fallback = None
-    if routing.fallback is not None:
-        fallback = Fallback(routing.fallback.models, frozenset(routing.fallback.when))
+    if route.fallback is not None:
+        fallback = Fallback(route.fallback.models, frozenset(route.fallback.when))
     return Model(f"{name}{suffix}", created, versions, split, tenants, fallback)

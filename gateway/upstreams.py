@@ -9,7 +9,8 @@ from contextlib import AsyncExitStack
 
 from engines.api import EngineError, Unreachable
 from gateway.config import Config
-from gateway.replica_maker import ReplicaMaker
+from gateway.overrides import Overrides
+from gateway.replica_maker import Homes, ReplicaMaker
 from gateway.snapshots import Pools, snapshot
 from router import health
 from router.api import Replica
@@ -31,9 +32,14 @@ class Upstreams:
         self._changing = asyncio.Lock()
         self._tasks: asyncio.TaskGroup
         self._watches: dict[Replica, asyncio.Task[None]] = {}
+        self._misfits: set[tuple[str, str]] = set()
+        self.config = config
+        """Its models and routes are those that hold."""
+        self.overrides = Overrides()
+        """What holds over them."""
         self.homes = maker.homes(config.models, {})
         """The replicas of each version, by its label."""
-        self.catalog = Catalog(snapshot(config, self.homes, pools))
+        self.catalog = Catalog(snapshot(config, self.homes, pools, self.overrides))
 
     def __repr__(self) -> str:
         return f"<Upstreams {self.catalog!r}, {len(self._watches)} watched>"
@@ -65,11 +71,15 @@ class Upstreams:
             homes = self._maker.homes(config.models, self.homes)
             before, after = set(self.replicas), {replica for home in homes.values() for replica in home}
             await self._start_all(after - before)
-            made = snapshot(config, homes, self._pools)
-            self.homes = homes
-            self.catalog.swap(made)
+            self._exchange(config, homes, self.overrides)
             for replica in before - after:
                 self.retire(replica)
+
+    async def steer(self, overrides: Overrides) -> None:
+        """Take over what was set about versions."""
+        async with self._changing:
+            if overrides != self.overrides:
+                self._exchange(self.config, self.homes, overrides)
 
     async def aclose(self) -> None:
         """Every engine, the last one started first."""
@@ -78,6 +88,25 @@ class Upstreams:
                 closing.push_async_callback(replica.engine.aclose)
             for watch in self._watches.values():
                 watch.cancel()
+
+    def _exchange(self, config: Config, homes: Homes, overrides: Overrides) -> None:
+        made = snapshot(config, homes, self._pools, overrides)
+        for spec in config.models:
+            drained = overrides.is_drained(spec)
+            if drained or self.overrides.is_drained(spec):  # else each as it was told by hand
+                for replica in homes[spec.label]:
+                    replica.draining = drained
+        self.beat()
+        self.config, self.homes, self.overrides = config, homes, overrides
+        self.catalog.swap(made)
+        self._tell_misfits()
+
+    def _tell_misfits(self) -> None:
+        """Once for each, as long as it lasts."""
+        misfits = set(self.overrides.misfits(self.config.models))
+        for kind, model in misfits - self._misfits:
+            _logger.warning("override left aside", extra={"kind": kind, "model": model, "reason": "no such version"})
+        self._misfits = misfits
 
     def retire(self, replica: Replica) -> None:
         """No new work from now on; it is closed once it has ended what it has."""
