@@ -26,6 +26,8 @@ FORGIVEN = 60.0
 SLOW_START, LEAST_START = 30.0, 0.1
 SLOW, VERY_SLOW, FINE, LASTING = 3.0, 5.0, 2.0, 3.0
 """Times the others' first-content time that make a suspect, eject, and clear; and seconds for which they must last."""
+STEADY = 1.0
+"""Seconds that an ejection lasts whatever is answered: what fails half of the time does not flap."""
 LEAST = 0.01
 """No weight is less, so that it can be divided by."""
 NEVER = float("inf")
@@ -89,16 +91,18 @@ class Breaker:
         self.life = self.answered_at = now
         self._streak = 0
         self.outcomes.first(now, now - sent)
+        return self._recover(now, sent) if self.out and self._cuts < WARM_STREAK else ""
+
+    def finished(self, now: float, sent: float) -> str:
+        """A whole answer is here: nothing less clears who was ejected for streams that it cut."""
+        self.life = now
+        self._cuts = 0
         return self._recover(now, sent) if self.out else ""
 
-    def healthy(self, now: float, sent: float, *, heard: bool) -> str:
-        """It has done what can be done; `heard`: first content was told before."""
-        if heard:
-            self.life = now
-        else:
-            self.outcomes.add(now, good=True)
-            self._streak = 0
-        self._cuts = 0
+    def rejected(self, now: float, sent: float) -> str:
+        """It found the caller's mistake: it works."""
+        self.outcomes.add(now, good=True)
+        self._streak = 0
         return self._recover(now, sent) if self.out else ""
 
     def failed(self, now: float, sent: float, random: Random, *, cut: bool = False) -> str:
@@ -168,6 +172,13 @@ class Breaker:
         self.until = now + steps * random.uniform(1 - JITTER, 1 + JITTER)
         return reason
 
+    def stalled(self, now: float, seconds: float, random: Random) -> str:
+        """It has let its calls wait for so long. If one of them is answered after all, it is back."""
+        heard_from = self._heard_from
+        reason = self.eject(now, random, f"stalled for {seconds:.1f} s")
+        self._heard_from = heard_from
+        return reason
+
     def eject_by_hand(self, now: float, seconds: float | None) -> str:
         """None: until it is restored."""
         if not self.out:
@@ -217,7 +228,8 @@ class Breaker:
 
     def _recover(self, now: float, sent: float) -> str:
         self._frees(sent)
-        if self.by_hand or sent < self._heard_from:
+        steady = self.state == "ejected" and now < self.since + STEADY
+        if steady or self.by_hand or sent < self._heard_from:
             return ""
         self._heard_from = sent  # what was sent before met the server that was broken
         return self._start(now, "slow_start", "answered again")

@@ -26,13 +26,22 @@ def shows_life(replica: Replica, since: float) -> bool:
     return breaker.life >= since
 
 
-def stalled(replica: Replica, others: Sequence[Replica], usual: float, now: float) -> float:
-    """Seconds for which it has let its calls wait, 0.0 if that is no stall; `usual`: seconds to first content.
+def usual(replicas: Sequence[Replica]) -> float:
+    """Seconds to first content lately, over all of them; 0.0 if there was none."""
+    outcomes = [replica.breaker.outcomes for replica in replicas]
+    return sum(each.mean * each.firsts for each in outcomes) / (sum(each.firsts for each in outcomes) or 1)
 
-    Calls whose client does not read count for nothing, and where no other shows life either, it is not the replica. A
-    single call is enough if it is the probe.
+
+def patience(wait: float) -> float:
+    """Seconds of silence that are a stall where first content usually takes `wait`."""
+    return max(LEAST_SILENCE, SILENCE * wait)
+
+
+def silence(replica: Replica, limit: float, now: float) -> float:
+    """Seconds for which it has let its calls wait; 0.0 below `limit`, or if they are too few to tell.
+
+    Calls whose client does not read count for nothing. A single one is enough if it is the probe.
     """
-    limit = max(LEAST_SILENCE, SILENCE * usual)
     breaker = replica.breaker
     if breaker.probe is not None:
         silent = now - breaker.probe
@@ -40,10 +49,8 @@ def stalled(replica: Replica, others: Sequence[Replica], usual: float, now: floa
         return 0.0
     else:
         waiting = [abs(sent) for notes, sent in replica.active.items() if not notes.paused]
-        if len(waiting) < WAITING:
-            return 0.0
-        silent = now - max(breaker.life, min(waiting))
-    return silent if silent >= limit and any(shows_life(other, now - limit) for other in others) else 0.0
+        silent = now - max(breaker.life, min(waiting)) if len(waiting) >= WAITING else 0.0
+    return silent if silent >= limit else 0.0
 
 
 def paces(replicas: Sequence[Replica]) -> list[float | None]:

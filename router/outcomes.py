@@ -25,66 +25,78 @@ def judge(error: BaseException | None) -> Judgement:
     return "cut" if isinstance(error, Interrupted) else "failed"
 
 
-class _Second:
+class _Count:
     __slots__ = ("bad", "firsts", "good", "waited")
 
     def __init__(self) -> None:
         self.good = self.bad = self.firsts = 0
         self.waited = 0.0
 
+    def add(self, other: _Count) -> None:
+        self.good += other.good
+        self.bad += other.bad
+        self.firsts += other.firsts
+        self.waited += other.waited
+
 
 class Outcomes:
-    """Counts of the last ten seconds, in a ring of one bucket each; `now` in seconds of a clock that only rises."""
+    """Counts of the last ten seconds, in a ring of one for each; `now` in seconds of a clock that only rises."""
 
-    __slots__ = ("_bucket", "_ring", "_second")
+    __slots__ = ("_current", "_past", "_ring", "_second")
 
     def __init__(self) -> None:
-        self._ring = [_Second() for _ in range(SPAN)]
+        self._ring = [_Count() for _ in range(SPAN)]
         self._second = 0
-        self._bucket = self._ring[0]
+        self._current = self._ring[0]
+        self._past = _Count()  # all but the current one
 
     def __repr__(self) -> str:
         return f"<Outcomes {self.good} good, {self.bad} bad>"
 
     @property
     def good(self) -> int:
-        return sum(bucket.good for bucket in self._ring)
+        return self._past.good + self._current.good
 
     @property
     def bad(self) -> int:
-        return sum(bucket.bad for bucket in self._ring)
+        return self._past.bad + self._current.bad
 
     @property
     def firsts(self) -> int:
         """First contents, each with a time that it took."""
-        return sum(bucket.firsts for bucket in self._ring)
+        return self._past.firsts + self._current.firsts
 
     @property
     def mean(self) -> float:
         """Seconds that first contents took; 0.0 if there were none."""
-        return sum(bucket.waited for bucket in self._ring) / (self.firsts or 1)
+        return (self._past.waited + self._current.waited) / (self.firsts or 1)
 
     def turn(self, now: float) -> None:
         """Forget what is older."""
         second = int(now)
-        for passed in range(max(self._second + 1, second - SPAN + 1), second + 1):
-            self._ring[passed % SPAN] = _Second()
+        if second == self._second:
+            return
+        for begun in range(max(self._second + 1, second - SPAN + 1), second + 1):
+            self._ring[begun % SPAN] = _Count()
         self._second = second
-        self._bucket = self._ring[second % SPAN]
+        self._past = _Count()
+        for count in self._ring:
+            self._past.add(count)  # the current one is empty yet
+        self._current = self._ring[second % SPAN]
 
     def first(self, now: float, waited: float) -> None:
         """First content, after so many seconds."""
         if int(now) != self._second:
             self.turn(now)
-        bucket = self._bucket
-        bucket.good += 1
-        bucket.firsts += 1
-        bucket.waited += waited
+        current = self._current
+        current.good += 1
+        current.firsts += 1
+        current.waited += waited
 
     def add(self, now: float, *, good: bool) -> None:
         """The end of a call that had no content before."""
         self.turn(now)
         if good:
-            self._bucket.good += 1
+            self._current.good += 1
         else:
-            self._bucket.bad += 1
+            self._current.bad += 1

@@ -9,13 +9,11 @@ from engines.api import EngineError, Overloaded
 from router.api import NoReplica, Notes, Policy, Replica, Work
 from router.breaker import State
 from router.events import Change, ignore
-from router.judging import paces, stalled
+from router.judging import paces, patience, shows_life, silence, usual
 from router.outcomes import SPAN, judge
 
 LEAST_IN_PANIC = 0.05
 """Of the best one's share: enough to notice who is back, and little enough for the retry budget."""
-MEMORY = 0.05
-"""Weight of the newest first-content time in the pool's usual one."""
 
 
 class Pool:
@@ -37,12 +35,12 @@ class Pool:
         self.name = name
         self.replicas = tuple(replicas)
         self.panicking = False
-        """Whether ejections are not heeded, because too few would be left."""
+        """Whether ejections, or the verdicts of probes, are not heeded because too few would be left."""
         self._policy = policy
         self._clock = clock
         self._random = random
         self._tell = tell
-        self._usual = 0.0  # seconds to first content
+        self._usual = 0.0  # seconds to first content, when it last could be told
         self._best = 1.0  # trust in the most trusted of those that may be asked
         self._doubted: dict[Replica, float] = {}  # since when a probe says that it is not ready
         self._candidates: tuple[Replica, ...] = ()
@@ -92,14 +90,14 @@ class Pool:
             return
         now = self._clock()
         replica.active[notes] = -sent
-        waited = now - sent
-        self._usual += MEMORY * (waited - self._usual) if self._usual else waited
         before = replica.breaker.state
         if reason := replica.breaker.answered(now, sent):
             self._changed(replica, before, reason, now)
 
     def left(self, replica: Replica, work: Work, notes: Notes, error: BaseException | None) -> None:
         """Uncharge it and judge it by `error`; None is a whole answer. A second time, nothing happens."""
+        if error is None:
+            self.answered(replica, work, notes)  # unless it was already
         sent = replica.active.pop(notes, None)
         if sent is None:
             return
@@ -107,16 +105,14 @@ class Pool:
         now = self._clock()
         breaker = replica.breaker
         before = breaker.state
-        if error is None:
-            reason = breaker.healthy(now, abs(sent), heard=sent < 0)
-        else:
-            reason = self._judge(replica, abs(sent), error, now)
+        reason = self._judge(replica, abs(sent), error, now) if error else breaker.finished(now, abs(sent))
         if reason or before == "probing":
             self._changed(replica, before, reason, now)
 
     def refresh(self) -> None:
         """What time and the others tell of each; some ten times a second."""
         now = self._clock()
+        self._usual = usual(self.replicas) or self._usual
         for replica, pace in zip(self.replicas, paces(self.replicas), strict=True):
             breaker = replica.breaker
             before = breaker.state
@@ -158,7 +154,7 @@ class Pool:
             replica.failures[type(error)] += 1
         judgement = judge(error)
         if judgement == "healthy":
-            return breaker.healthy(now, sent, heard=False)
+            return breaker.rejected(now, sent)
         if judgement == "ignored":
             breaker.ignored(sent)
             return ""
@@ -171,9 +167,13 @@ class Pool:
         return reason
 
     def _stall(self, replica: Replica, now: float) -> str:
-        others = [other for other in self.replicas if other is not replica]
-        silent = stalled(replica, others, self._usual, now)
-        return replica.breaker.eject(now, self._random, f"stalled for {silent:.1f} s") if silent else ""
+        """Where no other shows life either, it is not the replica."""
+        limit = patience(self._usual)
+        silent = silence(replica, limit, now)
+        others = (other for other in self.replicas if other is not replica)
+        if silent and any(shows_life(other, now - limit) for other in others):
+            return replica.breaker.stalled(now, silent, self._random)
+        return ""
 
     def _changed(self, replica: Replica, before: State, reason: str, now: float) -> None:
         self._note(replica, before, reason, now)
