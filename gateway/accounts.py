@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Literal, Self
+
+from engines.api import EngineError
 
 Outcome = Literal["success", "ignored", "failed"]
 """success; ignored: the client left or made a mistake, which says nothing about us; failed: ours or the upstream's."""
@@ -31,7 +33,11 @@ class Record:
     """`model@version` that answered, or was asked last."""
     why: str = ""
     """Why it was that one; "" where there was nothing to choose."""
+    fallback: str = ""
+    """The trouble in which another model was asked; "" if none was."""
     replica: str = ""
+    failed: Sequence[tuple[str, type[EngineError]]] = ()
+    """The attempts that came to nothing: which replica, and how."""
     stream: bool = False
     status: int = 0
     """As sent; 0 if nothing was."""

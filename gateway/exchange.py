@@ -133,7 +133,8 @@ class Exchange:
 
     def degrade(self, model: Model, trouble: str) -> None:
         """Another model answers because of this trouble: the client is told in a header."""
-        self.record.why = f"fallback: {trouble}"
+        self.record.fallback = trouble
+        self.record.why = ""
         self._degraded = b"x-gateway-degraded: model=%b;reason=%b\r\n" % (model.name.encode(), trouble.encode())
 
     # On the way out

@@ -1,4 +1,4 @@
-"""Carries finished records into metrics and log: on each beat of the event loop, and once more at the end."""
+"""Carries finished records into metrics, log and memory: on each beat of the event loop, and once more at the end."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import logging
 from gateway.accounts import Accounts
 from gateway.heartbeat import Heartbeat
 from gateway.metrics import Metrics
+from gateway.recent import Recent
 from gateway.request_log import RequestLog
 
 _logger = logging.getLogger("snowshed")
@@ -15,10 +16,13 @@ _logger = logging.getLogger("snowshed")
 class Telemetry:
     """The only reader of the accounts. `beat` is for `Sweeper.run`; both methods belong to the loop."""
 
-    def __init__(self, accounts: Accounts, metrics: Metrics, log: RequestLog, heartbeat: Heartbeat) -> None:
+    def __init__(
+        self, accounts: Accounts, metrics: Metrics, log: RequestLog, recent: Recent, heartbeat: Heartbeat
+    ) -> None:
         self._accounts = accounts
         self._metrics = metrics
         self._log = log
+        self._recent = recent
         self._heartbeat = heartbeat
 
     def __repr__(self) -> str:
@@ -41,6 +45,7 @@ class Telemetry:
         records = self._accounts.take()
         self._metrics.fold(records)
         self._log.write(records)
+        self._recent.keep(records)
         self._metrics.gauges(
             in_flight=self._accounts.in_flight,
             loop_lag=self._heartbeat.lag,

@@ -27,6 +27,7 @@ from gateway.ops import OpsServer
 from gateway.pauses import Pauses
 from gateway.pipeline import Pipeline
 from gateway.readiness import Readiness
+from gateway.recent import Recent
 from gateway.replica_maker import ReplicaMaker
 from gateway.replica_metrics import ReplicaMetrics
 from gateway.request_log import RequestLog
@@ -118,13 +119,13 @@ def build(config: Config, cache: Path, log_fd: int = 1, log_form: Form = "json")
         _bounds(config), clock, sweeper, traffic, BodyMemory(config.limits.bodies), accounts, RequestIds(), hosts,
         pipeline.serve,
     )  # fmt: skip
-    heartbeat = Heartbeat(clock)
+    heartbeat, recent = Heartbeat(clock), Recent()
     readiness = Readiness(traffic, catalog, auth)
     pauses = Pauses(clock)
     admin = _admin(config, catalog, auth, edge) if config.auth.kind == "keys" else None
     sources = [ReplicaMetrics(catalog, readiness).lines, pauses.lines, AuthenticationMetrics(auth).lines]
     metrics = Metrics(VERSION, [*sources, admin.lines] if admin else sources)
-    telemetry = Telemetry(accounts, metrics, RequestLog(log_fd, log_form), heartbeat)
+    telemetry = Telemetry(accounts, metrics, RequestLog(log_fd, log_form), recent, heartbeat)
     ops = OpsServer(config.ops.host, config.ops.port, heartbeat, readiness.reasons, metrics.render)
     ops.warnings = readiness.warnings
     return Gateway(config, edge, auth, catalog, upstreams, readiness, pauses, telemetry, ops, admin)

@@ -37,6 +37,8 @@ class Notes(Protocol):
 
     attempts: int
     replica: str
+    failed: Sequence[tuple[str, type[EngineError]]]
+    """The attempts that came to nothing: which replica, and how."""
     last_at: float
     paused: bool
     """Whether the client has to read before more can come: then silence is not the replica's."""

@@ -78,6 +78,7 @@ class Dispatcher:
                 reply = await replica.engine.call(call)
             except EngineError as error:
                 pool.left(replica, work, notes, error)
+                notes.failed = (*notes.failed, (replica.name, type(error)))
                 if error.died:
                     self._quarantine.died(call, replica.name)
                 if not error.retry_safe:

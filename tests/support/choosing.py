@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from engines.api import Call, Health, Load, Reply
+from engines.api import Call, EngineError, Health, Load, Reply
 from router.api import Policy, Replica, Work
 
 
@@ -39,6 +39,7 @@ class Busy:
 
     attempts = 1
     replica = ""
+    failed: Sequence[tuple[str, type[EngineError]]] = ()
     last_at = 0.0
     paused = False
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from random import Random
 
-from engines.api import Surroundings, Timers
+from engines.api import EngineError, Surroundings, Timers
 from engines.scripted import ScriptedEngine, ScriptedOptions
 from engines.sweeper import Sweeper
 from router.api import Replica, Work
@@ -23,6 +23,7 @@ class Sent:
     def __init__(self, replica: Replica) -> None:
         self.attempts = 1
         self.replica = replica.name
+        self.failed: Sequence[tuple[str, type[EngineError]]] = ()
         self.asked = replica
         self.last_at = 0.0
         self.paused = False

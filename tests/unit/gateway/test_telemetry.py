@@ -14,6 +14,7 @@ from engines.sweeper import TICK
 from gateway.accounts import Accounts, Record
 from gateway.heartbeat import Heartbeat
 from gateway.metrics import Metrics
+from gateway.recent import Recent
 from gateway.request_log import RequestLog
 from gateway.telemetry import Telemetry
 
@@ -26,7 +27,9 @@ class Parts:
         self.accounts = Accounts(lambda: 101.0, bound=10)
         self.metrics = Metrics("1")
         self.heartbeat = Heartbeat(lambda: 100.0)
-        self.telemetry = Telemetry(self.accounts, self.metrics, RequestLog(write), self.heartbeat)
+        self.recent = Recent()
+        log = RequestLog(write)
+        self.telemetry = Telemetry(self.accounts, self.metrics, log, self.recent, self.heartbeat)
 
     def finish(self, n: int) -> None:
         record = Record(f"req_{n}", "", "chat", 100.0, 0)
@@ -57,6 +60,7 @@ def test_a_beat_folds_and_logs_what_finished_since_the_last(parts: Parts) -> Non
     parts.finish(2)
     parts.telemetry.beat(100.25)
     assert parts.ids(2) == ["req_1", "req_2"]
+    assert parts.recent.find("req_2")
     assert f"{REQUESTS} 2" in parts.shown()
     assert parts.heartbeat.age(100.5) == 0.25
     parts.finish(3)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Self
 
@@ -103,6 +103,7 @@ class Noted:
     def __init__(self) -> None:
         self.attempts = 0
         self.replica = ""
+        self.failed: Sequence[tuple[str, type[EngineError]]] = ()
         self.last_at = 0.0
         self.paused = False
 
@@ -126,6 +127,7 @@ async def test_what_is_safe_to_retry_fails_over(error: EngineError) -> None:
         assert got is reply
         assert [replica.in_flight for replica in of.pool.replicas] == [0, 1]
     assert (taken.attempts, taken.replica, reply.closed, in_flight(of)) == (2, "r1", True, 0)
+    assert taken.failed == (("r0", type(error)),)
 
 
 async def test_what_another_server_has_used_in_vain_is_not_told() -> None:
@@ -143,7 +145,7 @@ async def test_p09_the_callers_mistake_and_a_broken_answer_are_not_tried_again(e
     taken, of = notes(), version(error, Told())
     with pytest.raises(type(error)):
         await dispatcher().ask(of, CALL, taken)
-    assert (taken.attempts, in_flight(of)) == (1, 0)
+    assert (taken.attempts, taken.failed, in_flight(of)) == (1, (("r0", type(error)),), 0)
 
 
 async def test_p16_attempts_are_bounded() -> None:
