@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from random import Random
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engines.api import Load
@@ -13,13 +13,13 @@ from router.api import Replica, Work
 from router.busy import listen, load
 from router.policies import POLICIES
 from router.policies.least_loaded import ALL
-from router.policies.prefix_affinity import BLOCK, REMEMBERED, PrefixAffinity
+from router.policies.prefix_affinity import BLOCK, LOOKED_AT, REMEMBERED, WORTH, PrefixAffinity
 from router.policies.prefix_affinity import SLACK as PREFIX_SLACK
 from router.policies.prefix_affinity import TOLERATED as PREFIX_TOLERATED
 from router.policies.session_affinity import SLACK as SESSION_SLACK
 from router.policies.session_affinity import TOLERATED as SESSION_TOLERATED
 from router.policies.session_affinity import SessionAffinity
-from tests.support.choosing import SaysLoad, charge
+from tests.support.choosing import SaysLoad, charge, replicas
 
 counts = st.none() | st.integers(0, 200)
 loads = st.none() | st.builds(Load, counts, counts, st.none() | st.floats(0, 1))
@@ -110,8 +110,58 @@ def test_a_prompt_goes_back_to_where_it_was_or_that_is_too_busy(
     assert len(policy._owners) <= REMEMBERED
 
 
+@given(
+    st.lists(
+        st.tuples(st.lists(st.sampled_from("ab"), min_size=1, max_size=5), st.sets(st.integers(0, 3), max_size=2)),
+        min_size=1,
+        max_size=12,
+    ),
+    st.integers(),
+)
+def test_a_prompt_goes_to_who_had_the_longest_beginning_last(
+    asking: list[tuple[list[str], set[int]]], seed: int
+) -> None:
+    policy, among = PrefixAffinity(Random(seed)), replicas(4)
+    had: dict[tuple[str, ...], Replica] = {}
+    for blocks, gone in asking:
+        left = [replica for at, replica in enumerate(among) if at not in gone]
+        replica = policy.pick(left, Work(1, prompt="".join(letter * BLOCK for letter in blocks).encode()))
+        beginnings = [tuple(blocks[:length]) for length in range(1, len(blocks) + 1)]
+        if len(blocks) < WORTH:
+            continue
+        known = [had[beginning] for beginning in beginnings[WORTH - 1 :] if had.get(beginning) in left]
+        assert not known or replica is known[-1]
+        had.update(dict.fromkeys(beginnings, replica))
+
+
+@settings(max_examples=5)
+@given(
+    st.integers(REMEMBERED // LOOKED_AT, REMEMBERED // LOOKED_AT + 100), st.sampled_from([LOOKED_AT, 1]), st.integers()
+)
+def test_however_many_prompts_come_memory_is_bounded(prompts: int, own: int, seed: int) -> None:
+    policy, among = PrefixAffinity(Random(seed)), replicas(3)
+    for number in range(prompts):
+        shared = b"." * (LOOKED_AT - own) * BLOCK
+        policy.pick(among, Work(1, prompt=shared + b"%08d" % number * (own * BLOCK // 8)))
+    blocks = min(REMEMBERED, prompts * own + LOOKED_AT - own)
+    assert repr(policy) == f"<PrefixAffinity {blocks} blocks>"
+
+
+@given(standings(), st.integers())
+def test_where_hardly_anybody_may_have_work_somebody_gets_it(among: list[Replica], seed: int) -> None:
+    for replica in among:
+        replica.weight = 1e-9
+    for policy in POLICIES.values():
+        assert policy(Random(seed)).pick(among, Work(100, b"one")) in among
+
+
 @given(standings())
-def test_what_is_said_of_others_is_never_less_than_nothing(among: list[Replica]) -> None:
+def test_what_is_said_of_others_is_never_less_than_nothing_and_said_once(among: list[Replica]) -> None:
+    once = [replica.others for replica in among]
+    for replica in among:
+        replica.active.clear()
+    listen(among)
+    assert [replica.others for replica in among] == once
     assert all(replica.others >= 0 for replica in among)
     silent = [each for each in among if each.heard is None]
     told = [each.others for each in among if each.heard is not None]
