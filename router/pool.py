@@ -105,7 +105,7 @@ class Pool:
         now = self._clock()
         breaker = replica.breaker
         before = breaker.state
-        reason = self._judge(replica, abs(sent), error, now) if error else breaker.finished(now, abs(sent))
+        reason = breaker.finished(now, abs(sent)) if error is None else self._judge(replica, abs(sent), error, now)
         if reason or before == "probing":
             self._changed(replica, before, reason, now)
 
