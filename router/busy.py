@@ -17,11 +17,15 @@ def load(replica: Replica) -> float:
 
 
 def mean_load(replicas: Sequence[Replica]) -> float:
-    """Of what `load` says of each."""
-    total = 0.0
+    """What `load` would be of each if the work of all were spread by weight.
+
+    Not the mean of what it is: one call on a replica of hardly any weight would make all others look idle.
+    """
+    tokens = weight = 0.0
     for replica in replicas:
-        total += (replica.tokens + replica.others) / replica.weight  # `load` without a call, which costs as much again
-    return total / len(replicas)
+        tokens += replica.tokens + replica.others
+        weight += replica.weight
+    return tokens / weight
 
 
 def listen(replicas: Sequence[Replica]) -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from engines.api import Load
 from router.api import Replica, Work
-from router.busy import listen, load
+from router.busy import listen, load, mean_load
 from router.policies import POLICIES
 from router.policies.least_loaded import ALL
 from router.policies.prefix_affinity import BLOCK, LOOKED_AT, REMEMBERED, WORTH, PrefixAffinity
@@ -171,7 +171,7 @@ def test_what_is_said_of_others_is_never_less_than_nothing_and_said_once(among: 
 
 
 def _too_busy(replica: Replica, among: Sequence[Replica], tolerated: float, slack: int) -> bool:
-    return load(replica) > tolerated * sum(map(load, among)) / len(among) + slack
+    return load(replica) > tolerated * mean_load(among) + slack
 
 
 def _idle(among: Sequence[Replica]) -> list[Replica]:

@@ -23,7 +23,15 @@ def test_a_load_is_tokens_per_weight() -> None:
     charge(first, 100)
     first.others = 50.0
     charge(second, 100)
-    assert (load(first), load(second), mean_load([first, second])) == (300, 100, 200)
+    assert (load(first), load(second)) == (300, 100)
+
+
+def test_the_mean_is_hardly_moved_by_who_hardly_counts() -> None:
+    among = replicas(3, 0.001)
+    for replica in among:
+        charge(replica, 1000)
+    assert load(among[0]) == pytest.approx(1_000_000)
+    assert mean_load(among) == pytest.approx(1500, rel=0.01)
 
 
 @pytest.mark.parametrize(
