@@ -8,6 +8,7 @@ from random import Random
 from engines.api import EngineError, Overloaded
 from router.api import NoReplica, Notes, Policy, Replica, Work
 from router.breaker import State
+from router.busy import listen
 from router.events import Change, ignore
 from router.judging import paces, patience, shows_life, silence, usual
 from router.outcomes import SPAN, judge
@@ -110,8 +111,9 @@ class Pool:
             self._changed(replica, before, reason, now)
 
     def refresh(self) -> None:
-        """What time and the others tell of each; some ten times a second."""
+        """What time, the others and its engine tell of each; some ten times a second."""
         now = self._clock()
+        listen(self.replicas)
         self._usual = usual(self.replicas) or self._usual
         for replica, pace in zip(self.replicas, paces(self.replicas), strict=True):
             breaker = replica.breaker

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from random import Random
+
 import pytest
 
 from engines.api import Load
-from router.api import Replica
+from router.api import Replica, Work
 from router.busy import UNKNOWN, listen, load, mean_load
+from router.policies.least_loaded import LeastLoaded
+from router.pool import Pool
 from tests.support.choosing import SaysLoad, SaysNothing, charge, replicas
 
 
@@ -90,3 +94,10 @@ def test_engines_need_not_have_a_load_to_tell() -> None:
     among = [Replica("r", SaysNothing())]
     listen(among)
     assert among[0].others == 0
+
+
+def test_a_pool_hears_its_engines_and_prefers_those_that_others_leave_alone() -> None:
+    among = saying(Load(running=2, waiting=0), Load(running=0, waiting=0))
+    pool = Pool("m", among, LeastLoaded(Random(1)), lambda: 0.0, Random(1))
+    pool.refresh()
+    assert {pool.pick(Work(100)) for _ in range(20)} == {among[1]}
