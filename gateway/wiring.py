@@ -18,6 +18,7 @@ from gateway.accounts import Accounts
 from gateway.authentication import AUTHENTICATORS, AuthenticationMetrics
 from gateway.body_memory import BodyMemory
 from gateway.config import Config
+from gateway.discovery import Discovery
 from gateway.edge import Bounds, Edge, RequestIds
 from gateway.heartbeat import Heartbeat
 from gateway.log_form import Form
@@ -59,6 +60,7 @@ class Gateway:
     auth: Authenticator
     catalog: Catalog
     upstreams: Upstreams
+    dispatcher: Dispatcher
     readiness: Readiness
     pauses: Pauses
     telemetry: Telemetry
@@ -105,7 +107,7 @@ def build(config: Config, cache: Path, log_fd: int = 1, log_form: Form = "json")
     surroundings = Surroundings(sweeper, Timers(times.connect, times.first_token, times.inter_token), cache)
     random, events = Random(), Events()  # noqa: S311  # spreads load, guards nothing
     pools = Pools(clock, random, events.note)
-    upstreams = Upstreams(config, ReplicaMaker(surroundings), pools)
+    upstreams = Upstreams(config, ReplicaMaker(surroundings), pools, Discovery())
     catalog = upstreams.catalog
     accounts = Accounts(clock)
     traffic = Traffic()
@@ -128,7 +130,7 @@ def build(config: Config, cache: Path, log_fd: int = 1, log_form: Form = "json")
     telemetry = Telemetry(accounts, metrics, RequestLog(log_fd, log_form), recent, heartbeat)
     ops = OpsServer(config.ops.host, config.ops.port, heartbeat, readiness.reasons, metrics.render)
     ops.warnings = readiness.warnings
-    return Gateway(config, edge, auth, catalog, upstreams, readiness, pauses, telemetry, ops, admin)
+    return Gateway(config, edge, auth, catalog, upstreams, dispatcher, readiness, pauses, telemetry, ops, admin)
 
 
 def _admin(config: Config, catalog: Catalog, auth: Authenticator, edge: Edge) -> AdminListener:

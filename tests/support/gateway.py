@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -24,6 +25,8 @@ from gateway.config import check
 from gateway.server import Server
 from gateway.wiring import Gateway, build
 from loadtests.bench.processes import free_ports
+from router.breaker import Breaker
+from router.retries import RetryBudget
 from tests.support.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
@@ -79,6 +82,16 @@ class RunningGateway:
             ),
             timeout,
         )
+
+    def forgive(self) -> None:
+        """On the gateway's own loop: its replicas are as good as new, and no retry is spent."""
+        dispatcher = self.objects.dispatcher
+        dispatcher._budget = RetryBudget(time.monotonic)
+        for model in self.objects.catalog:
+            for version in model.versions.values():
+                for replica in version.pool.replicas:
+                    replica.breaker = Breaker()
+                version.pool.refresh()
 
     def run(self, call: Callable[[], Any]) -> Any:
         """Call something on the gateway's own loop and give back its result."""

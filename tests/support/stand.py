@@ -25,7 +25,7 @@ SLACK = 5.0
 
 def two_models(urls: list[str], **sections: Any) -> dict[str, Any]:
     models = [
-        {"name": "mock", "engine": "openai", "replicas": [{"url": url} for url in urls]},
+        {"name": "mock", "engine": "openai", "policy": "round_robin", "replicas": [{"url": url} for url in urls]},
         {"name": "lone", "engine": "openai", "upstream": "mock", "replicas": [{"url": urls[0]}]},
     ]
     return configuration(urls, models=models, **sections)
@@ -51,9 +51,10 @@ class Stand:
         self.gateway.wait_until(lambda: all(len(p._open) == len(p._idle) and p._connecting == 0 for p in pools))
 
     def reset(self) -> None:
-        """Well-behaved upstreams with an empty log."""
+        """Well-behaved upstreams with an empty log, of which the gateway thinks no ill."""
         for replica in self.fleet.replicas:
             replica.reset()
+        self.gateway.run(self.gateway.forgive)
 
     def started(self) -> int:
         """Calls that have come to the upstreams since the last reset."""

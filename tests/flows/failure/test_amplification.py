@@ -16,7 +16,7 @@ def test_p16_overload_and_timeouts_are_not_retried_by_the_sdk(clean: Stand, dire
     before = clean.started()
     with sdk(clean.gateway.url, max_retries=2) as client, pytest.raises(openai.InternalServerError):
         client.chat.completions.create(**body(directive, stream=stream))
-    assert clean.started() - before == 2  # each replica once
+    assert 1 <= clean.started() - before <= 2  # each replica once at most, and no second one while both push back
 
 
 def test_p16_what_another_attempt_may_mend_is_left_to_the_sdk(clean: Stand) -> None:

@@ -36,7 +36,7 @@ def test_the_replica_that_fails_is_named_while_callers_notice_nothing(
     answers = [ask(clean.client, body()) for _ in range(ROUNDS)]
     assert [answer.status for answer in answers] == [200] * ROUNDS
     failed = shown(clean, "replica_failures_total", **failures) - before
-    assert failed == ROUNDS / 2, "every other request began there"
+    assert 1 <= failed <= ROUNDS / 2, "the less it is good for, the less begins there"
     assert shown(clean, "replica_failures_total", replica="mock-0") == others
     clean.gateway.wait_until(lambda: shown(clean, "failovers_total") - over == failed)
     assert shown(clean, "replica_in_flight") == 0
