@@ -8,7 +8,7 @@ from random import Random
 from engines.api import EngineError, Surroundings, Timers
 from engines.scripted import ScriptedEngine, ScriptedOptions
 from engines.sweeper import Sweeper
-from router.api import Replica, Work
+from router.api import Policy, Replica, Work
 from router.breaker import State
 from router.events import Change
 from router.pool import Pool
@@ -44,12 +44,13 @@ class LightestFirst:
 class Stage:
     """Replicas `r0`, `r1`, ... in a pool; everything takes place at `now`, which only `rest` moves on."""
 
-    def __init__(self, count: int, seed: int = 1) -> None:
+    def __init__(self, count: int, policy: Policy | None = None, seed: int = 1) -> None:
         self.now = 1000.0
         self.changes: list[Change] = []
         engine = ScriptedEngine(ScriptedOptions(), Surroundings(Sweeper(), Timers()))
         self.replicas = [Replica(f"r{number}", engine) for number in range(count)]
-        self.pool = Pool("m", self.replicas, LightestFirst(), lambda: self.now, Random(seed), self.changes.append)
+        chooser = policy or LightestFirst()
+        self.pool = Pool("m", self.replicas, chooser, lambda: self.now, Random(seed), self.changes.append)
 
     def rest(self, seconds: float) -> None:
         """With a sweep at each tenth of a second, and one at its end."""
