@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import count
 from typing import Any
 
@@ -12,41 +12,64 @@ from pydantic import BaseModel
 from engines import ENGINES
 from engines.api import Surroundings
 from gateway.config import ModelSpec
+from gateway.discovery import Addresses
 from router.api import Replica
 
 Homes = Mapping[str, Sequence[Replica]]
 """The replicas of each version, by its label (`name@version`)."""
 
 
+@dataclass(slots=True, frozen=True)
+class _Origin:
+    """All that makes one replica another."""
+
+    label: str
+    engine: str
+    upstream: str
+    options: str
+
+
 class ReplicaMaker:
-    """Knows of each replica what it was made of; forgets with the replica's home."""
+    """Knows every replica, and what it was made of, until it is told to forget it."""
 
     def __init__(self, surroundings: Surroundings) -> None:
         self._surroundings = surroundings
-        self._made_of: dict[Replica, tuple[str, str, str]] = {}
+        self._made: dict[Replica, _Origin] = {}
 
     def __repr__(self) -> str:
-        return f"<ReplicaMaker of {len(self._made_of)} replicas>"
+        return f"<ReplicaMaker of {len(self._made)} replicas>"
 
-    def homes(self, specs: Sequence[ModelSpec], before: Homes) -> Homes:
-        """The replicas that these entries ask for: those of `before` where engine and options are still the same."""
-        homes = {spec.label: self._home(spec, before.get(spec.label, ())) for spec in specs}
-        kept = {replica for home in homes.values() for replica in home}
-        kept.update(replica for home in before.values() for replica in home)  # until the change is certain
-        self._made_of = {replica: what for replica, what in self._made_of.items() if replica in kept}
-        return homes
+    @property
+    def replicas(self) -> list[Replica]:
+        """In the order in which they were made."""
+        return list(self._made)
 
-    def _home(self, spec: ModelSpec, before: Sequence[Replica]) -> Sequence[Replica]:
-        unclaimed = list(before)
-        taken = {replica.name for replica in before}
-        names = (name for n in count() if (name := f"{spec.home}-{n}") not in taken)
+    def homes(self, specs: Iterable[ModelSpec], addresses: Addresses) -> Homes:
+        """The replicas that these entries ask for: known ones where nothing has changed, else new ones.
+
+        `addresses` of hosts to be discovered: without any, a version has no replica. Raises ValueError, knowing no
+        more than before, if an engine can't be made: a secret that its options refer to can't be used.
+        """
+        before = dict(self._made)
+        try:
+            return {spec.label: self._home(spec, addresses) for spec in specs}
+        except ValueError:
+            self._made = before
+            raise
+
+    def forget(self, replica: Replica) -> None:
+        del self._made[replica]
+
+    def _home(self, spec: ModelSpec, addresses: Addresses) -> Sequence[Replica]:
+        unclaimed = [replica for replica, origin in self._made.items() if origin.label == spec.label]
         home = []
-        for options in spec.replicas:
-            what = (spec.engine, spec.upstream or spec.name, _spelled(options))
-            replica = next((one for one in unclaimed if self._made_of[one] == what), None)
+        for names, options in _wanted(spec, addresses):
+            origin = _Origin(spec.label, spec.engine, spec.upstream or spec.name, options.model_dump_json())
+            replica = next((one for one in unclaimed if self._made[one] == origin), None)
             if replica is None:
-                replica = self._make(next(names), spec, options)
-                self._made_of[replica] = what
+                taken = {one.name for one in self._made}
+                replica = self._make(next(name for name in names if name not in taken), spec, options)
+                self._made[replica] = origin
             else:
                 unclaimed.remove(replica)
             home.append(replica)
@@ -57,5 +80,17 @@ class ReplicaMaker:
         return Replica(name, factory(options, replace(self._surroundings, upstream=spec.upstream or spec.name)))
 
 
-def _spelled(options: BaseModel) -> str:
-    return options.model_dump_json()
+def _wanted(spec: ModelSpec, addresses: Addresses) -> Iterator[tuple[Iterator[str], BaseModel]]:
+    """For each replica names, the first free one of which it takes, and its options."""
+    if spec.discover is None:
+        for options in spec.replicas:
+            yield (f"{spec.home}-{n}" for n in count()), options
+    else:
+        for address in addresses.get(spec.discover.host, ()):
+            yield _named_after(f"{spec.home}-{address}"), spec.replica_at(address)
+
+
+def _named_after(name: str) -> Iterator[str]:
+    """While one that was there before still ends its work, a new one needs another name."""
+    yield name
+    yield from (f"{name}-{n}" for n in count(1))

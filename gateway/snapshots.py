@@ -36,7 +36,10 @@ class Pools:
         return self._pools.values()
 
     def take(self, specs: Iterable[ModelSpec], homes: Homes) -> Mapping[str, Pool]:
-        """A pool for each, by label, with the replicas of its home from now on; the others are forgotten."""
+        """A pool for each, by label, with the replicas of its home from now on; the others are forgotten.
+
+        Requests that still are with one of the others may go on to its version's new replicas, if it has any.
+        """
         before, self._pools = self._pools, {}
         for spec in specs:
             key = (spec.label, spec.policy)
@@ -47,6 +50,8 @@ class Pools:
             else:
                 pool.replace(homes[spec.label])
             self._pools[key] = pool
+        for gone in before.keys() - self._pools.keys():
+            before[gone].replace(homes.get(gone[0], ()))
         return {label: pool for (label, _), pool in self._pools.items()}
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable
 from contextlib import AsyncExitStack
 
 from engines.api import EngineError, Unreachable
 from gateway.config import Config
+from gateway.discovery import Addresses, Discovery
 from gateway.overrides import Overrides
 from gateway.replica_maker import Homes, ReplicaMaker
 from gateway.snapshots import Pools, snapshot
@@ -25,29 +25,38 @@ IDLE_POLL = 0.05
 class Upstreams:
     """Owner of every engine, and of the catalog's content. One change at a time; a failed one changes nothing."""
 
-    def __init__(self, config: Config, maker: ReplicaMaker, pools: Pools) -> None:
+    def __init__(self, config: Config, maker: ReplicaMaker, pools: Pools, discovery: Discovery) -> None:
         self._maker = maker
         self._pools = pools
+        self._discovery = discovery
         self._drain = config.server.drain_cap  # so long may one that is no longer configured finish its work
         self._changing = asyncio.Lock()
         self._tasks: asyncio.TaskGroup
         self._watches: dict[Replica, asyncio.Task[None]] = {}
+        self._leaving: dict[Replica, asyncio.Task[None]] = {}
+        self._drained: set[Replica] = set()  # by hand
         self._misfits: set[tuple[str, str]] = set()
         self.config = config
         """Its models and routes are those that hold."""
         self.overrides = Overrides()
         """What holds over them."""
-        self.homes = maker.homes(config.models, {})
+        self._addresses: Addresses = {}
+        self.homes = maker.homes(config.models, self._addresses)
         """The replicas of each version, by its label."""
         self.catalog = Catalog(snapshot(config, self.homes, pools, self.overrides))
 
     def __repr__(self) -> str:
-        return f"<Upstreams {self.catalog!r}, {len(self._watches)} watched>"
+        return f"<Upstreams {self.catalog!r}, {len(self._watches)} watched, {len(self._leaving)} leaving>"
 
     @property
     def replicas(self) -> list[Replica]:
-        """In the order in which they start."""
+        """Those that hold, in the order in which they start."""
         return [replica for home in self.homes.values() for replica in home]
+
+    @property
+    def number(self) -> int:
+        """Rises with each change of what holds."""
+        return self.catalog.number
 
     def beat(self) -> None:
         """What time alone changes about replicas; some ten times a second. Never raises."""
@@ -64,42 +73,84 @@ class Upstreams:
             self._watch(replica)
         for replica in self.replicas:
             await _start(replica)
+        if _hosts(self.config):
+            await self.apply(self.config)
 
     async def apply(self, config: Config) -> None:
-        """Take over other models and routes. Raises EngineError if a new replica can't start: then nothing changes."""
+        """Take over other models and routes.
+
+        Raises EngineError if a new replica can't start, ValueError if a secret can't be used: then nothing changes.
+        """
         async with self._changing:
-            homes = self._maker.homes(config.models, self.homes)
-            before, after = set(self.replicas), {replica for home in homes.values() for replica in home}
-            await self._start_all(after - before)
-            self._exchange(config, homes, self.overrides)
-            for replica in before - after:
-                self.retire(replica)
+            hosts = _hosts(config)
+            known = {host: self._addresses[host] for host in hosts if host in self._addresses}
+            new = [host for host in hosts if host not in known]
+            await self._exchange(config, {**known, **await self._discovery.ask(new)})
 
     async def steer(self, overrides: Overrides) -> None:
         """Take over what was set about versions."""
         async with self._changing:
             if overrides != self.overrides:
-                self._exchange(self.config, self.homes, overrides)
+                self.overrides = overrides
+                self._hold(self.config, self.homes)
+
+    def drain(self, name: str) -> None:
+        """No new work for this replica, until `undrain`; what it is busy with goes on. Raises KeyError."""
+        replica = self._named(name)
+        self._drained.add(replica)
+        replica.draining = True
+        self.beat()
+
+    def undrain(self, name: str) -> None:
+        """It gets new work again, unless its version is drained. Raises KeyError."""
+        self._drained.discard(self._named(name))
+        self._mark(self.config, self.homes)
+        self.beat()
 
     async def aclose(self) -> None:
         """Every engine, the last one started first."""
+        await self._changing.acquire()  # for good: there are no more changes
+        self._discovery.stop()
+        for task in (*self._leaving.values(), *self._watches.values()):
+            task.cancel()
         async with AsyncExitStack() as closing:  # so that one that can't be closed leaves no other one open
-            for replica in self.replicas:
+            for replica in (*self._leaving, *self.replicas):
                 closing.push_async_callback(replica.engine.aclose)
-            for watch in self._watches.values():
-                watch.cancel()
 
-    def _exchange(self, config: Config, homes: Homes, overrides: Overrides) -> None:
-        made = snapshot(config, homes, self._pools, overrides)
-        for spec in config.models:
-            drained = overrides.is_drained(spec)
-            if drained or self.overrides.is_drained(spec):  # else each as it was told by hand
-                for replica in homes[spec.label]:
-                    replica.draining = drained
-        self.beat()
-        self.config, self.homes, self.overrides = config, homes, overrides
+    async def _discovered(self, host: str, addresses: tuple[str, ...]) -> None:
+        """Raises as `apply` does."""
+        async with self._changing:
+            if addresses != self._addresses.get(host):
+                await self._exchange(self.config, {**self._addresses, host: addresses})
+                _logger.info("replicas found", extra={"host": host, "addresses": len(addresses)})
+
+    async def _exchange(self, config: Config, addresses: Addresses) -> None:
+        homes = self._maker.homes(config.models, addresses)
+        await self._start_new()
+        self._addresses = addresses
+        self._hold(config, homes)
+        self._discovery.follow(_hosts(config), self._tasks, self._discovered)
+
+    def _hold(self, config: Config, homes: Homes) -> None:
+        """From now on these hold, all at once."""
+        self._mark(config, homes)
+        made = snapshot(config, homes, self._pools, self.overrides)
+        self.config, self.homes = config, homes
         self.catalog.swap(made)
+        kept = set(self.replicas)
+        for replica in self._leaving.keys() & kept:  # asked for again
+            self._leaving.pop(replica).cancel()
+        for replica in self._watches.keys() - kept - self._leaving.keys():
+            replica.draining = True
+            self._leaving[replica] = self._tasks.create_task(self._leave(replica))
+        self._drained &= kept
         self._tell_misfits()
+
+    def _mark(self, config: Config, homes: Homes) -> None:
+        for spec in config.models:
+            drained = self.overrides.is_drained(spec)
+            for replica in homes[spec.label]:
+                replica.draining = drained or replica in self._drained
 
     def _tell_misfits(self) -> None:
         """Once for each, as long as it lasts."""
@@ -108,32 +159,37 @@ class Upstreams:
             _logger.warning("override left aside", extra={"kind": kind, "model": model, "reason": "no such version"})
         self._misfits = misfits
 
-    def retire(self, replica: Replica) -> None:
-        """No new work from now on; it is closed once it has ended what it has."""
-        replica.draining = True
-        self._tasks.create_task(self._retired(replica))
-
-    async def _retired(self, replica: Replica) -> None:
+    async def _leave(self, replica: Replica) -> None:
+        """Ends what it has, and is closed."""
         loop = asyncio.get_running_loop()
         end = loop.time() + self._drain
         while replica.active and loop.time() < end:  # noqa: ASYNC110  # an event would cost each of its calls
             await asyncio.sleep(IDLE_POLL)
-        if (watch := self._watches.pop(replica, None)) is not None:
-            watch.cancel()
-        await replica.engine.aclose()
+        async with self._changing:  # a change that is under way may want it back
+            del self._leaving[replica]
+            self._watches.pop(replica).cancel()
+            self._maker.forget(replica)
+        await _close(replica)
         _logger.info("replica gone", extra={"replica": replica.name})
 
-    async def _start_all(self, replicas: Iterable[Replica]) -> None:
+    async def _start_new(self) -> None:
+        """All that have been made since the last time, or none."""
+        new = [replica for replica in self._maker.replicas if replica not in self._watches]
         async with AsyncExitStack() as undoing:
-            for replica in replicas:
+            for replica in new:
+                undoing.callback(self._maker.forget, replica)
                 undoing.push_async_callback(replica.engine.aclose)
+            for replica in new:
                 await _start(replica)
             undoing.pop_all()
-        for replica in replicas:
+        for replica in new:
             self._watch(replica)
 
     def _watch(self, replica: Replica) -> None:
         self._watches[replica] = self._tasks.create_task(health.watch(replica))
+
+    def _named(self, name: str) -> Replica:
+        return {replica.name: replica for replica in self.replicas}[name]
 
 
 async def _start(replica: Replica) -> None:
@@ -141,3 +197,19 @@ async def _start(replica: Replica) -> None:
         await replica.engine.start()
     except EngineError as error:
         raise Unreachable(f"Replica {replica.name}: {error}") from None
+
+
+async def _close(replica: Replica) -> None:
+    try:
+        await replica.engine.aclose()
+    except Exception:  # one that can't be closed must not end the process
+        _logger.exception("replica not closed", extra={"replica": replica.name})
+
+
+def _hosts(config: Config) -> dict[str, float]:
+    """Those to be discovered, each with the seconds between two questions."""
+    hosts: dict[str, float] = {}
+    for spec in config.models:
+        if found := spec.discover:
+            hosts[found.host] = min(found.every, hosts.get(found.host, found.every))
+    return hosts

@@ -21,9 +21,20 @@ from pydantic_core import CoreSchema
 from engines import ENGINES
 from engines.api import Adapting
 from engines.choices import OneOf
+from engines.units import Duration
 from gateway.config.sections import Section
-from gateway.config.values import Name, Printable, VersionName
+from gateway.config.values import Host, Name, Printable, VersionName
 from router.policies import POLICIES
+
+PLACEHOLDER = "{address}"
+"""Where the address of a replica that is found by DNS goes."""
+
+
+class DiscoverSpec(Section):
+    """A host that has an address per replica, as a headless service of Kubernetes; it is asked again and again."""
+
+    host: Host = Field(description="Its name.", examples=["vllm.models.svc"])
+    every: Duration = Field(5.0, ge=0.1, le=3600, description="How often it is asked.")
 
 
 class ModelSpec(Section):
@@ -44,6 +55,11 @@ class ModelSpec(Section):
         "max_tokens", description="The one field under which the cap is sent to an openai replica."
     )
     policy: Annotated[str, OneOf(POLICIES)] = Field("least_loaded", description="How a replica is chosen.")
+    discover: DiscoverSpec | None = Field(
+        None,
+        description="Where replicas come and go: one for each address of a host. Their options are then listed once, "
+        "with {address} in the url.",
+    )
     replicas: tuple[SerializeAsAny[BaseModel], ...] = Field(
         default_factory=lambda: ({},), validate_default=True, description="The engine's own options, once per replica."
     )
@@ -74,6 +90,17 @@ class ModelSpec(Section):
             raise ValueError(msg)
         return self
 
+    @model_validator(mode="after")
+    def _listed_or_found(self) -> Self:
+        templates = sum(bool(_to_fill(options)) for options in self.replicas)
+        if self.discover is None and templates:
+            msg = "{address} in replicas is for discover, which says where to look"
+            raise ValueError(msg)
+        if self.discover is not None and (templates, len(self.replicas)) != (1, 1):
+            msg = "discover takes one entry in replicas, with {address} in its url"
+            raise ValueError(msg)
+        return self
+
     @classmethod
     def __get_pydantic_json_schema__(cls, schema: CoreSchema, inner: GetJsonSchemaHandler) -> JsonSchemaValue:
         """As the validation has it: the engine says which options its replicas take."""
@@ -88,6 +115,13 @@ class ModelSpec(Section):
             for name, engine in ENGINES.items()
         ]
         return reference
+
+    def replica_at(self, address: str) -> BaseModel:
+        """The options of the replica at one of the addresses that were found."""
+        host = f"[{address}]" if ":" in address else address
+        template = self.replicas[0]
+        filled = {name: text.replace(PLACEHOLDER, host) for name, text in _to_fill(template).items()}
+        return template.model_copy(update=filled)
 
     @property
     def adapters(self) -> tuple[str, ...]:
@@ -112,3 +146,10 @@ class ModelSpec(Section):
 
 def _adapters(options: BaseModel) -> tuple[str, ...]:
     return options.adapter_names if isinstance(options, Adapting) else ()
+
+
+def _to_fill(options: BaseModel) -> dict[str, str]:
+    """Settings in which an address is left open, of an engine whose replicas have one."""
+    if "url" not in type(options).model_fields:
+        return {}
+    return {name: value for name, value in options if isinstance(value, str) and PLACEHOLDER in value}
