@@ -96,6 +96,17 @@ errors.
 """
 
 
+async def pass_on(reply: Reply, sink: Sink) -> None:
+    """Hand a reply on to its end, in the cheapest way it has."""
+    forward: Forward | None = getattr(reply, "forward", None)  # a tenth of what isinstance of a Protocol costs
+    if forward is not None:
+        await forward(sink)
+        return
+    async for data in reply:
+        if not sink.take(data):
+            await sink.drain()
+
+
 @dataclass(slots=True, frozen=True)
 class Health:
     """What a probe found: whether the server would take a call now, and if not, why (for people, no secrets)."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from random import Random
 
 from engines.api import SUBJECTS, Call, EngineError
@@ -12,6 +13,7 @@ from router.api import Caller, NoReplica, NoSuchModel, Work
 from router.catalog import STEER, Catalog
 from router.dispatch import Dispatched, Dispatcher
 from router.model import Model, Version
+from router.shadow import MARK, Shadowed
 from security.api import Principal
 
 _logger = logging.getLogger("snowshed")
@@ -31,7 +33,9 @@ class Routes:
     def __repr__(self) -> str:
         return f"<Routes of {self._catalog!r}, {self._dispatcher!r}>"
 
-    async def dispatch(self, model: Model, principal: Principal, prompt: Prompt, exchange: Exchange) -> Dispatched:
+    async def dispatch(
+        self, model: Model, principal: Principal, prompt: Prompt, exchange: Exchange
+    ) -> Dispatched | Shadowed:
         """Raises what the dispatcher raises, of the model that was asked last."""
         try:
             return await self._dispatch(model, principal, prompt, exchange)
@@ -52,10 +56,20 @@ class Routes:
                 failure = error
         raise failure
 
-    async def _dispatch(self, model: Model, principal: Principal, prompt: Prompt, exchange: Exchange) -> Dispatched:
+    async def _dispatch(
+        self, model: Model, principal: Principal, prompt: Prompt, exchange: Exchange
+    ) -> Dispatched | Shadowed:
         version = model.only or self._choose(model, principal, prompt, exchange)
         call = exchange.call(prompt, version)
-        return await self._dispatcher.dispatch(version, call, _work(call, prompt, exchange), exchange.record)
+        work = _work(call, prompt, exchange)
+        hedge = model.hedge
+        if hedge is not None and not hedge.suits(principal.priority, call):
+            hedge = None
+        shadow = model.shadow
+        if shadow is not None and shadow.wants(version):
+            copy = shadow.copy(_copied(call, prompt, shadow.version), work)
+            return await copy.beside(self._dispatcher.dispatch(version, call, work, exchange.record, hedge))
+        return await self._dispatcher.dispatch(version, call, work, exchange.record, hedge)
 
     def _choose(self, model: Model, principal: Principal, prompt: Prompt, exchange: Exchange) -> Version:
         headers = exchange.headers
@@ -69,6 +83,11 @@ class Routes:
         )
         version, exchange.record.why = model.choose(caller, self._random)
         return version
+
+
+def _copied(call: Call, prompt: Prompt, version: Version) -> Call:
+    fields = prompt.upstream_fields(version.upstream, version.cap_field, version.max_tokens)
+    return replace(call, id=f"{call.id}{MARK}", fields=fields, model=version.model)
 
 
 def _work(call: Call, prompt: Prompt, exchange: Exchange) -> Work:

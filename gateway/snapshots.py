@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from random import Random
 
+from gateway.asides import Asides
 from gateway.config import Config, ModelSpec
 from gateway.config.routing import RoutingSpec
 from gateway.overrides import Overrides
@@ -26,6 +27,7 @@ class Pools:
         self._random = random
         self._tell = tell
         self._pools: dict[tuple[str, str], Pool] = {}
+        self.asides = Asides(clock, random)
         self.created = int(time.time())
 
     def __repr__(self) -> str:
@@ -66,7 +68,10 @@ def snapshot(config: Config, homes: Homes, pools: Pools, overrides: Overrides) -
     for name, specs in groups.items():
         route = routing.get(name) or RoutingSpec(model=name)
         split = _split(route, specs, overrides)
-        models += [_model(adapter, specs, route, split, taken, pools.created) for adapter in ("", *specs[0].adapters)]
+        drained = _drained(specs, overrides)
+        for adapter in ("", *specs[0].adapters):
+            model = _model(adapter, specs, route, split, taken, pools.created)
+            models.append(pools.asides.beside(model, route, drained))
     aliases = {
         f"{alias}{suffix}": f"{spec.model}{suffix}"
         for spec in config.routing
@@ -78,9 +83,13 @@ def snapshot(config: Config, homes: Homes, pools: Pools, overrides: Overrides) -
 
 def _split(route: RoutingSpec, specs: Sequence[ModelSpec], overrides: Overrides) -> Split:
     """Rules don't lead to what is drained."""
-    drained = {spec.version for spec in specs if overrides.is_drained(spec)}
+    drained = _drained(specs, overrides)
     rules = [rule for rule in route.split_rules if rule.version not in drained]
     return Split(route.model, overrides.shares(route.model, specs), route.sticky, rules)
+
+
+def _drained(specs: Sequence[ModelSpec], overrides: Overrides) -> set[str]:
+    return {spec.version for spec in specs if overrides.is_drained(spec)}
 
 
 def _model(

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 from types import TracebackType
 from typing import NoReturn
 
 from engines.api import Call, EngineError, Overloaded, Reply, TimedOut
 from router.api import NoReplica, Notes, Replica, Work
+from router.hedging import Hedge, Leave, Race
 from router.model import Version
 from router.pool import Pool
 from router.quarantine import DEATHS, Quarantine
 from router.retries import RetryBudget
 
-Leave = Callable[[BaseException | None], None]
-"""Gives up a place on a replica, told how it ended."""
 SILENT_WAITS = 2
 """Each one more lets the client wait as long again, and has the prompt prefilled once more."""
 
@@ -62,7 +60,9 @@ class Dispatcher:
     def __repr__(self) -> str:
         return f"<Dispatcher up to {self._attempts} attempts, {self._budget!r}>"
 
-    async def dispatch(self, version: Version, call: Call, work: Work, notes: Notes) -> Dispatched:
+    async def dispatch(
+        self, version: Version, call: Call, work: Work, notes: Notes, hedge: Hedge | None = None
+    ) -> Dispatched:
         """A reply whose first content is here. Raises NoReplica, Quarantined, or the EngineError that decided."""
         self._quarantine.check(call)
         pool = version.pool
@@ -70,6 +70,12 @@ class Dispatcher:
         self._budget.admitted(work.tokens)
         asked: list[Replica] = []
         errors: list[EngineError] = []
+        if hedge is not None:
+            race = Race(pool, self._quarantine, call, work, notes)
+            if (won := await hedge.run(race, replica)) is not None:
+                return Dispatched(won.task.result(), won.replica, race.leave(won), call, self._quarantine)
+            asked, errors = race.asked, race.errors
+            replica = self._next(pool, work, asked, errors)
         while True:
             notes.attempts += 1
             notes.replica = replica.name

@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from random import Random
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from engines.api import Failed, Overloaded, Rejected, TimedOut, Unreachable
 from router.api import Caller, CapField, NoReplica, Replica
+from router.hedging import Hedge
 from router.pool import Pool
 from router.split import Split
+
+if TYPE_CHECKING:
+    from router.shadow import Shadow  # which is made of a version
 
 Trouble = Literal["outage", "overload", "context_length"]
 """Why another model may answer instead."""
@@ -56,6 +60,8 @@ class Model:
     split: Split = field(repr=False)
     tenants: frozenset[str] | None = None
     fallback: Fallback | None = None
+    shadow: Shadow | None = None
+    hedge: Hedge | None = None
     only: Version | None = field(init=False, repr=False)
     """The version, where there is nothing to choose: most models have no other, and their requests don't pay for it."""
 
