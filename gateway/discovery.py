@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from ipaddress import ip_address
 
 from engines.api import EngineError
+from gateway.config import ConfigError
 
 _logger = logging.getLogger("snowshed")
 
@@ -50,7 +51,7 @@ class Discovery:
     def follow(self, hosts: Mapping[str, float], tasks: asyncio.TaskGroup, found: Found) -> None:
         """From now on ask these and no others, each once in so many seconds; `found` hears each answer.
 
-        What `found` raises of EngineError and ValueError is told, and the next answer is another try.
+        What `found` raises of EngineError and ConfigError is told, and the next answer is another try.
         """
         for host, (every, task) in tuple(self._following.items()):
             if hosts.get(host) != every:
@@ -74,7 +75,7 @@ class Discovery:
             try:
                 await found(host, addresses)
                 self._troubles.pop(host, None)
-            except (EngineError, ValueError) as error:
+            except (EngineError, ConfigError) as error:
                 self._tell(host, str(error))
             except Exception:  # a mistake of ours must not end the process
                 _logger.exception("discovery broke", extra={"host": host})
@@ -85,8 +86,8 @@ class Discovery:
                 addresses = set(await self._resolve(host))
         except TimeoutError:
             self._tell(host, f"no answer within {PATIENCE:g} s")
-        except OSError as error:
-            self._tell(host, error.strerror or str(error))
+        except (OSError, UnicodeError) as error:  # the latter of a name that can't be one
+            self._tell(host, getattr(error, "strerror", None) or str(error))
         else:
             if addresses:
                 return tuple(sorted(addresses, key=_order)[:MOST])

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import signal
 import socket
+import threading
 from collections.abc import Callable
 from types import FrameType
 
@@ -27,7 +28,7 @@ class Server(uvicorn.Server):
     """Stops in stages at SIGTERM or SIGINT; a second SIGINT ends it now.
 
     Readiness says no at once; new requests are still served for `drain_delay`, then refused; streams may go on until
-    `drain_cap`, then each gets an error event.
+    `drain_cap`, then each gets an error event. At SIGHUP the configuration is read again.
     """
 
     def __init__(self, gateway: Gateway, say: Callable[[str], None] = lambda _: None) -> None:
@@ -54,6 +55,8 @@ class Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Raises SystemExit with status 1, the reason logged, if the address or an engine can't be had."""
+        if threading.current_thread() is threading.main_thread():  # signals come to no other
+            asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._gateway.reloading.ask)
         _logger.info("starting", extra={"version": VERSION, "models": len(self._gateway.config.models)})
         try:
             await self._try_address()

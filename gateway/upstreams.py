@@ -7,7 +7,7 @@ import logging
 from contextlib import AsyncExitStack
 
 from engines.api import EngineError, Unreachable
-from gateway.config import Config
+from gateway.config import Config, ConfigError
 from gateway.discovery import Addresses, Discovery
 from gateway.overrides import Overrides
 from gateway.replica_maker import Homes, ReplicaMaker
@@ -79,7 +79,7 @@ class Upstreams:
     async def apply(self, config: Config) -> None:
         """Take over other models and routes.
 
-        Raises EngineError if a new replica can't start, ValueError if a secret can't be used: then nothing changes.
+        Raises EngineError if a new replica can't start, ConfigError if a secret can't be used: then nothing changes.
         """
         async with self._changing:
             hosts = _hosts(config)
@@ -125,7 +125,10 @@ class Upstreams:
                 _logger.info("replicas found", extra={"host": host, "addresses": len(addresses)})
 
     async def _exchange(self, config: Config, addresses: Addresses) -> None:
-        homes = self._maker.homes(config.models, addresses)
+        try:
+            homes = self._maker.homes(config.models, addresses)
+        except ValueError as error:
+            raise ConfigError(str(error)) from None
         await self._start_new()
         self._addresses = addresses
         self._hold(config, homes)

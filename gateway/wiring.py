@@ -29,6 +29,7 @@ from gateway.pauses import Pauses
 from gateway.pipeline import Pipeline
 from gateway.readiness import Readiness
 from gateway.recent import Recent
+from gateway.reloading import Reloading, Source
 from gateway.replica_maker import ReplicaMaker
 from gateway.replica_metrics import ReplicaMetrics
 from gateway.request_log import RequestLog
@@ -60,6 +61,7 @@ class Gateway:
     auth: Authenticator
     catalog: Catalog
     upstreams: Upstreams
+    reloading: Reloading
     dispatcher: Dispatcher
     readiness: Readiness
     pauses: Pauses
@@ -85,6 +87,7 @@ class Gateway:
                     closing.push_async_callback(self.admin.aclose)
                     closing.callback(background.create_task(self.admin.watch()).cancel)
                 await self.upstreams.start(background)
+                closing.callback(background.create_task(self.reloading.watch()).cancel)
                 yield
         finally:
             self.telemetry.close()
@@ -96,10 +99,13 @@ class Gateway:
         self.telemetry.beat(now)
 
 
-def build(config: Config, cache: Path, log_fd: int = 1, log_form: Form = "json") -> Gateway:
+def build(
+    config: Config, cache: Path, log_fd: int = 1, log_form: Form = "json", source: Source | None = None
+) -> Gateway:
     """Every object, connected; nothing is opened, started or read but the secrets that the configuration points to.
 
     `cache` is a folder for what is fetched once; request records go to `log_fd`, in `log_form`.
+    `source` is where the configuration came from, if it may be read again.
     """
     clock = time.monotonic
     sweeper = Sweeper()
@@ -108,7 +114,7 @@ def build(config: Config, cache: Path, log_fd: int = 1, log_form: Form = "json")
     random, events = Random(), Events()  # noqa: S311  # spreads load, guards nothing
     pools = Pools(clock, random, events.note)
     upstreams = Upstreams(config, ReplicaMaker(surroundings), pools, Discovery())
-    catalog = upstreams.catalog
+    catalog, reloading = upstreams.catalog, Reloading(source or Source(), upstreams)
     accounts = Accounts(clock)
     traffic = Traffic()
     trusting = not config.server.open and config.auth.kind == "none"  # then the Host is all that tells strangers
@@ -125,12 +131,16 @@ def build(config: Config, cache: Path, log_fd: int = 1, log_form: Form = "json")
     readiness = Readiness(traffic, catalog, auth)
     pauses = Pauses(clock)
     admin = _admin(config, catalog, auth, edge) if config.auth.kind == "keys" else None
-    sources = [ReplicaMetrics(catalog, readiness).lines, pauses.lines, AuthenticationMetrics(auth).lines]
+    sources = [
+        ReplicaMetrics(catalog, readiness).lines, reloading.lines, pauses.lines, AuthenticationMetrics(auth).lines,
+    ]  # fmt: skip
     metrics = Metrics(VERSION, [*sources, admin.lines] if admin else sources)
     telemetry = Telemetry(accounts, metrics, RequestLog(log_fd, log_form), recent, heartbeat)
     ops = OpsServer(config.ops.host, config.ops.port, heartbeat, readiness.reasons, metrics.render)
     ops.warnings = readiness.warnings
-    return Gateway(config, edge, auth, catalog, upstreams, dispatcher, readiness, pauses, telemetry, ops, admin)
+    return Gateway(
+        config, edge, auth, catalog, upstreams, reloading, dispatcher, readiness, pauses, telemetry, ops, admin
+    )
 
 
 def _admin(config: Config, catalog: Catalog, auth: Authenticator, edge: Edge) -> AdminListener:

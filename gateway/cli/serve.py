@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import sys
 from pathlib import Path
 
@@ -36,10 +37,12 @@ def command(config: Path | None, log_format: Form | None, log_level: str | None)
     """Run the gateway.
 
     It says on standard error what becomes of itself, and writes a line per request to standard output. SIGTERM or
-    Ctrl-C let it finish what it has begun; a second Ctrl-C does not wait.
+    Ctrl-C let it finish what it has begun; a second Ctrl-C does not wait. SIGHUP has it read FILE again, which it also
+    does when FILE changes: models and routing are taken over while requests go on.
     """
     from gateway.config import ConfigError, check_sources
     from gateway.logs import configure
+    from gateway.reloading import Source
     from gateway.server import Server
     from gateway.wiring import build
 
@@ -47,7 +50,7 @@ def command(config: Path | None, log_format: Form | None, log_level: str | None)
     asked = log_format or settings.logs.format
     try:
         check_sources(settings)
-        gateway = build(settings, cache(), log_form=form_for(sys.stdout, asked))
+        gateway = build(settings, cache(), 1, form_for(sys.stdout, asked), Source(config, os.environ))
     except (ConfigError, ValueError) as error:  # of a secret that can't be used
         raise Mistake(str(error)) from None
     form = form_for(sys.stderr, asked)
