@@ -34,6 +34,7 @@ from gateway.replica_maker import ReplicaMaker
 from gateway.replica_metrics import ReplicaMetrics
 from gateway.request_log import RequestLog
 from gateway.routing import Routes
+from gateway.shown import Shown
 from gateway.snapshots import Pools
 from gateway.telemetry import Telemetry
 from gateway.traffic import Traffic
@@ -50,6 +51,7 @@ from security.open_door import NEIGHBOUR, OpenDoor
 
 if TYPE_CHECKING:
     from gateway.admin.listener import AdminListener
+    from gateway.steering import Steering
 
 
 @dataclass(slots=True)
@@ -68,6 +70,7 @@ class Gateway:
     telemetry: Telemetry
     ops: OpsServer
     admin: AdminListener | None
+    steering: Steering | None
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -83,8 +86,10 @@ class Gateway:
                 closing.push_async_callback(self.auth.aclose)
                 closing.callback(background.create_task(self.auth.watch()).cancel)
                 await self.auth.start()
-                if self.admin is not None:  # now its tables are there
+                if self.admin is not None and self.steering is not None:  # now their tables are there
                     closing.push_async_callback(self.admin.aclose)
+                    await self.steering.refresh()  # before the first request
+                    closing.callback(background.create_task(self.steering.watch()).cancel)
                     closing.callback(background.create_task(self.admin.watch()).cancel)
                 await self.upstreams.start(background)
                 closing.callback(background.create_task(self.reloading.watch()).cancel)
@@ -130,7 +135,9 @@ def build(
     heartbeat, recent = Heartbeat(clock), Recent()
     readiness = Readiness(traffic, catalog, auth)
     pauses = Pauses(clock)
-    admin = _admin(config, catalog, auth, edge) if config.auth.kind == "keys" else None
+    admin = steering = None
+    if config.auth.kind == "keys":
+        admin, steering = _admin(Shown(config, upstreams, reloading, events, recent), auth, edge)
     sources = [
         ReplicaMetrics(catalog, readiness).lines, reloading.lines, pauses.lines, AuthenticationMetrics(auth).lines,
     ]  # fmt: skip
@@ -139,28 +146,31 @@ def build(
     ops = OpsServer(config.ops.host, config.ops.port, heartbeat, readiness.reasons, metrics.render)
     ops.warnings = readiness.warnings
     return Gateway(
-        config, edge, auth, catalog, upstreams, reloading, dispatcher, readiness, pauses, telemetry, ops, admin
-    )
+        config, edge, auth, catalog, upstreams, reloading, dispatcher, readiness, pauses, telemetry, ops, admin,
+        steering,
+    )  # fmt: skip
 
 
-def _admin(config: Config, catalog: Catalog, auth: Authenticator, edge: Edge) -> AdminListener:
+def _admin(shown: Shown, auth: Authenticator, edge: Edge) -> tuple[AdminListener, Steering]:
     """Raises ValueError, fit for people, for what its section points to."""
-    from gateway.admin.app import Shown, create_app  # only who keeps keys pays for it
+    from gateway.admin.app import Ways, create_app  # only who keeps keys pays for it
     from gateway.admin.guard import Guard
     from gateway.admin.listener import AdminListener
     from gateway.admin.tls import server_context
+    from gateway.steering import Steering
     from gateway.store.bounded import BoundedRegistry
     from gateway.store.database import address
 
-    options = config.admin
+    options = shown.config.admin
     with _about("admin.tls"):
         tls = server_context(options.tls.certificate, options.tls.key, options.tls.clients) if options.tls else None
     with _about("admin.rate_store"):
         store = options.rate_store.read() if options.rate_store else None
         guard = Guard(options.rate, store, time.monotonic)
-    registry = BoundedRegistry(address(config.auth.url()), time.time)
-    app = create_app(Shown(config, catalog, registry), auth, guard, edge)
-    return AdminListener(app, options, registry, guard, tls)
+    registry = BoundedRegistry(address(shown.config.auth.url()), time.time)
+    steering = Steering(registry, shown.upstreams)
+    app = create_app(Ways(shown, registry, steering), auth, guard, edge)
+    return AdminListener(app, options, registry, guard, tls), steering
 
 
 @contextmanager

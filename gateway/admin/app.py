@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from fastapi import APIRouter, FastAPI
@@ -13,38 +14,38 @@ from gateway.admin import roles
 from gateway.admin.entry import Entry
 from gateway.admin.errors import HANDLED
 from gateway.admin.guard import Guard, Guarded
-from gateway.admin.routes import audit, config, keys, models, tenants
+from gateway.admin.routes import audit, config, events, keys, models, replicas, requests, tenants
 from gateway.admin.routes.answers import WhoAmI, answer, components, documented, refusals
 from gateway.admin.routes.visiting import Caller
 from gateway.asgi_edge import EdgeHeaders, respond
-from gateway.config import Config
 from gateway.edge import Edge
+from gateway.shown import Shown
+from gateway.steering import Steering
 from gateway.store.bounded import BoundedRegistry
 from gateway.version import VERSION
-from router.catalog import Catalog
 from security.api import SCOPES, Authenticator
 from security.exposure import LOOPBACK_NAMES, HostCheck, is_loopback
 
 
 @dataclass(slots=True, frozen=True)
-class Shown:
-    """What there is to see and to change."""
+class Ways:
+    """To everything that there is to see and to change."""
 
-    config: Config
-    catalog: Catalog
+    shown: Shown
     registry: BoundedRegistry
+    steering: Steering
 
 
-def create_app(shown: Shown, auth: Authenticator, guard: Guard, edge: Edge) -> ASGIApp:
+def create_app(ways: Ways, auth: Authenticator, guard: Guard, edge: Edge) -> ASGIApp:
     """From the outside in: the head is judged, the address counted, the key checked, the body read, the route found."""
-    options = shown.config.admin
+    options = ways.shown.config.admin
     hosts = HostCheck((*LOOPBACK_NAMES, options.host)) if is_loopback(options.host) else None
-    entered = Entry(_routed(shown), auth)
+    entered = Entry(_routed(ways), auth)
     guarded = Guarded(entered, guard, options.proxies, lambda wait: respond(errors.TOO_OFTEN.but(retry_after=wait)))
     return EdgeHeaders(guarded, replace(edge, hosts=hosts))
 
 
-def _routed(shown: Shown) -> FastAPI:
+def _routed(ways: Ways) -> FastAPI:
     app = FastAPI(
         title="Snowshed, for those who run it",
         version=VERSION,
@@ -55,17 +56,27 @@ def _routed(shown: Shown) -> FastAPI:
     )
     router = APIRouter(prefix="/v1", responses=refusals())
     router.add_api_route("/whoami", _who_am_i, name="who_am_i", openapi_extra=documented(WhoAmI), tags=["whoami"])
-    router.include_router(tenants.routes(shown.registry))
-    router.include_router(keys.routes(shown.registry))
-    router.include_router(models.routes(shown.config.models, shown.catalog))
-    router.include_router(config.routes(shown.config))
-    router.include_router(audit.routes(shown.registry))
+    for routes in _every(ways):
+        router.include_router(routes)
     app.include_router(router)
     document = app.openapi()  # FastAPI keeps what it has once made
     document["components"]["schemas"] |= components()
     document["components"]["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
     document["security"] = [{"key": []}]
     return app
+
+
+def _every(ways: Ways) -> Iterator[APIRouter]:
+    """In the order of the documentation."""
+    shown, registry = ways.shown, ways.registry
+    yield tenants.routes(registry)
+    yield keys.routes(registry)
+    yield models.routes(shown.upstreams, ways.steering)
+    yield replicas.routes(shown.upstreams, registry)
+    yield events.routes(shown.events)
+    yield requests.routes(shown.recent)
+    yield config.routes(shown, registry)
+    yield audit.routes(registry)
 
 
 async def _who_am_i(caller: Caller) -> Response:

@@ -57,7 +57,7 @@ def _param(place: Any) -> str | None:
 async def _registry(_: Request, error: Exception) -> Response:
     assert isinstance(error, RegistryError)  # registered for nothing else
     kinds = {NotThere: errors.NOT_THERE, Conflict: errors.CONFLICT}
-    return respond(kinds.get(type(error), errors.UNSUITABLE).but(message=str(error), param=error.field or None))
+    return respond(kinds.get(type(error), errors.UNSUITABLE).but(message=str(error), param=_param([error.field])))
 
 
 async def _away(_: Request, _error: Exception) -> Response:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import msgspec
 from starlette.responses import Response
 
+from gateway.accounts import Outcome
 from gateway.store.records import Entry, Key, Tenant
+from router.breaker import State
 
 _REFERENCE: Final = "#/components/schemas/{name}"
 
@@ -49,23 +51,34 @@ class WhoAmI(msgspec.Struct):
 
 
 class SeenModel(msgspec.Struct):
-    """A version of a model that callers may name, and the replicas that it runs on."""
+    """A version of a model that callers may name. `weight_from`: where the weight that holds was set."""
 
     name: str
     version: str
+    weight: float
+    weight_from: Literal["admin", "file"]
+    drained: bool
     upstream: str
     engine: str
     replicas: list[str]
 
 
 class SeenReplica(msgspec.Struct):
-    """`reason`: why the last probe did not find it ready. Calls and failures, by their kind, are since the start."""
+    """`reason`: why it gets no new work. Calls and failures, by their kind, are since the start.
+
+    `weight`: the share of a healthy replica's work that it may have now. `tokens`: of the work in flight, estimated.
+    """
 
     name: str
     models: list[str]
+    version: str
     ready: bool
     reason: str
+    state: State
+    drained: bool
+    weight: float
     in_flight: int
+    tokens: int
     calls: int
     failures: dict[str, int]
 
@@ -80,6 +93,75 @@ class ReplicaList(msgspec.Struct):
     """In the order of the configuration."""
 
     data: list[SeenReplica]
+
+
+class Reloaded(msgspec.Struct):
+    """What a file that was read again has changed: versions, and routes as `routing of chat`.
+
+    `needs_restart`: settings in which it differs from what runs, and which no reload changes. `generation`: the number
+    of the models and routes that hold now.
+    """
+
+    added: list[str]
+    removed: list[str]
+    changed: list[str]
+    needs_restart: list[str]
+    generation: int
+
+
+class SeenEvent(msgspec.Struct):
+    """A replica came from one state into another. `at` in Unix seconds."""
+
+    number: int
+    at: float
+    replica: str
+    before: State
+    after: State
+    reason: str
+
+
+class EventPage(msgspec.Struct):
+    """The newest last."""
+
+    data: list[SeenEvent]
+    next: int | None
+
+
+class FailedAttempt(msgspec.Struct):
+    """A replica that was asked in vain."""
+
+    replica: str
+    reason: str
+
+
+class Explanation(msgspec.Struct):
+    """Why a request went where it went. `began` in Unix seconds; null and "" stand for what did not happen.
+
+    `why`: the version was the `only` one, or chosen by `weights`, by `rule N` or by a `pin`. `fallback`: the trouble in
+    which another model was asked in the place of `model`.
+    """
+
+    id: str
+    kind: str
+    tenant: str
+    key: str
+    began: float
+    model: str
+    version: str
+    why: str
+    fallback: str
+    replica: str
+    attempts: int
+    failed: list[FailedAttempt]
+    outcome: Outcome
+    status: int
+    code: str
+    client_gone: bool
+    stream: bool
+    first_token_ms: float | None
+    duration_ms: float
+    prompt_tokens: int
+    completion_tokens: int
 
 
 class ErrorDetail(msgspec.Struct):
@@ -97,7 +179,10 @@ class Error(msgspec.Struct):
     error: ErrorDetail
 
 
-_ANSWERS: Final = (Tenant, TenantPage, Key, KeyPage, MadeKey, EntryPage, WhoAmI, ModelList, ReplicaList, Error)
+_ANSWERS: Final = (
+    Tenant, TenantPage, Key, KeyPage, MadeKey, EntryPage, WhoAmI, ModelList, ReplicaList, EventPage, Explanation,
+    Reloaded, Error,
+)  # fmt: skip
 
 
 def answer(value: object, status: int = 200) -> Response:

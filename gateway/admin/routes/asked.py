@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, RootModel, model_validator
 
 from gateway.store.records import LABEL, LONGEST, PRIORITIES, WEIGHTS
+
+MOST_SHARES = 1_000_000
+"""Largest weight of a version."""
 
 
 def _printable(text: str) -> str:
@@ -28,7 +31,7 @@ Models = list[Annotated[str, Field(pattern="^[\\x21-\\x7e]{1,257}$")]] | None
 Label = Annotated[
     str, Field(max_length=LABEL, json_schema_extra={"pattern": r"^([^\p{C}\p{Z}]|\x20)*$"}), AfterValidator(_printable)
 ]
-Scope = Literal["inference", "viewer", "operator", "admin"]
+Scope = Literal["inference", "routing", "viewer", "operator", "admin"]
 Scopes = Annotated[list[Scope], Field(min_length=1, json_schema_extra={"uniqueItems": True})]
 
 
@@ -83,6 +86,28 @@ class NewKey(Asked):
     scopes: Scopes = ["inference"]
     models: Models = None
     expires_in: Annotated[int, Field(ge=1, le=LONGEST, description="Seconds."), BeforeValidator(_whole)] | None = None
+
+
+Share = Annotated[float, Field(ge=0, le=MOST_SHARES, allow_inf_nan=False)]
+
+
+class Shares(RootModel[Annotated[dict[str, Share], Field(min_length=1)]]):
+    """What each version weighs, over the sum of all: one that is left out gets nobody."""
+
+    model_config = ConfigDict(frozen=True, strict=True)
+
+    @model_validator(mode="after")
+    def _somebody(self) -> Self:
+        if not any(self.root.values()):
+            msg = "the weights sum to 0: no version would get anybody"
+            raise ValueError(msg)
+        return self
+
+
+class Ejection(Asked):
+    """For how long; null: until it is restored."""
+
+    seconds: Annotated[float, Field(gt=0, le=LONGEST, allow_inf_nan=False, description="Seconds.")] | None = None
 
 
 class Rotation(Asked):

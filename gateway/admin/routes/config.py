@@ -1,22 +1,39 @@
-"""The configuration that this process runs with."""
+"""The configuration that this process runs with; and its file, read again."""
 
 from __future__ import annotations
 
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from gateway.admin.routes.answers import answer, documented
-from gateway.config import Config
-from gateway.config.showing import shown
+from engines.api import EngineError
+from gateway.admin.routes.answers import Reloaded, answer, documented
+from gateway.admin.routes.visiting import Caller
+from gateway.config import ConfigError, showing
+from gateway.shown import Shown
+from gateway.store.bounded import BoundedRegistry
+from gateway.store.records import Conflict
 
 
-def routes(config: Config) -> APIRouter:
-    """/v1/config."""
+def routes(seen: Shown, registry: BoundedRegistry) -> APIRouter:
+    """/v1/config and /v1/reload."""
     router = APIRouter(tags=["config"])
 
     @router.get("/config", openapi_extra=documented(None))
     async def read_config() -> Response:
-        """Every setting with what holds, secrets blanked."""
-        return answer(shown(config, effective=True))
+        """Every setting with what holds, secrets blanked; without what was set here."""
+        live = seen.upstreams.config  # what else stands in a file that was read again does not hold
+        config = seen.config.model_copy(update={"models": live.models, "routing": live.routing})
+        return answer(showing.shown(config, effective=True))
+
+    @router.post("/reload", openapi_extra=documented(Reloaded))
+    async def reload(caller: Caller) -> Response:
+        """Read the file again, and take over its models and routes; one with mistakes changes nothing."""
+        try:
+            done = await seen.reloading.reload()
+        except (ConfigError, EngineError) as error:
+            raise Conflict(f"Nothing is changed: {error}") from None
+        parts = {name: getattr(done, name) for name in Reloaded.__struct_fields__}
+        await registry.ask(lambda them: them.note("reload", "config", "config", None, parts, by=caller.actor))
+        return answer(Reloaded(**parts))
 
     return router

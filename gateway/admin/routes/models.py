@@ -1,53 +1,59 @@
-"""Models and replicas, as this process sees them at the moment."""
+"""Models in their versions: what each weighs and where it runs; weights and drains, which hold in every process."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import Annotated
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Path
 from starlette.responses import Response
 
-from gateway.admin.routes.answers import ModelList, ReplicaList, SeenModel, SeenReplica, answer, documented
-from gateway.config import ModelSpec
-from gateway.replica_metrics import REASONS
-from router.api import Replica
-from router.catalog import Catalog
+from gateway.admin.routes.answers import ModelList, answer, documented
+from gateway.admin.routes.asked import Shares
+from gateway.admin.routes.seen import models
+from gateway.admin.routes.visiting import Caller
+from gateway.steering import Steering
+from gateway.upstreams import Upstreams
+
+ModelName = Annotated[str, Path(pattern=r"^[\x21-\x7e]{1,128}$")]
+VersionName = Annotated[str, Path(pattern=r"^[\x21-\x7e]{1,128}$")]
+_OF_MODEL = "/models/{model:path}"
+_OF_VERSION = _OF_MODEL + "/versions/{version:path}"
 
 
-def routes(specs: Sequence[ModelSpec], catalog: Catalog) -> APIRouter:
-    """/v1/models and /v1/replicas."""
+def routes(upstreams: Upstreams, steering: Steering) -> APIRouter:
+    """Every path under /v1/models. Answers to changes tell all versions of the model, as they are then."""
     router = APIRouter(tags=["models"])
-    engines = {(name, spec.version): spec.engine for spec in specs for name in spec.names}
+
+    def told(model: str) -> Response:
+        return answer(ModelList([seen for seen in models(upstreams) if seen.name == model]))
 
     @router.get("/models", openapi_extra=documented(ModelList))
     async def list_models() -> Response:
-        """What callers may name, and where it runs."""
-        seen = [
-            SeenModel(
-                model.name,
-                version.name,
-                version.upstream,
-                engines[model.name, version.name],
-                [replica.name for replica in version.pool.replicas],
-            )
-            for model in catalog
-            for version in model.versions.values()
-        ]
-        return answer(ModelList(seen))
+        """What callers may name, without aliases: each with its versions, what they weigh, and where they run."""
+        return answer(ModelList(list(models(upstreams))))
 
-    @router.get("/replicas", openapi_extra=documented(ReplicaList))
-    async def list_replicas() -> Response:
-        """How each is, what it is busy with, and what it has had and failed since the start."""
-        homes: dict[Replica, list[str]] = {}
-        for model in catalog:
-            for replica in model.replicas:
-                homes.setdefault(replica, []).append(model.name)
-        return answer(ReplicaList([_seen(replica, names) for replica, names in homes.items()]))
+    @router.put(_OF_MODEL + "/weights", openapi_extra=documented(ModelList))
+    async def set_weights(caller: Caller, model: ModelName, asked: Shares) -> Response:
+        """What each version weighs from now on, whatever the file says."""
+        await steering.set_weights(model, asked.root, by=caller.actor)
+        return told(model)
+
+    @router.delete(_OF_MODEL + "/weights", openapi_extra=documented(ModelList))
+    async def clear_weights(caller: Caller, model: ModelName) -> Response:
+        """The file's weights hold again."""
+        await steering.clear_weights(model, by=caller.actor)
+        return told(model)
+
+    @router.post(_OF_VERSION + "/drain", openapi_extra=documented(ModelList))
+    async def drain_version(caller: Caller, model: ModelName, version: VersionName) -> Response:
+        """It gets no new work, and finishes what it has; its callers go to the other versions."""
+        await steering.drain(model, version, by=caller.actor)
+        return told(model)
+
+    @router.post(_OF_VERSION + "/restore", openapi_extra=documented(ModelList))
+    async def restore_version(caller: Caller, model: ModelName, version: VersionName) -> Response:
+        """It gets work again, as its weight says."""
+        await steering.restore(model, version, by=caller.actor)
+        return told(model)
 
     return router
-
-
-def _seen(replica: Replica, models: list[str]) -> SeenReplica:
-    failures = {reason: replica.failures[kind] for kind, reason in REASONS.items()}
-    reason = replica.verdict
-    return SeenReplica(replica.name, models, not reason, reason, replica.in_flight, replica.calls, failures)

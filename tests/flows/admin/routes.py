@@ -10,23 +10,31 @@ from gateway.admin.roles import OPERATOR, VIEWER
 
 @dataclass(slots=True, frozen=True)
 class Route:
-    """`path` as documented; `{name}` and `{key_id}` are to be filled in. `least`: the role it takes."""
+    """`path` as documented; what stands in braces is to be filled in. `least`: the role it takes.
+
+    `stored`: whether the database has to be asked for it.
+    """
 
     method: str
     path: str
     least: str
     body: Any = None
     status: int = 200
+    stored: bool = True
 
     def __str__(self) -> str:
         return f"{self.method} {self.path}"
 
-    def at(self, key_id: str = "000000000000", name: str = "acme") -> str:
-        return self.path.format(key_id=key_id, name=name)
+    def at(self, key_id: str = "000000000000", name: str = "acme", request_id: str = "req_0") -> str:
+        return self.path.format(
+            key_id=key_id, name=name, request_id=request_id, model="mock", version="1", replica="mock-0"
+        )
 
 
 ROUTES = [
-    *(Route("GET", f"/v1/{name}", VIEWER) for name in ("whoami", "models", "replicas", "config", "audit")),
+    *(Route("GET", f"/v1/{it}", VIEWER, stored=False) for it in ("whoami", "models", "replicas", "config", "events")),
+    Route("GET", "/v1/requests/{request_id}", VIEWER, stored=False),
+    Route("GET", "/v1/audit", VIEWER),
     Route("GET", "/v1/tenants", VIEWER),
     Route("GET", "/v1/tenants/{name}", VIEWER),
     Route("GET", "/v1/keys", VIEWER),
@@ -36,4 +44,12 @@ ROUTES = [
     Route("POST", "/v1/keys", OPERATOR, {"tenant": "acme"}, 201),
     Route("POST", "/v1/keys/{key_id}/revoke", OPERATOR),
     Route("POST", "/v1/keys/{key_id}/rotate", OPERATOR, {"overlap": 60}, 201),
+    Route("PUT", "/v1/models/{model}/weights", OPERATOR, {"1": 5}),
+    Route("DELETE", "/v1/models/{model}/weights", OPERATOR),
+    Route("POST", "/v1/models/{model}/versions/{version}/drain", OPERATOR),
+    Route("POST", "/v1/models/{model}/versions/{version}/restore", OPERATOR),
+    Route("POST", "/v1/replicas/{replica}/drain", OPERATOR),
+    Route("POST", "/v1/replicas/{replica}/eject", OPERATOR, {"seconds": 0.001}),
+    Route("POST", "/v1/replicas/{replica}/restore", OPERATOR, stored=False),  # where there is nothing to restore
+    Route("POST", "/v1/reload", OPERATOR, None, 409, stored=False),  # the gateways of tests have no file
 ]

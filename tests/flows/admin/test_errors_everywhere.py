@@ -15,10 +15,23 @@ JSON = {"content-type": "application/json"}
 CHANGES = [route for route in ROUTES if route.body is not None]
 
 
+OF_NOTHING = [
+    ("DELETE", "models/absent/weights", "model"),
+    ("DELETE", "models/mock:adapter/weights", "model"),
+    ("PUT", "models/a/b/weights", "model"),
+    ("POST", "models/absent/versions/1/drain", "model"),
+    ("POST", "models/mock/versions/2/drain", "version"),
+    ("POST", "models/mock/versions/2/restore", "version"),
+    *(("POST", f"replicas/mock-1/{action}", "replica") for action in ("drain", "eject", "restore")),
+]
+"""Models, versions and replicas that there are not."""
+
+
 def test_p25_what_is_not_there_and_what_it_does_not_take(admin: Administration) -> None:
     client = admin.client()
     for route in ROUTES:
-        enveloped(client.request("DELETE", route.at()), 405, "method_not_allowed")
+        other = "PATCH" if route.path.endswith("/weights") else "DELETE"
+        enveloped(client.request(other, route.at()), 405, "method_not_allowed")
         enveloped(client.request(route.method, f"{route.at()}/{SECRET}/{SECRET}"), 404, "unknown_url")
     for path in (SECRET, "%F0%9F", "a%00b", admin.keys["admin"].text):
         enveloped(client.get(f"/v1/keys/{path}"), 400, "invalid_value", "key_id")
@@ -30,6 +43,10 @@ def test_p25_what_is_not_there_and_what_it_does_not_take(admin: Administration) 
         enveloped(client.post(f"/v1/keys/000000000000/{path}", json={"overlap": 5}), 404, "not_found", "id")
     enveloped(client.patch("/v1/tenants/absent", json={"weight": 5}), 404, "not_found", "tenant")
     enveloped(client.post("/v1/keys", json={"tenant": "absent"}), 404, "not_found", "tenant")
+    enveloped(client.get("/v1/requests/req_0"), 404, "not_found", "request_id")
+    enveloped(client.get("/v1/requests/a%20b"), 400, "invalid_value", "request_id")
+    for method, path, param in OF_NOTHING:
+        enveloped(client.request(method, f"/v1/{path}", json={"seconds": 1}), 404, "not_found", param)
 
 
 def test_p25_what_stands_against_it(admin: Administration) -> None:
@@ -128,7 +145,9 @@ def test_p25_a_field_that_does_not_suit_is_named(
         ("audit?after=-1", "after"),
         ("audit?after=9223372036854775808", "after"),
         ("audit?limit=1e3", "limit"),
-        ("audit?object=" + "a" * 65, "object"),
+        ("audit?object=" + "a" * 301, "object"),
+        ("events?after=-1", "after"),
+        ("events?since=1", "since"),
         ("keys?lmit=5", "lmit"),
         ("tenants?a%00b=1", r"a\x00b"),
     ],

@@ -11,6 +11,8 @@ from tests.support.knocking import ask
 from tests.support.stored import KeyBook
 from tests.support.waiting import wait_until
 
+ALONE = {"version": "1", "weight": 1.0, "weight_from": "file", "drained": False}
+
 
 def test_models_and_the_replicas_behind_them_as_they_are(book: KeyBook) -> None:
     """One replica of two can't be reached: it is not ready, says why, and fails what it is asked."""
@@ -29,8 +31,8 @@ def test_models_and_the_replicas_behind_them_as_they_are(book: KeyBook) -> None:
 
         wait_until(replicas, lambda them: them["near-0"]["ready"] and "probed" not in them["far-0"]["reason"])
         assert client.get("/v1/models").json()["data"] == [
-            {"name": "near", "upstream": "near", "engine": "scripted", "replicas": ["near-0"]},
-            {"name": "far", "upstream": "org/far", "engine": "openai", "replicas": ["far-0"]},
+            {"name": "near", "upstream": "near", "engine": "scripted", "replicas": ["near-0"], **ALONE},
+            {"name": "far", "upstream": "org/far", "engine": "openai", "replicas": ["far-0"], **ALONE},
         ]
         assert ask(admin.gateway.url, admin.keys["inference"], "near").status_code == 200
         assert ask(admin.gateway.url, admin.keys["inference"], "far").status_code == 502
