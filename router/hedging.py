@@ -45,12 +45,13 @@ class HedgeAccount:
 class Lane:
     """One call of a race. Its copy of the request's call is its own to write to."""
 
-    __slots__ = ("call", "is_hedge", "replica", "task")
+    __slots__ = ("call", "failed", "is_hedge", "replica", "task")
 
     def __init__(self, replica: Replica, call: Call, *, is_hedge: bool) -> None:
         self.replica = replica
         self.call = replace(call, id=call.id + MARK if is_hedge else call.id)
         self.is_hedge = is_hedge
+        self.failed = False
         self.task: asyncio.Task[Reply] = asyncio.get_running_loop().create_task(replica.engine.call(self.call))
 
     def __repr__(self) -> str:
@@ -131,6 +132,7 @@ class Race:
 
     def _failed(self, lane: Lane, error: BaseException) -> None:
         self.running.remove(lane)
+        lane.failed = True
         self.pool.left(lane.replica, self.work, self._notes, error)
         self._note_spent(lane)
         if isinstance(error, EngineError):
@@ -202,11 +204,9 @@ class Hedge:
 
 
 def _outcome(hedge: Lane, won: Lane | None) -> HedgeOutcome:
-    if won is hedge:
-        return "won"
-    if hedge.task.done() and not hedge.task.cancelled() and hedge.task.exception() is not None:
-        return "failed"
-    return "cancelled" if won is None else "lost"
+    if won is None:
+        return "failed" if hedge.failed else "cancelled"
+    return "won" if won is hedge else "failed" if hedge.failed else "lost"
 
 
 def _close(task: asyncio.Task[Reply]) -> None:
