@@ -32,7 +32,7 @@ class Record:
     version: str = ""
     """`model@version` that answered, or was asked last."""
     why: str = ""
-    """Why it was that one; "" where there was nothing to choose."""
+    """Why it was that one, in the words of a `router.api.Choice`."""
     fallback: str = ""
     """The trouble in which another model was asked; "" if none was."""
     replica: str = ""

@@ -115,6 +115,7 @@ class Exchange:
     def identify(self, prompt: Prompt, model: Model) -> None:
         """What is asked of which model; a version is still to be chosen."""
         self.record.model = model.name
+        self.record.why = model.why
         self.record.stream = self.stream = prompt.stream
         self._phase = "waiting"
         grace = self._edge.bounds.comment_grace
@@ -134,7 +135,7 @@ class Exchange:
     def degrade(self, model: Model, trouble: str) -> None:
         """Another model answers because of this trouble: the client is told in a header."""
         self.record.fallback = trouble
-        self.record.why = ""
+        self.record.why = model.why
         self._degraded = b"x-gateway-degraded: model=%b;reason=%b\r\n" % (model.name.encode(), trouble.encode())
 
     # On the way out

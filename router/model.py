@@ -62,6 +62,8 @@ class Model:
     fallback: Fallback | None = None
     shadow: Shadow | None = None
     hedge: Hedge | None = None
+    why: str = "only"
+    """Why it is the only version, where there is nothing to choose."""
     only: Version | None = field(init=False, repr=False)
     """The version, where there is nothing to choose: most models have no other, and their requests don't pay for it."""
 
@@ -81,7 +83,7 @@ class Model:
 
     def pinned(self, version: str) -> Model:
         """Itself with that version alone."""
-        return replace(self, versions={version: self.versions[version]})
+        return replace(self, versions={version: self.versions[version]}, why="pin")
 
 
 def trouble_of(error: Exception) -> Trouble | None:

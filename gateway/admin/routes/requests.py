@@ -43,7 +43,7 @@ def _explained(record: Record) -> Explanation:
         began=record.unix_ms / 1000,
         model=record.model,
         version=record.version,
-        why=record.why or ("only" if record.version else ""),
+        why=record.why if record.version else "",
         fallback=record.fallback,
         replica=record.replica,
         attempts=record.attempts,
