@@ -15,6 +15,8 @@ SAMPLES = 10
 """First contents in the window before their mean is compared."""
 MARGIN = 0.25
 """Seconds by which it must be above the others': three times next to nothing is nothing."""
+CLOCK_STEP = 0.001
+"""Nothing is told to be faster."""
 
 
 def shows_life(replica: Replica, since: float) -> bool:
@@ -64,7 +66,7 @@ def paces(replicas: Sequence[Replica]) -> list[float | None]:
         others = [value for value in means[:at] + means[at + 1 :] if value is not None]
         if own is not None and others:
             middle = median(others)
-            ratios.append(own / middle if own - middle >= MARGIN else 1.0)
+            ratios.append(own / max(middle, CLOCK_STEP) if own - middle >= MARGIN else 1.0)
         else:
             ratios.append(None if replica.breaker.outcomes.firsts else 1.0)
     return ratios

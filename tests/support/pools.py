@@ -59,6 +59,11 @@ class Stage:
             self.now = min(end, self.now + TICK)
             self.pool.refresh()
 
+    def skip(self, seconds: float) -> None:
+        """With one sweep at its end, as after a standstill."""
+        self.now += seconds
+        self.pool.refresh()
+
     def send(self, replica: Replica | None = None, asked: Collection[Replica] = ()) -> Sent:
         """To this replica, or to the one that is picked."""
         chosen = replica or self.pool.pick(WORK, asked)
