@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import logging
+from collections.abc import Coroutine
 from dataclasses import replace
 from random import Random
+from typing import Any
 
 from engines.api import SUBJECTS, Call, EngineError
 from gateway.exchange import Exchange
@@ -12,12 +13,11 @@ from gateway.prompt import Prompt
 from router.api import Caller, NoReplica, NoSuchModel, Work
 from router.catalog import STEER, Catalog
 from router.dispatch import Dispatched, Dispatcher
-from router.model import Model, Version
+from router.model import Fallback, Model, Version
 from router.shadow import MARK, Shadowed
 from security.api import Principal
 
-_logger = logging.getLogger("snowshed")
-
+Dispatching = Coroutine[Any, Any, Dispatched | Shadowed]
 OUTPUT = 256
 """Tokens that an answer is taken to have at most as long as nothing is known of it: caps are mostly far too high."""
 
@@ -33,32 +33,36 @@ class Routes:
     def __repr__(self) -> str:
         return f"<Routes of {self._catalog!r}, {self._dispatcher!r}>"
 
-    async def dispatch(
-        self, model: Model, principal: Principal, prompt: Prompt, exchange: Exchange
+    def dispatch(self, model: Model, principal: Principal, prompt: Prompt, exchange: Exchange) -> Dispatching:
+        """Raises, once awaited or at once, what the dispatcher raises, of the model that was asked last."""
+        # No coroutine of our own around the dispatcher's, where there is nothing to wait for but its end.
+        if model.fallback is None:
+            return self._dispatch(model, principal, prompt, exchange)
+        return self._reach(model, model.fallback, principal, prompt, exchange)
+
+    async def _reach(
+        self, model: Model, fallback: Fallback, principal: Principal, prompt: Prompt, exchange: Exchange
     ) -> Dispatched | Shadowed:
-        """Raises what the dispatcher raises, of the model that was asked last."""
         try:
             return await self._dispatch(model, principal, prompt, exchange)
         except (EngineError, NoReplica) as error:
-            if model.fallback is None or model.fallback.covers(error) is None:
+            if fallback.covers(error) is None:
                 raise
             failure = error
-        for name in model.fallback.models:
+        for name in fallback.models:
             try:
                 other = self._catalog.find(name, principal)
-                exchange.degrade(other, model.fallback.covers(failure) or "")
+                exchange.degrade(other, fallback.covers(failure) or "")
                 return await self._dispatch(other, principal, prompt, exchange)
             except NoSuchModel:
                 continue  # not the caller's
             except (EngineError, NoReplica) as error:
-                if model.fallback.covers(error) is None:
+                if fallback.covers(error) is None:
                     raise
                 failure = error
         raise failure
 
-    async def _dispatch(
-        self, model: Model, principal: Principal, prompt: Prompt, exchange: Exchange
-    ) -> Dispatched | Shadowed:
+    def _dispatch(self, model: Model, principal: Principal, prompt: Prompt, exchange: Exchange) -> Dispatching:
         version = model.only or self._choose(model, principal, prompt, exchange)
         call = exchange.call(prompt, version)
         work = _work(call, prompt, exchange)
@@ -68,8 +72,8 @@ class Routes:
         shadow = model.shadow
         if shadow is not None and shadow.wants(version):
             copy = shadow.copy(_copied(call, prompt, shadow.version), work)
-            return await copy.beside(self._dispatcher.dispatch(version, call, work, exchange.record, hedge))
-        return await self._dispatcher.dispatch(version, call, work, exchange.record, hedge)
+            return copy.beside(self._dispatcher.dispatch(version, call, work, exchange.record, hedge))
+        return self._dispatcher.dispatch(version, call, work, exchange.record, hedge)
 
     def _choose(self, model: Model, principal: Principal, prompt: Prompt, exchange: Exchange) -> Version:
         headers = exchange.headers
