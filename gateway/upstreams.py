@@ -111,6 +111,7 @@ class Upstreams:
         """Every engine, the last one started first."""
         await self._changing.acquire()  # for good: there are no more changes
         self._discovery.stop()
+        self._pools.asides.close()
         for task in (*self._leaving.values(), *self._watches.values()):
             task.cancel()
         async with AsyncExitStack() as closing:  # so that one that can't be closed leaves no other one open

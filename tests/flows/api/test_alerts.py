@@ -29,21 +29,27 @@ def rules() -> list[dict[str, Any]]:
     return [rule for group in groups for rule in group["rules"]]
 
 
-def samples(gateway: RunningGateway) -> list[Sample]:
-    text = httpx2.get(f"{gateway.ops_url}/metrics", trust_env=False).text
+def exposition(gateway: RunningGateway) -> str:
+    return httpx2.get(f"{gateway.ops_url}/metrics", trust_env=False).text
+
+
+def samples(text: str) -> list[Sample]:
     return [sample for family in text_string_to_metric_families(text) for sample in family.samples]
 
 
 @pytest.fixture(scope="module")
 def shown(shared: Api, tmp_path_factory: pytest.TempPathFactory) -> dict[str, set[str]]:
-    """The labels of each series' name, after requests that ended in several ways, and with keys."""
+    """The labels of each series' name, after requests that ended in several ways, and with keys.
+
+    Families that have no series yet, as those of what is not configured, are there by their names alone.
+    """
     asked = (body(), body(stream=True), body("fault=status,status=500"), body(model="nobody"))
     for each in asked:
         shared.http.post("/v1/chat/completions", json=each)
     found: dict[str, set[str]] = {}
 
     def counted() -> bool:
-        read = samples(shared.gateway)
+        read = samples(exposition(shared.gateway))
         for sample in read:
             found.setdefault(sample.name, set()).update(sample.labels)
         return sum(sample.value for sample in read if sample.name == "snowshed_requests_total") == len(asked)
@@ -51,8 +57,11 @@ def shown(shared: Api, tmp_path_factory: pytest.TempPathFactory) -> dict[str, se
     shared.gateway.wait_until(counted)
     keys = {"kind": "keys", "sqlite": str(tmp_path_factory.mktemp("keys") / "keys.db")}
     with running_gateway(configuration(auth=keys, admin={"port": 0})) as gateway:
-        for sample in samples(gateway):
-            found.setdefault(sample.name, set()).update(sample.labels)
+        text = exposition(gateway)
+    for sample in samples(text):
+        found.setdefault(sample.name, set()).update(sample.labels)
+    for name in re.findall(r"^# TYPE (\w+) ", text, re.MULTILINE):
+        found.setdefault(name, set())
     return found
 
 
