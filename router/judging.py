@@ -61,15 +61,23 @@ def paces(replicas: Sequence[Replica]) -> list[float | None]:
     Those that are out are not compared, nor with. Who has said nothing lately is as good as the others.
     """
     means = [None if replica.breaker.out else mean(replica) for replica in replicas]
+    known = [value for value in means if value is not None]
     ratios: list[float | None] = []
-    for at, (replica, own) in enumerate(zip(replicas, means, strict=True)):
-        others = [value for value in means[:at] + means[at + 1 :] if value is not None]
-        if own is not None and others:
-            middle = median(others)
-            ratios.append(own / max(middle, CLOCK_STEP) if own - middle >= MARGIN else 1.0)
-        else:
+    for replica, own in zip(replicas, means, strict=True):
+        if own is None:
             ratios.append(None if replica.breaker.outcomes.firsts else 1.0)
+        elif own - min(known) < MARGIN:
+            ratios.append(1.0)
+        else:
+            ratios.append(_ratio(own, known))
     return ratios
+
+
+def _ratio(own: float, known: list[float]) -> float:
+    others = list(known)
+    others.remove(own)
+    middle = median(others)
+    return own / max(middle, CLOCK_STEP) if own - middle >= MARGIN else 1.0
 
 
 def mean(replica: Replica) -> float | None:
