@@ -74,16 +74,21 @@ class Answer:
 def ask(client: httpx2.Client, wanted: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> Answer:
     """One chat request; raises the client's error if the connection is cut."""
     response = client.post("/v1/chat/completions", json=wanted, headers=headers)
-    answer = Answer(response.status_code, response.headers, response.content)
-    if response.headers["content-type"].startswith("text/event-stream"):
-        for event in response.content.decode().split("\n\n"):
-            line = event.lstrip("\n")
-            if line.startswith(":"):
-                answer.comments += 1
-            elif line == "data: [DONE]":
-                answer.done = True
-            elif line:
-                answer.events.append(json.loads(line.removeprefix("data: ")))
+    stream = response.headers["content-type"].startswith("text/event-stream")
+    return answer_of(response.status_code, response.headers, response.content, stream=stream)
+
+
+def answer_of(status: int, headers: Mapping[str, str], raw: bytes, *, stream: bool) -> Answer:
+    """What came back, taken apart if it is a stream."""
+    answer = Answer(status, headers, raw)
+    for event in raw.decode().split("\n\n") if stream else ():
+        line = event.lstrip("\n")
+        if line.startswith(":"):
+            answer.comments += 1
+        elif line == "data: [DONE]":
+            answer.done = True
+        elif line:
+            answer.events.append(json.loads(line.removeprefix("data: ")))
     return answer
 
 

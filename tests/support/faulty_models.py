@@ -1,0 +1,129 @@
+"""A model per fault, each over three replicas of which the first comes to show it, and what a trickle of requests met.
+
+The two other replicas are the same for all models, but each model has its own thoughts about them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from loadtests.fleet.settings import Mode
+from router.events import Change
+from tests.support.fleet import SpawnedFleet, SpawnedReplica
+from tests.support.gateway import RunningGateway
+from tests.support.traffic import Told, changes, pool_of, traffic
+
+AT_ONCE = 400.0
+"""Requests a second, over all models that are tried at the same time."""
+USUAL, DENSE = 50.0, 100.0
+"""Requests a second to one model; dense enough for three to be with a silent replica at the same time."""
+LONGEST = 4.0
+"""Seconds after which it is given up to wait for an ejection."""
+HARMLESS = 2.0
+"""Seconds in which nothing must happen."""
+
+
+@dataclass(slots=True, frozen=True)
+class Fault:
+    """`settings` of the simulated upstream, or what its listener does; `ejects`: whether it is the replica's failure.
+
+    `silent`: nothing but its silence tells of it. `ends`: codes of errors that callers may get to see.
+    """
+
+    name: str
+    settings: Mapping[str, Any]
+    ends: frozenset[str] = frozenset()
+    ejects: bool = True
+    silent: bool = False
+    listener: Mode = "open"
+
+    def show(self, replica: SpawnedReplica) -> None:
+        if self.settings:
+            replica.set(**self.settings)
+        if self.listener != "open":
+            replica.listen(self.listener, drop=True)
+
+
+Way = tuple[Fault, bool]
+"""A fault, and whether streams are asked for."""
+
+
+def model_of(way: Way) -> str:
+    fault, stream = way
+    return f"{fault.name}-{'stream' if stream else 'unary'}"
+
+
+def spread(ways: Sequence[Way], places: Sequence[str]) -> dict[str, list[str]]:
+    """Where each model's replicas are: a faulty one of its own, and the last two of all."""
+    return {model_of(way): [place, *places[-2:]] for way, place in zip(ways, places, strict=False)}
+
+
+@dataclass(slots=True, frozen=True)
+class Seen:
+    """What became of the requests, and of the faulty replica's standing and the others'.
+
+    `alone` is the number of seconds after which it was left alone: ejected, or found not ready by a probe.
+    """
+
+    told: Sequence[Told]
+    calls: int
+    alone: float
+    faulty: Sequence[Change]
+    others: Sequence[Change]
+
+
+async def seen(gateway: RunningGateway, fleet: SpawnedFleet, ways: Sequence[Way]) -> dict[str, Seen]:
+    """By model: each is asked until its first replica is left alone, or for as long as it must not be."""
+    replicas = [replica for model in gateway.objects.catalog for replica in model.replicas]
+    await asyncio.to_thread(gateway.wait_until, lambda: not any(replica.verdict for replica in replicas))
+    free, changed = AT_ONCE, asyncio.Condition()
+
+    @asynccontextmanager
+    async def share(rate: float) -> AsyncIterator[None]:
+        nonlocal free
+        async with changed:
+            await changed.wait_for(lambda: free >= rate)
+            free -= rate
+        yield
+        async with changed:
+            free += rate
+            changed.notify_all()
+
+    async def one(way: Way, replica: SpawnedReplica) -> Seen:
+        async with share(DENSE if way[0].silent else USUAL):
+            await asyncio.to_thread(way[0].show, replica)
+            return await _tried(gateway, way)
+
+    async with asyncio.TaskGroup() as group:
+        pairs = zip(ways, fleet.replicas, strict=False)
+        tasks = {model_of(way): group.create_task(one(way, replica)) for way, replica in pairs}
+    return {model: task.result() for model, task in tasks.items()}
+
+
+async def _tried(gateway: RunningGateway, way: Way) -> Seen:
+    fault, stream = way
+    pool = pool_of(gateway, model_of(way))
+    faulty, heard = pool.replicas[0], changes(pool)
+    time = asyncio.get_running_loop().time
+    began, alone = time(), float("inf")
+
+    def left_alone() -> bool:
+        nonlocal alone
+        if faulty.trouble:
+            alone = min(alone, time() - began)
+        return alone <= LONGEST
+
+    with traffic(gateway.port, model_of(way), stream=stream) as clients:
+        rate, seconds = DENSE if fault.silent else USUAL, LONGEST if fault.ejects else HARMLESS
+        await clients.trickle(rate, seconds, left_alone)
+    return Seen(
+        clients.told,
+        faulty.calls,
+        alone,
+        [change for change in heard if change.replica == faulty.name],
+        [change for change in heard if change.replica != faulty.name],
+    )

@@ -1,0 +1,136 @@
+"""Requests by the hundred from the test's own loop, and how each of them ended: whole, with an error, or neither."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from loadtests.bench import bodies
+from loadtests.prove.visitor import Visitor, arrive
+from router.events import Change
+from router.pool import Pool
+from tests.support.asking import answer_of, text
+from tests.support.gateway import RunningGateway
+
+WHOLE = "whole"
+WRONG = "neither whole nor an error"
+_SERIAL = itertools.count()
+
+
+@dataclass(slots=True, frozen=True)
+class Told:
+    """`ending` is WHOLE, the code of the error that the client was told, or WRONG; times are the loop's seconds."""
+
+    ending: str
+    sent: float
+    ended: float
+
+
+class Traffic:
+    """Clients of a gateway that ask for one model, on as many connections as they need. No two prompts are the same.
+
+    `tokens` is the length of a whole answer; `told` has every request that has ended.
+    """
+
+    def __init__(self, port: int, model: str, *, stream: bool = False, tokens: int = 12) -> None:
+        self._port = port
+        self._model = model
+        self._stream = stream
+        self._whole = text(tokens)
+        self._idle: list[Visitor] = []
+        self.told: list[Told] = []
+
+    def __repr__(self) -> str:
+        return f"<Traffic for {self._model}: {len(self.told)} told, {len(self._idle)} connections idle>"
+
+    @property
+    def endings(self) -> set[str]:
+        return {each.ending for each in self.told}
+
+    def failed(self) -> list[Told]:
+        """Those that were not whole."""
+        return [each for each in self.told if each.ending != WHOLE]
+
+    async def ask(self, directive: str = "", extra: str = "") -> Told:
+        """One request; `directive` is the simulated upstream's, `extra` are further header lines."""
+        mark = f" @@{directive}@@" if directive else ""
+        prompt = [{"role": "user", "content": f"Question {next(_SERIAL)}{mark}"}]
+        wanted = json.dumps({"model": self._model, "messages": prompt, "stream": self._stream}).encode()
+        loop = asyncio.get_running_loop()
+        sent = loop.time()
+        visitor = self._idle.pop() if self._idle else await arrive(self._port)
+        ending = await visitor.visit(bodies.http(self._port, wanted, extra))
+        told = Told(self._judge(visitor) if ending == "answered" else WRONG, sent, loop.time())
+        if visitor.open:
+            self._idle.append(visitor)
+        self.told.append(told)
+        return told
+
+    async def trickle(self, rate: float, seconds: float, enough: Callable[[], bool] = lambda: False) -> None:
+        """So many requests a second, whether answers come or not, until it is `enough`; then until all have ended."""
+        loop = asyncio.get_running_loop()
+        start = loop.time()
+        async with asyncio.TaskGroup() as group:
+            for number in range(int(rate * seconds)):
+                await asyncio.sleep(max(0.0, start + number / rate - loop.time()))
+                if enough():
+                    break
+                group.create_task(self.ask())
+
+    async def crowd(self, requests: int, clients: int) -> None:
+        """So many requests of clients who each wait for an answer before they ask again."""
+        left = iter(range(requests))
+
+        async def client() -> None:
+            for _ in left:
+                await self.ask()
+
+        async with asyncio.TaskGroup() as group:
+            for _ in range(clients):
+                group.create_task(client())
+
+    def leave(self) -> None:
+        for visitor in self._idle:
+            visitor.leave()
+
+    def _judge(self, visitor: Visitor) -> str:
+        answer = answer_of(visitor.status, {}, visitor.body, stream=self._stream and visitor.status == 200)
+        ended = bool(answer.finish_reasons) or answer.done
+        if answer.error is not None:
+            return WRONG if ended else str(answer.error["code"])
+        whole = answer.finish_reasons == ["stop"] and answer.done is self._stream and answer.text == self._whole
+        return WHOLE if whole else WRONG
+
+
+@contextmanager
+def traffic(port: int, model: str, **how: Any) -> Iterator[Traffic]:
+    """Its connections are closed after the block."""
+    made = Traffic(port, model, **how)
+    try:
+        yield made
+    finally:
+        made.leave()
+
+
+def pool_of(gateway: RunningGateway, model: str) -> Pool:
+    """Of a model's only version."""
+    (version,) = gateway.objects.catalog.snapshot.models[model].versions.values()
+    return version.pool
+
+
+def changes(pool: Pool) -> list[Change]:
+    """What is thought of its replicas, from now on."""
+    heard: list[Change] = []
+    tell = pool._tell
+
+    def both(change: Change) -> None:
+        heard.append(change)
+        tell(change)
+
+    pool._tell = both
+    return heard
