@@ -1,0 +1,91 @@
+"""A configuration's file that is read again, what took it over, and what was said of it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from gateway.config import Config
+from gateway.reloading import Reloading, Source
+from tests.support.gateway import metric
+
+EVERY = 0.02
+
+
+class Applied:
+    """Takes configurations over, or not if it is told a failure."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.number = 1
+        self.failure: Exception | None = None
+
+    async def apply(self, config: Config) -> None:
+        if self.failure is not None:
+            raise self.failure
+        self.config = config
+        self.number += 1
+
+
+class Stand:
+    """A file, and what becomes of it."""
+
+    def __init__(self, file: Path, **environment: str) -> None:
+        self.file = file
+        self.write(model())
+        self.source = Source(file, environment)
+        self.applied = Applied(self.source.read())
+        self.reloading = Reloading(self.source, self.applied, every=EVERY)
+
+    def write(self, *models: dict[str, Any], **sections: Any) -> None:
+        self.file.write_text(yaml.safe_dump({"models": list(models), **sections}))
+
+    @property
+    def versions(self) -> list[str]:
+        return [spec.label for spec in self.applied.config.models]
+
+    @property
+    def valid(self) -> float:
+        return metric("".join(self.reloading.lines()), "snowshed_config_valid")
+
+    @asynccontextmanager
+    async def watched(self) -> AsyncIterator[None]:
+        task = asyncio.create_task(self.reloading.watch())
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.wait([task])
+
+
+def model(name: str = "m", **settings: Any) -> dict[str, Any]:
+    return {"name": name, "engine": "scripted", **settings}
+
+
+class Keeping(logging.Handler):
+    def __init__(self) -> None:
+        super().__init__()
+        self.said: list[logging.LogRecord] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.said.append(record)
+
+
+@contextmanager
+def listening() -> Iterator[list[logging.LogRecord]]:
+    """What the gateway says of itself."""
+    handler, logger = Keeping(), logging.getLogger("snowshed")
+    before = logger.level
+    logger.setLevel(logging.INFO)
+    logger.addHandler(handler)
+    try:
+        yield handler.said
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(before)

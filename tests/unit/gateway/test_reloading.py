@@ -1,0 +1,140 @@
+"""A file that is read again is taken over as far as it may, and told; a bad one changes nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from engines.api import Unreachable
+from gateway.config import Config, ConfigError
+from gateway.reloading import LIVE, Reloading, Source
+from tests.support.gateway import metric
+from tests.support.reloading import EVERY, Stand, listening, model
+
+
+@pytest.fixture
+def stand(tmp_path: Path) -> Stand:
+    return Stand(tmp_path / "gateway.yaml")
+
+
+@pytest.fixture
+def events() -> Iterator[list[logging.LogRecord]]:
+    with listening() as said:
+        yield said
+
+
+async def test_a_reload_tells_what_changed(stand: Stand, events: list[logging.LogRecord]) -> None:
+    stand.write(model(), model(version="2"), model("gone"), routing=[{"model": "gone"}])
+    await stand.reloading.reload()
+    stand.write(model(weight=2), model("new"), model(version="2"), routing=[{"model": "new", "aliases": ["n"]}])
+    reloaded = await stand.reloading.reload()
+    assert (reloaded.added, reloaded.removed) == (["new@1", "routing of new"], ["gone@1", "routing of gone"])
+    assert (reloaded.changed, reloaded.needs_restart, reloaded.generation) == (["m@1"], [], 3)
+    assert stand.versions == ["m@1", "new@1", "m@2"]
+    said = vars(events[-1])
+    assert (said["msg"], said["added"]) == ("configuration reloaded", "new@1, routing of new")
+    assert "needs_restart" not in said
+
+
+async def test_other_settings_are_told_and_not_taken_over(stand: Stand) -> None:
+    stand.write(
+        model(), model("n"), server={"port": 7000}, timeouts={"connect": 1, "total": 600}, logs={"level": "debug"}
+    )
+    for _ in range(2):  # as long as they differ from what runs
+        reloaded = await stand.reloading.reload()
+        assert reloaded.needs_restart == ["server.port", "timeouts.connect", "logs.level"]
+    assert stand.versions == ["m@1", "n@1"]
+    assert stand.applied.config.server.port == 8080
+    assert stand.applied.number == 2
+
+
+async def test_a_bad_file_changes_nothing_and_is_told_once_with_every_mistake(
+    stand: Stand, events: list[logging.LogRecord]
+) -> None:
+    stand.write(model(wait=3), model("n", engine="sripted"))
+    with pytest.raises(ConfigError) as refused:
+        await stand.reloading.reload()
+    for place in ("models[0].wait", "models[1].engine"):
+        assert place in str(refused.value)
+    assert (stand.versions, stand.applied.number, stand.valid) == (["m@1"], 1, 0)
+    assert [(record.levelname, vars(record)["reason"]) for record in events] == [("ERROR", str(refused.value))]
+    stand.write(model())
+    await stand.reloading.reload()
+    assert stand.valid == 1
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"models: [", b"\xff", b"models: {}", b"models:\n- {name: m, engine: scripted}\nmodel: 1"],
+    ids=range(5),
+)
+async def test_what_is_no_configuration_changes_nothing(stand: Stand, content: bytes) -> None:
+    stand.file.write_bytes(content)
+    with pytest.raises(ConfigError, match=r"gateway\.yaml"):
+        await stand.reloading.reload()
+    assert (stand.versions, stand.valid) == (["m@1"], 0)
+
+
+async def test_a_replica_that_can_not_start_makes_it_not_valid(stand: Stand) -> None:
+    stand.applied.failure = Unreachable("Replica n-0: no luck")
+    stand.write(model("n"))
+    with pytest.raises(Unreachable, match="no luck"):
+        await stand.reloading.reload()
+    assert (stand.versions, stand.valid) == (["m@1"], 0)
+    stand.applied.failure = None
+    await stand.reloading.reload()  # the same file: it is not in force yet
+    assert (stand.versions, stand.valid) == (["n@1"], 1)
+
+
+async def test_a_secret_that_is_not_there_is_found_before_anything_is_exchanged(stand: Stand) -> None:
+    replica = {"url": "http://127.0.0.1:1/v1", "api_key": {"env": "NO_SUCH_KEY"}}
+    stand.write(model("n", engine="openai", replicas=[replica]))
+    with pytest.raises(ConfigError, match=r"models\[0\].replicas\[0\].api_key: .*NO_SUCH_KEY is not set"):
+        await stand.reloading.reload()
+    assert stand.applied.number == 1
+
+
+async def test_the_environment_goes_over_the_file_each_time(tmp_path: Path) -> None:
+    stand = Stand(tmp_path / "gateway.yaml", SNOWSHED_MODELS__0__MAX_TOKENS="77")
+    stand.write(model("n", max_tokens=5))
+    await stand.reloading.reload()
+    assert [(spec.name, spec.max_tokens) for spec in stand.applied.config.models] == [("n", 77)]
+
+
+async def test_what_can_be_read_once_only_is_left_alone(tmp_path: Path, stand: Stand) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    once = Reloading(Source(pipe), stand.applied, every=EVERY)
+    async with asyncio.timeout(5):
+        with pytest.raises(ConfigError, match="no plain file"):
+            await once.reload()
+    assert metric("".join(once.lines()), "snowshed_config_valid") == 1
+
+
+async def test_reloads_take_turns(stand: Stand) -> None:
+    busy: list[int] = []
+    most: list[int] = []
+    original = stand.applied.apply
+
+    async def apply(config: Config) -> None:
+        busy.append(1)
+        most.append(len(busy))
+        await asyncio.sleep(0)
+        await original(config)
+        busy.pop()
+
+    stand.applied.apply = apply  # type: ignore[method-assign]
+    stand.write(model("n"))
+    reloads = [stand.reloading.reload() for _ in range(5)]
+    generations = [reloaded.generation for reloaded in await asyncio.gather(*reloads)]
+    assert (generations, max(most)) == ([2] * 5, 1)  # the first changes it, the others find it so
+
+
+def test_it_says_what_it_reads(stand: Stand) -> None:
+    assert repr(stand.reloading) == f"<Reloading {stand.file}, valid>"
+    assert set(Config.model_fields) > LIVE
