@@ -11,14 +11,13 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
 from gateway.accounts import Record
 from gateway.exposition import family, histogram, labels
-from gateway.tallies import Histogram, Tallies, Tally
+from gateway.tallies import Histogram, Key, Tallies, Tally
 
 CONTENT_TYPE: Final = CONTENT_TYPE_PLAIN_0_0_4
 
 Source = Callable[[], Iterator[str]]
 """Gives the lines of whole families on each scrape, on the scrape's own thread: it may only read plain state."""
-Tallied = Sequence[tuple[tuple[str, str], Tally]]
-"""Kind and model, and what was counted for them."""
+Tallied = Sequence[tuple[Key, Tally]]
 ReadCounts = Callable[[Tally], Iterable[tuple[tuple[str, ...], int]]]
 """From a tally to (rest of the labels, value) per series."""
 ReadSpreads = Callable[[Tally], Iterable[tuple[str, Histogram]]]
@@ -29,6 +28,8 @@ _COUNTERS: Final[tuple[tuple[str, str, tuple[str, ...], ReadCounts], ...]] = (
      lambda tally: (((outcome, code), n) for outcome, ended in tally.ended.items() for code, n in ended.codes.items())),
     ("failovers", "Calls to a further replica, after one had failed a request.", (),
      lambda tally: (((), tally.failovers),)),
+    ("fallbacks", "Requests that another model was asked for, by the trouble of the one before.", ("reason",),
+     lambda tally: (((trouble,), n) for trouble, n in tally.fallbacks.items())),
     ("cancelled", "Requests whose client left before the end.", ("phase",),
      lambda tally: ((("before_first_token",), tally.left_early), (("streaming",), tally.left_streaming))),
     ("interrupted", "Answers that broke after their first content.", (), lambda tally: (((), tally.interrupted),)),
@@ -57,8 +58,8 @@ _OPERATIONS: Final = {"chat": "chat", "completion": "text_completion", "embeddin
 class Metrics:
     """Folds records into series and renders them; `fold` and `gauges` belong to one thread, `render` to any.
 
-    Labels hold only what we chose ourselves: kinds, catalog models (`none` before one was found), codes of the error
-    table; and each has a cap, so no input can grow the number of series. `sources` add families of their own.
+    Labels hold only what we chose ourselves: kinds, catalog models and versions (`none` before one was found), codes of
+    the error table; and each has a cap, so no input can grow the number of series. `sources` add families of their own.
     """
 
     def __init__(self, version: str, sources: Sequence[Source] = ()) -> None:
@@ -111,8 +112,8 @@ class Metrics:
 
 
 def _ours(tallied: Tallied) -> Iterator[str]:
-    """What OpenTelemetry has no name for, by kind and model."""
-    names = ("kind", "model")
+    """What OpenTelemetry has no name for, by kind, model and version."""
+    names = ("kind", "model", "version")
     for name, text, further, read_counts in _COUNTERS:
         all_names = (*names, *further)
         counts = (
@@ -126,9 +127,10 @@ def _ours(tallied: Tallied) -> Iterator[str]:
 
 def _gen_ai(tallied: Tallied) -> Iterator[str]:
     """What OpenTelemetry has a name for, under that name and with its labels."""
-    names = ("gen_ai_operation_name", "gen_ai_provider_name", "gen_ai_request_model")
+    names = ("gen_ai_operation_name", "gen_ai_provider_name", "gen_ai_request_model", "gen_ai_response_model")
     series = [
-        (labels(names, (_OPERATIONS.get(kind, kind), "snowshed", model)), tally) for (kind, model), tally in tallied
+        (labels(names, (_OPERATIONS.get(kind, kind), "snowshed", model, version)), tally)
+        for (kind, model, version), tally in tallied
     ]
     for name, text, further, read_spreads in _GEN_AI:
         spreads = (

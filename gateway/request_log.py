@@ -21,6 +21,9 @@ class Line(msgspec.Struct, gc=False, tag_field="event", tag="request"):
     client_request_id: str
     kind: str
     model: str
+    version: str
+    why: str
+    fallback: str
     replica: str
     stream: bool
     status: int
@@ -71,6 +74,9 @@ class JsonLines:
             record.label,
             record.kind,
             record.model,
+            record.version,
+            record.why,
+            record.fallback,
             record.replica,
             record.stream,
             record.status,
@@ -126,6 +132,10 @@ class ConsoleLines:
             words.append(f"tokens={record.prompt_tokens}+{record.completion_tokens}")
         if record.attempts > 1:
             words.append(f"attempts={record.attempts}")
+        if record.why:  # else the model has no other version
+            words.append(f"version={record.version}")
+        if record.fallback:
+            words.append(f"fallback={record.fallback}")
         if record.replica:
             words.append(f"replica={record.replica}")
         if record.tenant:

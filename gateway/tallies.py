@@ -1,4 +1,4 @@
-"""What finished requests add up to, per kind and model: plain integers and bucket counts, cheap to add to.
+"""What finished requests add up to, per kind, model and version: plain integers and bucket counts, cheap to add to.
 
 prometheus_client's own counters cost 0.4 µs and its histograms 0.8 µs per call, each behind a lock of its own: 10 µs
 per record, and a scrape could see half of one. Here a record costs 1 to 2 µs, and one lock guards whole batches.
@@ -32,9 +32,12 @@ TOKENS: Final = tuple(4**power for power in range(14))
 NONE: Final = "none"
 OTHER: Final = "other"
 MODELS: Final = 500
-"""Most (kind, model) pairs with series of their own; later ones share the model `other`."""
+"""Most keys with series of their own; later ones share model and version `other`."""
 VALUES: Final = 200
-"""Most codes of one pair; later ones share `other`."""
+"""Most codes of one key; later ones share `other`."""
+
+Key = tuple[str, str, str]
+"""What a tally is for: kind, public name, and `model@version` that answered or was asked last."""
 
 _CODE: Final = re.compile(r"[a-z][a-z0-9_]{0,63}")
 
@@ -92,15 +95,17 @@ class Ended:
 
 
 class Tally:
-    """Everything counted for one kind of request to one model."""
+    """Everything counted for one kind of request to one version of a model."""
 
     __slots__ = (
-        "ended", "failovers", "first_token", "input", "interrupted", "largest_gap", "left_early", "left_streaming",
-        "output", "overhead", "queued", "token_gap",
+        "ended", "failovers", "fallbacks", "first_token", "input", "interrupted", "largest_gap", "left_early",
+        "left_streaming", "output", "overhead", "queued", "token_gap",
     )  # fmt: skip
 
     def __init__(self) -> None:
         self.ended: dict[Outcome, Ended] = {}
+        self.fallbacks: dict[str, int] = {}
+        """Requests that came here because of another model's trouble, by it."""
         self.failovers = self.left_early = self.left_streaming = self.interrupted = 0
         self.input = Histogram(TOKENS)
         self.output = Histogram(TOKENS)
@@ -121,6 +126,7 @@ class Tally:
             value = getattr(self, name)
             setattr(made, name, value.copy() if isinstance(value, Histogram) else value)
         made.ended = {outcome: ended.copy() for outcome, ended in self.ended.items()}
+        made.fallbacks = self.fallbacks.copy()
         return made
 
     def add(self, record: Record) -> None:
@@ -138,6 +144,8 @@ class Tally:
             self.output.observe(record.completion_tokens)
         if record.attempts > 1:
             self.failovers += record.attempts - 1
+        if trouble := record.fallback:
+            self.fallbacks[trouble] = self.fallbacks.get(trouble, 0) + 1
         if record.first_at:
             self._add_answer(record)
         if record.client_gone:
@@ -162,28 +170,31 @@ class Tally:
 
 
 class Tallies:
-    """A tally per (kind, model). Bounded: whatever is in the records, there are at most `MODELS` and one per kind."""
+    """A tally per key. Bounded: whatever is in the records, there are at most `MODELS` and one per kind."""
 
     def __init__(self) -> None:
-        self._tallies: dict[tuple[str, str], Tally] = {}
+        self._tallies: dict[Key, Tally] = {}
 
     def __repr__(self) -> str:
-        return f"<Tallies of {len(self._tallies)} kinds and models>"
+        return f"<Tallies of {len(self._tallies)} kinds, models and versions>"
 
     def add(self, records: Iterable[Record]) -> None:
-        kind = model = ""
+        kind = model = version = ""
         tally: Tally | None = None
         for record in records:
-            if tally is None or record.model is not model or record.kind is not kind:  # mostly the same in a row
-                kind, model = record.kind, record.model
-                tally = self._tallies.get((kind, model or NONE)) or self._new(kind, model or NONE)
+            if (
+                tally is None or record.version is not version or record.model is not model or record.kind is not kind
+            ):  # mostly the same in a row
+                kind, model, version = record.kind, record.model, record.version
+                key = (kind, model or NONE, version or NONE)
+                tally = self._tallies.get(key) or self._new(key)
             tally.add(record)
 
-    def copy(self) -> dict[tuple[str, str], Tally]:
-        """A snapshot by (kind, model)."""
+    def copy(self) -> dict[Key, Tally]:
+        """A snapshot."""
         return {key: tally.copy() for key, tally in self._tallies.items()}
 
-    def _new(self, kind: str, model: str) -> Tally:
+    def _new(self, key: Key) -> Tally:
         if len(self._tallies) >= MODELS:
-            model = OTHER
-        return self._tallies.setdefault((kind, model), Tally())
+            key = (key[0], OTHER, OTHER)
+        return self._tallies.setdefault(key, Tally())

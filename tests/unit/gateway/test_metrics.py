@@ -20,10 +20,10 @@ def record(**changes: Any) -> Record:
     """A stream of 101 tokens: first after 300 ms, then one every 20 ms."""
     made = Record("req_1", "", "chat", 100.0, 0)
     values = {
-        "model": "tiny", "replica": "a", "stream": True, "status": 200, "outcome": "success", "attempts": 1,
-        "dispatched_at": 100.001, "first_at": 100.3, "last_at": 102.3, "ended_at": 102.31, "gap_max": 0.06,
-        "queued": 0.004, "overhead": 0.00015, "chunks": 101, "prompt_tokens": 7, "completion_tokens": 101,
-        "usage_exact": True,
+        "model": "tiny", "version": "tiny@1", "replica": "a", "stream": True, "status": 200, "outcome": "success",
+        "attempts": 1, "dispatched_at": 100.001, "first_at": 100.3, "last_at": 102.3, "ended_at": 102.31,
+        "gap_max": 0.06, "queued": 0.004, "overhead": 0.00015, "chunks": 101, "prompt_tokens": 7,
+        "completion_tokens": 101, "usage_exact": True,
     }  # fmt: skip
     for name, value in (values | changes).items():
         setattr(made, name, value)
@@ -65,6 +65,21 @@ def folded(*records: Record) -> Metrics:
         ({"completion_tokens": 0}, "gen_ai_client_token_usage_count", {"gen_ai_token_type": "output"}, 0),
         ({"attempts": 3}, "failovers_total", {"model": "tiny"}, 2),
         ({"attempts": 0}, "failovers_total", {}, 0),
+        ({}, "requests_total", {"version": "tiny@1"}, 1),
+        ({"version": ""}, "requests_total", {"version": "none"}, 1),
+        (
+            {"version": "small@1", "fallback": "overload"},
+            "fallbacks_total",
+            {"model": "tiny", "version": "small@1", "reason": "overload"},
+            1,
+        ),
+        ({}, "fallbacks_total", {}, 0),
+        (
+            {"version": "tiny@2"},
+            "gen_ai_server_request_duration_seconds_count",
+            {"gen_ai_request_model": "tiny", "gen_ai_response_model": "tiny@2"},
+            1,
+        ),
         ({"client_gone": True, "first_at": 0.0}, "cancelled_total", {"phase": "before_first_token"}, 1),
         ({"client_gone": True}, "cancelled_total", {"phase": "streaming"}, 1),
         ({"client_gone": True}, "cancelled_total", {"phase": "before_first_token"}, 0),
@@ -129,9 +144,17 @@ def test_p44_even_a_careless_record_cannot_grow_the_series_without_end() -> None
     """P44: a second line of defence: whatever stands in model and code, each has a cap."""
     metrics = folded(*(record(model=f"m{n}") for n in range(10_000)))
     assert value(metrics, "requests_total") == 10_000
-    assert value(metrics, "requests_total", model="other") == 10_000 - MODELS
+    assert value(metrics, "requests_total", model="other", version="other") == 10_000 - MODELS
+    metrics = folded(*(record(version=f"v{n}") for n in range(10_000)))
+    assert value(metrics, "requests_total", version="other") == 10_000 - MODELS
     metrics = folded(*(record(code=f"c{n}", outcome="failed") for n in range(1000)))
     assert value(metrics, "requests_total", code="other") == 1000 - VALUES
+
+
+def test_versions_that_take_turns_are_told_apart() -> None:
+    metrics = folded(*(record(version=f"tiny@{1 + n % 2}") for n in range(10)))
+    assert value(metrics, "requests_total", version="tiny@1") == 5
+    assert value(metrics, "requests_total", version="tiny@2") == 5
 
 
 def test_p32_a_code_that_is_no_code_is_not_a_label() -> None:

@@ -33,7 +33,8 @@ def logged(pipe: tuple[IO[bytes], IO[bytes]], *records: Record) -> list[dict[str
 
 def test_a_request_is_one_line_with_all_of_its_record(pipe: tuple[IO[bytes], IO[bytes]]) -> None:
     values: dict[str, Any] = {
-        "model": "tiny", "replica": "a", "stream": True, "status": 200, "outcome": "success", "attempts": 2,
+        "model": "tiny", "version": "tiny@2", "why": "rule 1", "fallback": "overload",
+        "replica": "a", "stream": True, "status": 200, "outcome": "success", "attempts": 2,
         "body_at": 100.001, "dispatched_at": 100.002, "first_at": 100.3, "gap_max": 0.0605, "queued": 0.25,
         "overhead": 0.0001234, "chunks": 3, "body_bytes": 17, "sent_bytes": 170, "prompt_tokens": 7,
         "completion_tokens": 11, "usage_exact": True, "ended_at": 102.3,
@@ -42,7 +43,8 @@ def test_a_request_is_one_line_with_all_of_its_record(pipe: tuple[IO[bytes], IO[
     (line,) = logged(pipe, record(label="mine-1", **values))
     assert line == {
         "event": "request", "time": "2023-11-14T22:13:20.007Z", "id": "req_1", "client_request_id": "mine-1",
-        "kind": "chat", "model": "tiny", "replica": "a", "stream": True, "status": 200, "code": "",
+        "kind": "chat", "model": "tiny", "version": "tiny@2", "why": "rule 1", "fallback": "overload",
+        "replica": "a", "stream": True, "status": 200, "code": "",
         "outcome": "success",
         "client_gone": False, "attempts": 2, "duration_ms": 2300.0, "body_ms": 1.0, "queue_ms": 250.0,
         "first_token_ms": 300.0, "overhead_ms": 0.123, "gap_max_ms": 60.5, "chunks": 3, "body_bytes": 17,
@@ -136,6 +138,12 @@ def test_on_a_terminal_a_stream_is_one_short_line_that_begins_with_its_end(pipe:
         "2023-11-14T22:13:22.307Z REQUEST chat tiny 200 2.300s first=0.300s tokens=7+11 attempts=2 replica=tiny-0 "
         "tenant=acme req_1\n"
     )
+
+
+def test_on_a_terminal_a_version_shows_where_there_are_several(pipe: tuple[IO[bytes], IO[bytes]]) -> None:
+    line = shown(pipe, record(model="tiny", version="tiny@2", why="weights", fallback="outage", replica="tiny@2-0"))
+    assert " version=tiny@2 fallback=outage replica=tiny@2-0 " in line
+    assert "version" not in shown(pipe, record(model="tiny", version="tiny@1", replica="tiny-0"))
 
 
 def test_on_a_terminal_a_refusal_shows_its_code_and_no_words_of_anyone(pipe: tuple[IO[bytes], IO[bytes]]) -> None:

@@ -52,7 +52,7 @@ def parts() -> Iterator[Parts]:
         made.telemetry.close()  # a line still to be written would land in whatever gets the descriptor's number next
 
 
-REQUESTS = 'snowshed_requests_total{kind="chat",model="tiny",outcome="ignored",code="none"}'
+REQUESTS = 'snowshed_requests_total{kind="chat",model="tiny",version="none",outcome="ignored",code="none"}'
 
 
 def test_a_beat_folds_and_logs_what_finished_since_the_last(parts: Parts) -> None:
