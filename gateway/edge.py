@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass, field
 from time import time_ns
 from typing import TYPE_CHECKING, Any
@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 from engines.sweeper import Sweeper
 from gateway.accounts import Accounts, Record
 from gateway.body_memory import BodyMemory
+from gateway.exposition import family, labels
+from gateway.preamble import STEERING
 from gateway.traffic import Traffic
 from security.exposure import HostCheck
 
@@ -77,3 +79,10 @@ class Edge:
 
     def record(self, kind: str) -> Record:
         return Record(self.ids.next(), "", kind, self.clock(), time_ns() // 1_000_000)
+
+    def lines(self) -> Iterator[str]:
+        """A `Source` for the metrics."""
+        yield from family(
+            "counter", "snowshed_headers_ignored_total", "Headers that meant nothing, their sender may not steer.",
+            [(labels(("header",), (name.decode(),)), self.ignored[name]) for name in sorted(STEERING)],
+        )  # fmt: skip

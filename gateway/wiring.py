@@ -30,6 +30,7 @@ from gateway.pipeline import Pipeline
 from gateway.readiness import Readiness
 from gateway.recent import Recent
 from gateway.reloading import Reloading, Source
+from gateway.replica_changes import teller
 from gateway.replica_maker import ReplicaMaker
 from gateway.replica_metrics import ReplicaMetrics
 from gateway.request_log import RequestLog
@@ -117,7 +118,7 @@ def build(
     times = config.timeouts
     surroundings = Surroundings(sweeper, Timers(times.connect, times.first_token, times.inter_token), cache)
     random, events = Random(), Events()  # noqa: S311  # spreads load, guards nothing
-    pools = Pools(clock, random, events.note)
+    pools = Pools(clock, random, teller(events))
     upstreams = Upstreams(config, ReplicaMaker(surroundings), pools, Discovery())
     catalog, reloading = upstreams.catalog, Reloading(source or Source(), upstreams)
     accounts = Accounts(clock)
@@ -132,14 +133,14 @@ def build(
         _bounds(config), clock, sweeper, traffic, BodyMemory(config.limits.bodies), accounts, RequestIds(), hosts,
         pipeline.serve,
     )  # fmt: skip
-    heartbeat, recent = Heartbeat(clock), Recent()
+    heartbeat, pauses, recent = Heartbeat(clock), Pauses(clock), Recent()
     readiness = Readiness(traffic, catalog, auth)
-    pauses = Pauses(clock)
     admin = steering = None
     if config.auth.kind == "keys":
         admin, steering = _admin(Shown(config, upstreams, reloading, events, recent), auth, edge)
     sources = [
-        ReplicaMetrics(catalog, readiness).lines, reloading.lines, pauses.lines, AuthenticationMetrics(auth).lines,
+        ReplicaMetrics(catalog, readiness, events).lines, reloading.lines, edge.lines, pauses.lines,
+        AuthenticationMetrics(auth).lines, pools.asides.lines,
     ]  # fmt: skip
     metrics = Metrics(VERSION, [*sources, admin.lines] if admin else sources)
     telemetry = Telemetry(accounts, metrics, RequestLog(log_fd, log_form), recent, heartbeat)

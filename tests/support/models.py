@@ -8,6 +8,7 @@ from random import Random
 from engines.api import Engine
 from router.api import Policy, Replica
 from router.catalog import Catalog, Snapshot
+from router.events import Change, ignore
 from router.model import Model, Version
 from router.policies.round_robin import RoundRobin
 from router.pool import Pool
@@ -19,9 +20,10 @@ def made_of(
     replicas: Iterable[Replica],
     clock: Callable[[], float] = lambda: 0.0,
     policy: Policy | None = None,
+    tell: Callable[[Change], None] = ignore,
 ) -> Model:
     """A model with the version `1`, in round robin unless a policy is given."""
-    pool = Pool(f"{name}@1", replicas, policy or RoundRobin(Random(1)), clock, Random(1))
+    pool = Pool(f"{name}@1", replicas, policy or RoundRobin(Random(1)), clock, Random(1), tell)
     version = Version(name, "1", f"{name}@1", "upstream", 16, "max_tokens", pool)
     return Model(name, 0, {"1": version}, Split(name, {"1": 1.0}, "key"))
 
