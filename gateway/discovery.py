@@ -34,7 +34,7 @@ async def resolve(host: str) -> Iterable[str]:
 class Discovery:
     """An answer with addresses counts; no answer, or an empty one, changes nothing and is told once."""
 
-    def __init__(self, resolve: Resolve = resolve) -> None:
+    def __init__(self, resolve: Resolve) -> None:
         self._resolve = resolve
         self._following: dict[str, tuple[float, asyncio.Task[None]]] = {}
         self._troubles: dict[str, str] = {}

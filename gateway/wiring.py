@@ -18,7 +18,7 @@ from gateway.accounts import Accounts
 from gateway.authentication import AUTHENTICATORS, AuthenticationMetrics
 from gateway.body_memory import BodyMemory
 from gateway.config import Config
-from gateway.discovery import Discovery
+from gateway.discovery import Discovery, resolve
 from gateway.edge import Bounds, Edge, RequestIds
 from gateway.heartbeat import Heartbeat
 from gateway.log_form import Form
@@ -119,7 +119,7 @@ def build(
     surroundings = Surroundings(sweeper, Timers(times.connect, times.first_token, times.inter_token), cache)
     random, events = Random(), Events()  # noqa: S311  # spreads load, guards nothing
     pools = Pools(clock, random, teller(events))
-    upstreams = Upstreams(config, ReplicaMaker(surroundings), pools, Discovery())
+    upstreams = Upstreams(config, ReplicaMaker(surroundings), pools, Discovery(resolve))
     catalog, reloading = upstreams.catalog, Reloading(source or Source(), upstreams)
     accounts = Accounts(clock)
     traffic = Traffic()

@@ -12,9 +12,9 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import httpx2
 import uvicorn
@@ -22,12 +22,15 @@ import yaml
 
 from gateway.app import create_app
 from gateway.config import check
+from gateway.reloading import Source
 from gateway.server import Server
 from gateway.wiring import Gateway, build
 from loadtests.bench.processes import free_ports
 from router.breaker import Breaker
 from router.retries import RetryBudget
 from tests.support.waiting import wait_until
+
+T = TypeVar("T")
 
 ROOT = Path(__file__).parents[2]
 Adapter = Literal["front_door", "asgi"]
@@ -99,20 +102,28 @@ class RunningGateway:
         async def there() -> Any:
             return call()
 
-        return asyncio.run_coroutine_threadsafe(there(), self.loop).result(10)
+        return self.wait_for(there())
+
+    def wait_for(self, work: Coroutine[Any, Any, T]) -> T:
+        """What it comes to on the gateway's own loop."""
+        return asyncio.run_coroutine_threadsafe(work, self.loop).result(10)
 
 
 @contextlib.contextmanager
 def running_gateway(
-    tree: dict[str, Any], adapter: Adapter = "front_door", log_fd: int | None = None, tls: Path | None = None
+    tree: dict[str, Any],
+    adapter: Adapter = "front_door",
+    log_fd: int | None = None,
+    tls: Path | None = None,
+    source: Source | None = None,
 ) -> Iterator[RunningGateway]:
     """Serve in a thread, on uvloop, until the block is left; everything is then closed and joined.
 
     `asgi` is stock uvicorn in front of the same application: the pipeline as a plain ASGI response. `tls` is a file
-    with a key and its certificate, to serve HTTPS.
+    with a key and its certificate, to serve HTTPS. `source` is where the configuration may be read again.
     """
     with open(os.devnull, "wb") as nowhere:  # noqa: PTH123  # a descriptor, not a file's content
-        objects = build(check(tree, "test"), ROOT / ".cache", log_fd or nowhere.fileno())
+        objects = build(check(tree, "test"), ROOT / ".cache", log_fd or nowhere.fileno(), source=source)
         if adapter == "front_door":
             server: uvicorn.Server = Server(objects)
         else:

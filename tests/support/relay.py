@@ -48,10 +48,10 @@ class Relay:
 
 
 @asynccontextmanager
-async def relaying(upstream: int) -> AsyncIterator[Relay]:
-    """Relays to the port `upstream` of this machine while the block runs."""
+async def relaying(upstream: int, host: str = "127.0.0.1", port: int = 0) -> AsyncIterator[Relay]:
+    """Relays to the port `upstream` of this machine while the block runs, from a free port or this one."""
     relay = Relay(upstream)
-    server = await asyncio.start_server(relay.serve, "127.0.0.1", 0)
+    server = await asyncio.start_server(relay.serve, host, port)
     relay.port = server.sockets[0].getsockname()[1]
     try:
         yield relay
