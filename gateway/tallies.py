@@ -143,7 +143,7 @@ class Tally:
         if record.completion_tokens:
             self.output.observe(record.completion_tokens)
         if record.attempts > 1:
-            self.failovers += record.attempts - 1
+            self.failovers += min(len(record.failed), record.attempts - 1)  # a hedge is another attempt, but after none
         if trouble := record.fallback:
             self.fallbacks[trouble] = self.fallbacks.get(trouble, 0) + 1
         if record.first_at:

@@ -10,10 +10,13 @@ import pytest
 from prometheus_client import REGISTRY
 from prometheus_client.parser import text_string_to_metric_families
 
+from engines.api import Failed
 from gateway.accounts import Record
 from gateway.exposition import family
 from gateway.metrics import Metrics
 from gateway.tallies import MODELS, VALUES
+
+FAILED = [("a", Failed)]
 
 
 def record(**changes: Any) -> Record:
@@ -63,7 +66,9 @@ def folded(*records: Record) -> Metrics:
         ({}, "gen_ai_client_token_usage_bucket", {"gen_ai_token_type": "output", "le": "64"}, 0),
         ({}, "gen_ai_client_token_usage_bucket", {"gen_ai_token_type": "output", "le": "256"}, 1),
         ({"completion_tokens": 0}, "gen_ai_client_token_usage_count", {"gen_ai_token_type": "output"}, 0),
-        ({"attempts": 3}, "failovers_total", {"model": "tiny"}, 2),
+        ({"attempts": 3, "failed": FAILED * 2}, "failovers_total", {"model": "tiny"}, 2),
+        ({"attempts": 3, "failed": FAILED * 3, "outcome": "failed"}, "failovers_total", {"model": "tiny"}, 2),
+        ({"attempts": 2}, "failovers_total", {}, 0),  # a hedge
         ({"attempts": 0}, "failovers_total", {}, 0),
         ({}, "requests_total", {"version": "tiny@1"}, 1),
         ({"version": ""}, "requests_total", {"version": "none"}, 1),
