@@ -7,11 +7,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
+import msgspec
 
 from gateway.cli.remote import Listener, Remote, key_of
+from gateway.cli.trouble import Trouble
+
+T = TypeVar("T")
 
 ADMIN = Listener(
     url="http://127.0.0.1:8082",
@@ -20,6 +24,16 @@ ADMIN = Listener(
     absent="one with auth.kind keys opens it within five seconds of its first key with the scope viewer, operator or "
     "admin; start one, make such a key",
 )
+
+
+admin_url_option = click.option(
+    "--admin-url", metavar="URL",
+    help=f"The admin listener of a running gateway, such as {ADMIN.url}; or $SNOWSHED_ADMIN_URL.",
+)  # fmt: skip
+certificate_option = click.option(
+    "--certificate", type=click.Path(path_type=Path), metavar="FILE",
+    help="A PEM file with your certificate and its key, for a listener beyond this machine.",
+)  # fmt: skip
 
 
 @dataclass(slots=True, frozen=True)
@@ -38,19 +52,20 @@ def admin_options(command: Callable[..., Any]) -> Callable[..., Any]:
     def collected(*, admin_url: str | None, key_file: Path | None, certificate: Path | None, **others: Any) -> Any:
         return command(access=Access(admin_url, key_file, certificate), **others)
 
-    url = click.option(
-        "--admin-url", metavar="URL",
-        help=f"The admin listener of a running gateway, such as {ADMIN.url}; or $SNOWSHED_ADMIN_URL.",
-    )  # fmt: skip
     key = click.option(
         "--key-file", type=click.Path(path_type=Path), metavar="FILE",
         help=f"A file with a key that has the scope for this; without one, ${ADMIN.key_variable}.",
     )  # fmt: skip
-    certificate = click.option(
-        "--certificate", type=click.Path(path_type=Path), metavar="FILE",
-        help="A PEM file with your certificate and its key, for a listener beyond this machine.",
-    )  # fmt: skip
-    return url(key(certificate(collected)))
+    return admin_url_option(key(certificate_option(collected)))
+
+
+def asked(gateway: Remote, path: str, kind: type[T], method: str = "GET", body: Any = None) -> T:
+    """What the listener answers there, as that kind. Raises Trouble."""
+    document = gateway.send(method, path, body)
+    try:
+        return msgspec.convert(document, kind)
+    except msgspec.ValidationError:
+        raise Trouble(f"What answers at {gateway.url} is no admin listener of a Snowshed.") from None
 
 
 def url_of(access: Access) -> str | None:

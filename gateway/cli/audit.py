@@ -25,12 +25,12 @@ TIMES = {"expires", "revoked", "used"}
         "snowshed audit --after 1200 --json --admin-url http://127.0.0.1:8082 --key-file viewer.key",
     )
 )
-@click.option("--about", metavar="NAME", help="Only changes of this tenant, or of the key with this ID.")
+@click.option("--about", metavar="NAME", help="Only changes of what has this name; of a key, its ID.")
 @click.option("--after", type=click.IntRange(0, 2**63 - 1), default=0, metavar="NUMBER", help="Only those behind it.")
 @book_options
 @json_option
 def command(*, about: str | None, after: int, place: Place, as_json: bool) -> None:
-    """List the changes of tenants and keys, the newest last.
+    """List the changes of tenants, keys, versions and replicas, the newest last.
 
     Who: the ID of a key, or cli:USER@HOST for a command that changed the database directly.
     """
@@ -52,8 +52,8 @@ def _changed(entry: Entry) -> str:
     if before is None:
         given = {name: value for name, value in after.items() if name not in KNOWN and value not in (None, "")}
         return ", ".join(f"{name}: {_told(name, value)}" for name, value in given.items())
-    changed = [name for name, value in after.items() if value != before.get(name)]
-    return ", ".join(f"{name}: {_told(name, before.get(name))} > {_told(name, after[name])}" for name in changed)
+    changed = [name for name in {**before, **after} if after.get(name) != before.get(name)]
+    return ", ".join(f"{name}: {_told(name, before.get(name))} > {_told(name, after.get(name))}" for name in changed)
 
 
 def _told(name: str, value: Any) -> str:

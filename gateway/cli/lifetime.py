@@ -1,4 +1,4 @@
-"""How long a key is good, as an option takes it: `90d`, `12h`."""
+"""How long something holds, as an option takes it: `90d`, `12h`."""
 
 from __future__ import annotations
 

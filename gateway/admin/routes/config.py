@@ -31,7 +31,8 @@ def routes(seen: Shown, registry: BoundedRegistry) -> APIRouter:
         try:
             done = await seen.reloading.reload()
         except (ConfigError, EngineError) as error:
-            raise Conflict(f"Nothing is changed: {error}") from None
+            told = "; ".join(line.strip() for line in str(error).splitlines())
+            raise Conflict(f"Nothing is changed: {told.rstrip('.')}.") from None
         parts = {name: getattr(done, name) for name in Reloaded.__struct_fields__}
         await registry.ask(lambda them: them.note("reload", "config", "config", None, parts, by=caller.actor))
         return answer(Reloaded(**parts))

@@ -1,0 +1,82 @@
+"""Versions and replicas of a running gateway, for commands that show and steer them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+import msgspec
+
+from gateway.cli.admin import asked
+from gateway.cli.output import print_json, print_table
+from gateway.cli.remote import Remote
+from gateway.cli.trouble import Trouble
+
+if TYPE_CHECKING:
+    from gateway.admin.routes.answers import ModelList, SeenModel, SeenReplica
+
+VERSIONS = ("MODEL", "VERSION", "WEIGHT", "SET BY", "DRAINED", "ENGINE", "REPLICAS")
+REPLICAS = ("REPLICA", "MODELS", "STATE", "WEIGHT", "IN FLIGHT", "TOKENS", "CALLS", "FAILURES")
+
+
+def part(name: str) -> str:
+    """Of a path."""
+    return quote(name, safe="")
+
+
+def versions(gateway: Remote) -> ModelList:
+    """Of every model. Raises Trouble."""
+    from gateway.admin.routes.answers import ModelList  # with a web framework, which no other command needs
+
+    return asked(gateway, "/v1/models", ModelList)
+
+
+def change(gateway: Remote, name: str, action: str, *, as_json: bool) -> None:
+    """Drain or restore the version (`model@version`) or the replica of that name. Raises Trouble."""
+    from gateway.admin.routes.answers import ModelList, ReplicaList, SeenReplica
+
+    labels = {f"{seen.name}@{seen.version}": seen for seen in versions(gateway).data}
+    replicas = {seen.name for seen in asked(gateway, "/v1/replicas", ReplicaList).data}
+    if name in labels and name in replicas:
+        raise Trouble(f"{name} is a version and a replica; docs/guides/admin.md says how to name one of them.")
+    if name in labels:
+        seen = labels[name]
+        path = f"/v1/models/{part(seen.name)}/versions/{part(seen.version)}/{action}"
+        print_versions(asked(gateway, path, ModelList, "POST").data, as_json=as_json)
+    elif name in replicas:
+        path = f"/v1/replicas/{part(name)}/{action}"
+        print_replicas([asked(gateway, path, SeenReplica, "POST")], as_json=as_json)
+    else:
+        raise Trouble(f"There is no version or replica {name}: snowshed models --versions, snowshed replicas.")
+
+
+def print_versions(found: list[SeenModel], *, as_json: bool) -> None:
+    if as_json:
+        print_json(msgspec.to_builtins(found))
+    else:
+        print_table(VERSIONS, [_version(seen) for seen in found])
+
+
+def print_replicas(found: list[SeenReplica], *, as_json: bool) -> None:
+    if as_json:
+        print_json(msgspec.to_builtins(found))
+    else:
+        print_table(REPLICAS, [_replica(seen) for seen in found])
+
+
+def _version(seen: SeenModel) -> tuple[str, ...]:
+    drained = "yes" if seen.drained else "no"
+    weight = f"{seen.weight:g}"
+    return seen.name, seen.version, weight, seen.weight_from, drained, seen.engine, _list(seen.replicas)
+
+
+def _replica(seen: SeenReplica) -> tuple[str, ...]:
+    state = seen.reason or ("ready" if seen.state == "closed" else seen.state)
+    failures = _list(f"{kind}: {count}" for kind, count in seen.failures.items() if count) or "-"
+    numbers = f"{seen.weight:g}", str(seen.in_flight), str(seen.tokens), str(seen.calls)
+    return seen.name, _list(seen.models), state, *numbers, failures
+
+
+def _list(names: Iterable[str]) -> str:
+    return ", ".join(names)
