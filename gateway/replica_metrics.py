@@ -27,7 +27,8 @@ REASONS: Final[dict[type[EngineError], str]] = {
 STATES: Final = get_args(State)
 
 _FAMILIES: Final[tuple[tuple[Literal["counter", "gauge"], str, str, Callable[[Replica], float]], ...]] = (
-    ("gauge", "ready", "Whether the last probe of the replica found it ready.", lambda replica: not replica.verdict),
+    ("gauge", "ready", "Whether the last probe of the replica found it ready.",
+     lambda replica: int(not replica.verdict)),
     ("gauge", "in_flight", "Calls that the replica is busy with.", lambda replica: replica.in_flight),
     ("gauge", "tokens_in_flight", "Tokens of these calls, estimated.", lambda replica: replica.tokens),
     ("gauge", "weight", "The share of a healthy replica's work that it may have now.", lambda replica: replica.weight),
@@ -64,8 +65,9 @@ class ReplicaMetrics:
             for replica in pool.replicas
         ]
         for kind, name, text, read in _FAMILIES:
-            samples = ((between, float(read(replica))) for between, replica in replicas)
-            yield from family(kind, f"snowshed_replica_{name}", text, samples)
+            yield from family(
+                kind, f"snowshed_replica_{name}", text, ((between, read(replica)) for between, replica in replicas)
+            )
         yield from self._by_label(replicas)
 
     def _homes(self) -> dict[Pool, str]:

@@ -34,6 +34,7 @@ _BLS = {"accumulate_tokens": "false", "instances": "2", "max_queue_size": "0"}
 MODELS: Mapping[str, Model] = {
     "smollm2": Model("llmapi", "smollm2", {"decoupled": "true"}),
     "llmapi": Model("llmapi", "llmapi", {"decoupled": "true"}),
+    "llmapi_next": Model("llmapi", "llmapi", {"decoupled": "true"}),
     "llmapi_unary": Model("llmapi", "llmapi", {"decoupled": "false"}),
     "ensemble": Model("ensemble", None),
     "preprocessing": Model("preprocessing", "preprocessing"),
