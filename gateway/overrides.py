@@ -21,7 +21,7 @@ class Overrides:
     def weights_of(self, model: str, specs: Sequence[ModelSpec]) -> Mapping[str, float] | None:
         """By each of the model's versions, which `specs` are; None: what the file says holds."""
         given = self.weights.get(model)
-        if given is None or not given.keys() <= {spec.version for spec in specs}:
+        if given is None or not any(given.values()) or not given.keys() <= {spec.version for spec in specs}:
             return None
         return {spec.version: given.get(spec.version, 0.0) for spec in specs}
 

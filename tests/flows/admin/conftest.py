@@ -11,6 +11,7 @@ from typing import Any
 import httpx2
 import pytest
 
+from gateway.reloading import Source
 from security.api import SCOPES
 from security.keys import NewKey
 from tests.flows.keys.conftest import MODELS, VARIABLE, auth
@@ -68,10 +69,13 @@ def shared_admin(database: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Adm
 
 
 @contextmanager
-def administration(book: KeyBook, models: Any = MODELS, **options: Any) -> Iterator[Administration]:
+def administration(
+    book: KeyBook, models: Any = MODELS, routing: Any = (), source: Source | None = None, **options: Any
+) -> Iterator[Administration]:
     """For the length of a block; `options` are the listener's."""
-    book.tenant()
+    if "acme" not in {tenant.name for tenant in book.do(lambda registry: registry.tenants())}:
+        book.tenant()
     keys = {role: book.key(label=role, scopes=[role]) for role in SCOPES}
-    tree = {**admin_tree(book.url, **options), "models": models}
-    with running_gateway(tree) as gateway, ExitStack() as stack:
+    tree = {**admin_tree(book.url, **options), "models": models, "routing": list(routing)}
+    with running_gateway(tree, source=source) as gateway, ExitStack() as stack:
         yield Administration(gateway, book, admin_port(gateway), keys, stack)
