@@ -132,7 +132,7 @@ class ConsoleLines:
             words.append(f"tokens={record.prompt_tokens}+{record.completion_tokens}")
         if record.attempts > 1:
             words.append(f"attempts={record.attempts}")
-        if record.why:  # else the model has no other version
+        if record.why not in ("", "only"):
             words.append(f"version={record.version}")
         if record.fallback:
             words.append(f"fallback={record.fallback}")

@@ -143,7 +143,7 @@ def test_on_a_terminal_a_stream_is_one_short_line_that_begins_with_its_end(pipe:
 def test_on_a_terminal_a_version_shows_where_there_are_several(pipe: tuple[IO[bytes], IO[bytes]]) -> None:
     line = shown(pipe, record(model="tiny", version="tiny@2", why="weights", fallback="outage", replica="tiny@2-0"))
     assert " version=tiny@2 fallback=outage replica=tiny@2-0 " in line
-    assert "version" not in shown(pipe, record(model="tiny", version="tiny@1", replica="tiny-0"))
+    assert "version" not in shown(pipe, record(model="tiny", version="tiny@1", why="only", replica="tiny-0"))
 
 
 def test_on_a_terminal_a_refusal_shows_its_code_and_no_words_of_anyone(pipe: tuple[IO[bytes], IO[bytes]]) -> None:
