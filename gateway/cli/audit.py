@@ -61,4 +61,4 @@ def _told(name: str, value: Any) -> str:
         return "all" if name == "models" else "-"
     if isinstance(value, list):
         return " ".join(map(str, value)) or "none"
-    return moment(value) if name in TIMES else str(value)
+    return moment(value) if name in TIMES else str(value).removesuffix(".0")

@@ -67,7 +67,7 @@ def print_replicas(found: list[SeenReplica], *, as_json: bool) -> None:
 
 def _version(seen: SeenModel) -> tuple[str, ...]:
     drained = "yes" if seen.drained else "no"
-    weight = f"{seen.weight:g}"
+    weight = str(seen.weight).removesuffix(".0")
     return seen.name, seen.version, weight, seen.weight_from, drained, seen.engine, _list(seen.replicas)
 
 

@@ -1,0 +1,83 @@
+"""What is known of overrides holds while the database is away, and changes of what is not there are refused."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from gateway.overrides import Overrides
+from gateway.steering import Steering
+from gateway.store.bounded import BoundedRegistry
+from gateway.store.database import address
+from gateway.store.records import NotThere, RegistryError
+from security.api import StoreAway
+from tests.support.databases import sqlite
+from tests.support.stored import SOMEBODY, KeyBook
+from tests.support.upstreams import Stage, configured
+
+
+class Desk:
+    """A steering over a file, and the upstreams that heed it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.file = folder / "snowshed.db"
+        self.book = KeyBook(sqlite(folder))
+        self.registry = BoundedRegistry(address(self.book.url), time.time)
+        self.upstreams = Stage(configured(*({"name": "chat", "version": version} for version in "12"))).upstreams
+        self.steering = Steering(self.registry, self.upstreams)
+
+
+@pytest.fixture
+async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
+    made = Desk(tmp_path)
+    yield made
+    await made.registry.aclose()
+
+
+async def test_what_others_set_is_learnt_and_holds_while_the_database_is_away(
+    desk: Desk, caplog: pytest.LogCaptureFixture
+) -> None:
+    await desk.steering.refresh()
+    number = desk.upstreams.catalog.number
+    await desk.steering.refresh()
+    assert desk.upstreams.catalog.number == number, "nothing has changed"
+
+    desk.book.do(lambda registry: registry.steering.set_weights("chat", {"2": 1}, by=SOMEBODY))
+    desk.book.do(lambda registry: registry.steering.drain("chat", "1", by=SOMEBODY))
+    await desk.steering.refresh()
+    learnt = desk.upstreams.overrides
+    assert learnt == Overrides({"chat": {"2": 1}}, {"chat": frozenset("1")})
+
+    away = desk.file.rename(desk.file.with_suffix(".away"))
+    with caplog.at_level(logging.WARNING, "snowshed"):
+        for _ in range(3):
+            await desk.steering.refresh()
+        assert [one.msg for one in caplog.records] == ["overrides not known"]
+    assert (desk.upstreams.overrides, "FileNotFoundError" in repr(desk.steering)) == (learnt, True)
+    with pytest.raises(StoreAway):
+        await desk.steering.clear_weights("chat", by=SOMEBODY)
+
+    away.rename(desk.file)
+    await desk.steering.clear_weights("chat", by=SOMEBODY)
+    assert desk.upstreams.overrides.weights == {}
+    await desk.steering.refresh()
+    assert "FileNotFoundError" not in repr(desk.steering)
+
+
+async def test_what_the_configuration_has_not_is_refused_and_nothing_is_kept(desk: Desk) -> None:
+    steering = desk.steering
+    for refused in (
+        steering.set_weights("absent", {"1": 1}, by=SOMEBODY), steering.clear_weights("absent", by=SOMEBODY),
+        steering.drain("chat", "3", by=SOMEBODY), steering.restore("absent", "1", by=SOMEBODY),
+    ):  # fmt: skip
+        with pytest.raises(NotThere):
+            await refused
+    with pytest.raises(RegistryError) as error:
+        await steering.set_weights("chat", {"1": 1, "3": 1}, by=SOMEBODY)
+    assert (error.value.field, "1, 2" in str(error.value)) == ("3", True)
+    assert desk.book.do(lambda registry: registry.steering.all()) == {}
+    assert desk.book.do(lambda registry: registry.audit()) == []
