@@ -9,22 +9,24 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from time import monotonic
 from typing import Any
 
 from loadtests.fleet.settings import Mode
 from router.events import Change
+from router.retries import RetryBudget
 from tests.support.fleet import SpawnedFleet, SpawnedReplica
 from tests.support.gateway import RunningGateway
-from tests.support.traffic import Told, changes, pool_of, traffic
+from tests.support.traffic import WHOLE, WRONG, Told, changes, pool_of, traffic
 
-AT_ONCE = 400.0
-"""Requests a second, over all models that are tried at the same time."""
 USUAL, DENSE = 50.0, 100.0
 """Requests a second to one model; dense enough for three to be with a silent replica at the same time."""
 LONGEST = 4.0
 """Seconds after which it is given up to wait for an ejection."""
 HARMLESS = 2.0
 """Seconds in which nothing must happen."""
+SOON = 3.0
+"""Seconds within which a faulty replica must be left alone."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -69,18 +71,40 @@ class Seen:
     `alone` is the number of seconds after which it was left alone: ejected, or found not ready by a probe.
     """
 
+    way: Way
     told: Sequence[Told]
     calls: int
     alone: float
     faulty: Sequence[Change]
     others: Sequence[Change]
 
+    def check_told(self) -> None:
+        """Each request is a success, by fail-over if need be, or an error that says so."""
+        fault, stream = self.way
+        endings = {each.ending for each in self.told}
+        assert WRONG not in endings, endings
+        assert endings - {WHOLE} <= (fault.ends if stream or not fault.ejects else set()), endings
+        assert self.calls or fault.listener != "open", "the faulty one was asked; else by a probe"
+        assert sum(each.ending != WHOLE for each in self.told) <= self.calls, "who was sent elsewhere suffers nothing"
 
-async def seen(gateway: RunningGateway, fleet: SpawnedFleet, ways: Sequence[Way]) -> dict[str, Seen]:
-    """By model: each is asked until its first replica is left alone, or for as long as it must not be."""
+    def check_standing(self) -> None:
+        """Who fails is soon left alone; all others are as they were."""
+        assert self.others == [], self.others
+        if self.way[0].ejects:
+            assert self.alone <= SOON, self.faulty
+        else:
+            assert self.faulty == [], self.faulty
+
+
+async def seen(gateway: RunningGateway, fleet: SpawnedFleet, ways: Sequence[Way], at_once: float) -> dict[str, Seen]:
+    """By model: each is asked until its first replica is left alone, or for as long as it must not be.
+
+    `at_once` is the bound on requests a second, over all models that are tried at the same time.
+    """
     replicas = [replica for model in gateway.objects.catalog for replica in model.replicas]
     await asyncio.to_thread(gateway.wait_until, lambda: not any(replica.verdict for replica in replicas))
-    free, changed = AT_ONCE, asyncio.Condition()
+    gateway.objects.dispatcher._budget = RetryBudget(monotonic, floor=10_000)  # no other has so many faults at once
+    free, changed = at_once, asyncio.Condition()
 
     @asynccontextmanager
     async def share(rate: float) -> AsyncIterator[None]:
@@ -121,6 +145,7 @@ async def _tried(gateway: RunningGateway, way: Way) -> Seen:
         rate, seconds = DENSE if fault.silent else USUAL, LONGEST if fault.ejects else HARMLESS
         await clients.trickle(rate, seconds, left_alone)
     return Seen(
+        way,
         clients.told,
         faulty.calls,
         alone,
