@@ -39,11 +39,13 @@ class Breaker:
     What changes the state returns why, for people, and else "".
     """
 
-    __slots__ = ("_cuts", "_heard_from", "_slow_at", "_streak", "_very_slow_at", "answered_at", "by_hand", "ejections",
-                 "life", "outcomes", "probe", "push_back", "reason", "since", "state", "until")  # fmt: skip
+    __slots__ = ("_heard_from", "_slow_at", "_streak", "_very_slow_at", "answered_at", "by_hand", "cuts", "ejections",
+                 "life", "out", "outcomes", "probe", "push_back", "reason", "since", "state", "until")  # fmt: skip
 
     def __init__(self) -> None:
         self.state: State = "closed"
+        self.out = False
+        """Whether it gets no more than a probe."""
         self.since = 0.0
         """When it came into this state."""
         self.reason = ""
@@ -62,7 +64,9 @@ class Breaker:
         """When any content did, as far as known: see `judging.shows_life`."""
         self.outcomes = Outcomes()
         self.push_back = PushBack()
-        self._streak = self._cuts = 0
+        self.cuts = 0
+        """Streams that it has cut, with none whole between."""
+        self._streak = 0
         self._heard_from = -NEVER  # calls sent before it tell nothing of the server as it is now
         self._slow_at = self._very_slow_at = NEVER
 
@@ -70,17 +74,12 @@ class Breaker:
         return f"<Breaker {self.state}, {self.streak} failed in a row, {self.outcomes!r}, ejected {self.ejections}x>"
 
     @property
-    def out(self) -> bool:
-        """Whether it gets no more than a probe."""
-        return self.state == "ejected" or self.state == "probing"  # noqa: PLR1714  # a set costs more
-
-    @property
     def streak(self) -> int:
         """Failures in a row: before content, with none that has come between; or of streams, with none whole between.
 
         They are counted apart: a stream that is cut has had its first content.
         """
-        return max(self._streak, self._cuts)
+        return max(self._streak, self.cuts)
 
     def sent(self, now: float) -> None:
         if self.state == "probing" and self.probe is None:
@@ -91,12 +90,12 @@ class Breaker:
         self.life = self.answered_at = now
         self._streak = 0
         self.outcomes.first(now, now - sent)
-        return self._recover(now, sent) if self.out and self._cuts < WARM_STREAK else ""
+        return self._recover(now, sent) if self.out and self.cuts < WARM_STREAK else ""
 
     def finished(self, now: float, sent: float) -> str:
         """A whole answer is here: nothing less clears who was ejected for streams that it cut."""
         self.life = now
-        self._cuts = 0
+        self.cuts = 0
         return self._recover(now, sent) if self.out else ""
 
     def rejected(self, now: float, sent: float) -> str:
@@ -111,7 +110,7 @@ class Breaker:
             return ""
         self.outcomes.add(now, good=False)
         if cut:
-            self._cuts += 1
+            self.cuts += 1
         else:
             self._streak += 1
         if self.out:
@@ -159,7 +158,7 @@ class Breaker:
             self.by_hand = False
             return self._turn("probing", now, f"ejected for {now - self.since:.1f} s")
         if self.state == "slow_start" and now - self.since >= SLOW_START:
-            return self._turn("closed", now, "warmed up")
+            return self._start(now, "closed", "warmed up")
         return ""
 
     def eject(self, now: float, random: Random, reason: str) -> str:
@@ -235,16 +234,17 @@ class Breaker:
         return self._start(now, "slow_start", "answered again")
 
     def _start(self, now: float, state: State, reason: str) -> str:
-        self.outcomes = Outcomes()
-        self._streak = self._cuts = 0
+        """With nothing remembered of how it was."""
+        self.outcomes = Outcomes(now)
+        self._streak = self.cuts = 0
         return self._turn(state, now, reason)
 
     def _turn(self, state: State, now: float, reason: str) -> str:
         if self.state == "closed":
             self.ejections = max(0, self.ejections - int((now - self.since) / FORGIVEN))
         self.state = state
+        self.out = state in ("ejected", "probing")
         self.since = now
         self.reason = reason
         self.probe = None
-        self._slow_at = self._very_slow_at = NEVER
         return reason

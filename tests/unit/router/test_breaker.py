@@ -245,3 +245,39 @@ def test_its_repr_shows_its_state() -> None:
     replica = ejected_stage().replicas[0]
     assert repr(replica.breaker) == "<Breaker ejected, 3 failed in a row, <Outcomes 0 good, 3 bad>, ejected 1x>"
     assert repr(replica.breaker.push_back) == "<PushBack to 1.00 until 0.0>"
+
+
+def test_streams_that_are_cut_are_forgiven_for_a_whole_one() -> None:
+    stage = Stage(1)
+    (replica,) = stage.replicas
+    for _ in range(3):
+        notes = stage.send()
+        stage.answer(notes)
+        stage.end(notes, Interrupted("cut"))
+    stage.rest(1.5)
+    notes = stage.send()
+    stage.answer(notes)
+    assert stage.told(replica) == ["ejected"]
+    stage.end(notes)
+    assert stage.told(replica) == ["ejected", "slow_start"]
+
+
+def test_what_else_is_sent_meanwhile_does_not_take_the_probe_s_place() -> None:
+    stage = probing_stage()
+    replica = stage.replicas[0]
+    probe = stage.send()
+    stage.rest(0.1)
+    stage.end(stage.send(replica), BROKEN)
+    assert stage.told(replica) == ["ejected", "probing"]
+    stage.end(probe, BROKEN)
+    assert stage.told(replica) == ["ejected", "probing", "ejected"]
+
+
+def test_restored_by_hand_its_ejections_are_forgotten() -> None:
+    stage = Stage(3)
+    replica = stage.replicas[0]
+    for _ in range(4):
+        stage.eject(replica, BROKEN)
+        stage.pool.restore(replica)
+    stage.eject(replica, BROKEN)
+    assert replica.breaker.until - stage.now <= EJECTION * (1 + JITTER)

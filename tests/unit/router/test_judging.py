@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from engines.api import Failed, TimedOut
 from router.api import Replica
 from tests.support.pools import Sent, Stage
 
@@ -180,3 +181,27 @@ def test_too_few_answers_are_no_reason() -> None:
             stage.end(notes)
         stage.rest(1.5)
     assert not stage.changes
+
+
+def test_calls_that_a_stall_has_swallowed_do_not_count_against_who_is_back() -> None:
+    stage = Stage(3)
+    replica, *others = stage.replicas
+    notes = hung(stage, 5)
+    for _ in range(3):
+        a_second_of_work(stage, *others)
+    stage.rest(12.1)
+    stage.call()
+    for swallowed in notes:
+        stage.end(swallowed, TimedOut("first_token", 15))
+    assert stage.told(replica) == ["ejected", "probing", "slow_start"]
+
+
+def test_p47_who_was_slow_while_it_warmed_up_is_not_suspected_for_it() -> None:
+    stage = Stage(3)
+    replica = stage.replicas[0]
+    stage.eject(replica, Failed("down"))
+    stage.rest(12.1)
+    stage.call()
+    work_at_paces(stage, 30, 0.6, 0.1, 0.1)
+    work_at_paces(stage, 10, 0.1, 0.1, 0.1)
+    assert stage.told(replica) == ["ejected", "probing", "slow_start", "closed"]
