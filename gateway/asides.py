@@ -10,8 +10,9 @@ from gateway.config.routing import RoutingSpec, ShadowSpec
 from gateway.exposition import family, histogram, labels
 from gateway.finish import FinishEar
 from gateway.shadow_scores import ShadowScores
-from router.hedging import FLOOR, HEDGE_OUTCOMES, SHARE, Hedge, HedgeAccount
+from router.hedging import FLOOR, SHARE, Hedge, HedgeAccount
 from router.model import Model, Version
+from router.racing import HEDGE_OUTCOMES
 from router.retries import RetryBudget
 from router.shadow import SHADOW_OUTCOMES, Shadow
 

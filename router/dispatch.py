@@ -8,10 +8,11 @@ from typing import NoReturn
 
 from engines.api import Call, EngineError, Overloaded, Reply, TimedOut
 from router.api import NoReplica, Notes, Replica, Work
-from router.hedging import Hedge, Leave, Race
+from router.hedging import Hedge
 from router.model import Version
 from router.pool import Pool
 from router.quarantine import DEATHS, Quarantine
+from router.racing import Leave, Race
 from router.retries import RetryBudget
 
 SILENT_WAITS = 2
@@ -73,7 +74,7 @@ class Dispatcher:
         if hedge is not None:
             race = Race(pool, self._quarantine, call, work, notes)
             if (won := await hedge.run(race, replica)) is not None:
-                return Dispatched(won.task.result(), won.replica, race.leave(won), call, self._quarantine)
+                return Dispatched(won.reply, won.replica, race.leave(won), call, self._quarantine)
             asked, errors = race.asked, race.errors
             replica = self._next(pool, work, asked, errors)
         while True:

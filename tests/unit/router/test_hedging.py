@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 from engines.api import Call, EngineError, Failed, Overloaded, Rejected, TimedOut, Unreachable, Usage
 from router.api import Quarantined, Replica, Work
 from router.dispatch import Dispatched, Dispatcher
-from router.hedging import Hedge, HedgeAccount, HedgeOutcome
+from router.hedging import Hedge, HedgeAccount
 from router.model import Version
 from router.quarantine import Quarantine
+from router.racing import HedgeOutcome
 from router.retries import RetryBudget
 from tests.support.gates import Answer, Gate, Noted
 from tests.support.models import made_of
@@ -97,12 +98,11 @@ async def test_who_answers_in_time_is_not_hedged() -> None:
     assert (on.gates[1].calls, on.notes.attempts, on.outcomes) == ([], 1, {})
 
 
-async def test_each_engine_gets_a_call_of_its_own_and_the_hedge_says_what_it_is() -> None:
+async def test_the_hedge_has_a_call_of_its_own_and_says_what_it_is() -> None:
     on = Hedged(Gate(), Gate())
     await on.asked(0, 1)
     first, hedge = on.gates[0].calls[0], on.gates[1].calls[0]
     assert first is not hedge
-    assert on.call is not first
     assert (first.id, hedge.id) == ("call-1", "call-1-hedge")
     on.gates[0].end(Answer())
     with await on.task:
@@ -213,15 +213,54 @@ async def test_what_the_loser_has_used_is_not_told() -> None:
     assert (on.gates[0].left, on.call.spent) == (1, None)
 
 
-async def test_a_loser_that_answers_although_it_is_cancelled_is_closed_even_if_that_fails() -> None:
-    late = Answer(fails_to_close=True)
-    on = Hedged(Gate(deaf=late), Gate())
+async def test_a_hedge_that_answers_although_it_is_cancelled_is_closed_even_if_that_fails() -> None:
+    late, answer = Answer(fails_to_close=True), Answer()
+    on = Hedged(Gate(), Gate(deaf=late))
     await on.asked(0, 1)
-    on.gates[1].end(Answer())
-    with await on.task:
+    on.gates[0].end(answer)
+    with await on.task as reply:
+        assert reply is answer
         await settle()
         assert late.closed == 1
     assert on.in_flight == [0, 0]
+
+
+async def test_a_first_one_that_answers_although_it_is_interrupted_counts_and_the_request_is_not_cancelled() -> None:
+    late, hedge = Answer(), Answer()
+    on = Hedged(Gate(deaf=late), Gate())
+    await on.asked(0, 1)
+    on.gates[1].end(hedge)
+    with await on.task as reply:
+        assert reply is late
+        await settle()
+        assert (hedge.closed, on.in_flight) == (1, [1, 0])
+    assert (on.task.cancelling(), on.in_flight, on.outcomes) == (0, [0, 0], {"lost": 1})
+
+
+async def test_an_interruption_leaves_the_requests_task_uncancelled() -> None:
+    on = Hedged(Gate(), Gate())
+    await on.asked(0, 1)
+    on.gates[1].end(Answer())
+    with await on.task:
+        assert (on.task.cancelling(), on.task.cancelled()) == (0, False)
+
+
+@pytest.mark.parametrize("turns", range(6))
+async def test_a_caller_may_leave_at_every_turn_of_a_hedge_that_interrupts(turns: int) -> None:
+    on, hedge = Hedged(Gate(), Gate()), Answer()
+    await on.asked(0, 1)
+    on.gates[1].end(hedge)
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    on.task.cancel()
+    await settle()
+    if not on.task.cancelled():
+        assert on.outcomes == {"won": 1}
+        with await on.task:
+            assert on.in_flight == [0, 1]
+    await settle()
+    assert on.in_flight == [0, 0]
+    assert hedge.closed == len(on.gates[1].given)
 
 
 async def test_the_places_are_given_back_even_if_closing_the_winners_reply_fails() -> None:
