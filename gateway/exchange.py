@@ -53,8 +53,8 @@ class Exchange:
     """
 
     __slots__ = (
-        "_backlog", "_call", "_degraded", "_edge", "_last", "_phase", "_reason", "_started", "deadline", "due",
-        "headers", "intake", "kind", "record", "session", "stream", "task", "wire",
+        "_backlog", "_call", "_degraded", "_edge", "_last", "_phase", "_plain", "_reason", "_started", "deadline",
+        "due", "headers", "intake", "kind", "record", "session", "stream", "task", "wire",
     )  # fmt: skip
 
     def __init__(self, edge: Edge, kind: Kind, headers: preamble.Headers, wire: Wire, intake: Intake) -> None:
@@ -69,6 +69,7 @@ class Exchange:
         self.session = b""
         """Calls with the same one belong together, as the caller says who may say so."""
         self._degraded = b""
+        self._plain = False
         self._call: Call | None = None
         self._started = False
         self._last = b""  # what was taken last
@@ -86,7 +87,8 @@ class Exchange:
         """Judge by the headers alone. Raises Refusal."""
         record, bounds = self.record, self._edge.bounds
         preamble.check(self.headers, self._edge.hosts)
-        if not preamble.PERSONAL.isdisjoint(self.headers):
+        self._plain = preamble.READ.isdisjoint(self.headers)
+        if not self._plain:
             record.label = preamble.label(self.headers)
             self.deadline = record.headers_at + preamble.seconds(self.headers, bounds.total_time)
         if self._edge.traffic.closed:
@@ -97,11 +99,12 @@ class Exchange:
         self.record.tenant = principal.tenant
         self.record.key = principal.key_id
         principal.require("inference")
-        if not preamble.STEERING.isdisjoint(self.headers):
-            if "routing" in principal.scopes:
-                self.session = self.headers.get(preamble.SESSION, b"")
-            else:
-                self._edge.ignored.update(preamble.STEERING.intersection(self.headers))
+        if self._plain:
+            return
+        if "routing" in principal.scopes:
+            self.session = self.headers.get(preamble.SESSION, b"")
+        else:
+            self._edge.ignored.update(preamble.STEERING.intersection(self.headers))
 
     async def body(self) -> bytes:
         """The whole body. Raises Refusal if it is too large, too slow or cut."""

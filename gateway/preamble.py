@@ -36,6 +36,7 @@ PERSONAL = frozenset(
 SESSION = b"x-session-id"
 STEERING = frozenset({SESSION, b"x-priority", b"forwarded", b"x-forwarded-for", b"x-real-ip"})
 """The headers by which a caller would say where a request goes, how urgent it is or for whom."""
+READ = PERSONAL | STEERING
 
 
 def check(headers: Headers, hosts: HostCheck | None) -> None:

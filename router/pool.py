@@ -34,7 +34,7 @@ class Pool:
         tell: Callable[[Change], None] = ignore,
     ) -> None:
         self.name = name
-        self.replicas = tuple(replicas)
+        self.replicas: tuple[Replica, ...] = ()
         self.panicking = False
         """Whether ejections, or the verdicts of probes, are not heeded because too few would be left."""
         self._policy = policy
@@ -46,7 +46,7 @@ class Pool:
         self._doubted: dict[Replica, float] = {}  # since when a probe says that it is not ready
         self._candidates: tuple[Replica, ...] = ()
         self._awaiting: tuple[Replica, ...] = ()  # each gets the next request as its probe
-        self._arrange(clock())
+        self.replace(replicas)
 
     def __repr__(self) -> str:
         return (
@@ -97,16 +97,21 @@ class Pool:
 
     def left(self, replica: Replica, work: Work, notes: Notes, error: BaseException | None) -> None:
         """Uncharge it and judge it by `error`; None is a whole answer. A second time, nothing happens."""
-        if error is None:
-            self.answered(replica, work, notes)  # unless it was already
         sent = replica.active.pop(notes, None)
         if sent is None:
             return
         replica.tokens -= work.tokens
         now = self._clock()
         breaker = replica.breaker
+        if error is None and sent < 0 and not (breaker.out or breaker.cuts):  # as nearly all do
+            breaker.life = now
+            return
         before = breaker.state
-        reason = breaker.finished(now, abs(sent)) if error is None else self._judge(replica, abs(sent), error, now)
+        if error is not None:
+            reason = self._judge(replica, abs(sent), error, now)
+        else:
+            first = breaker.answered(now, sent) if sent > 0 else ""  # nobody had told
+            reason = breaker.finished(now, abs(sent)) or first
         if reason or before == "probing":
             self._changed(replica, before, reason, now)
 
@@ -125,9 +130,12 @@ class Pool:
 
     def replace(self, replicas: Iterable[Replica]) -> None:
         """Others from now on. Calls under way on those that are gone are told to this pool all the same."""
+        now = self._clock()
         self.replicas = tuple(replicas)
         self._doubted.clear()
-        self._arrange(self._clock())
+        for replica in self.replicas:
+            replica.breaker.outcomes.turn(now)
+        self._arrange(now)
 
     def eject(self, replica: Replica, seconds: float | None) -> None:
         """By hand: it is not asked, panic or not, for so long; None: until it is restored."""
