@@ -54,7 +54,8 @@ def test_p25_an_error_within_a_stream_is_raised_with_its_code(stand: Api) -> Non
 
 
 def test_the_sdks_retries_succeed_after_a_failure(stand: Api) -> None:
-    """It comes back after what was neither overload nor a timeout, and is answered."""
+    """It comes back after what was neither overload nor a timeout, and is answered; amid an outage it is told not to."""
+    stand.gateway.run(stand.gateway.forgive)
     stand.upstream.set(fault="status", status=500)
 
     def recover(request: Any) -> None:
