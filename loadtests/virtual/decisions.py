@@ -1,16 +1,20 @@
-"""`python -m loadtests.virtual.decisions`: CPU per choice of a replica, per policy and number of replicas, as JSON."""
+"""`python -m loadtests.virtual.decisions`: CPU per choice of a replica, and of all that is decided on a request, as JSON."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from itertools import cycle
 from random import Random
 from statistics import median
 from time import process_time
 
 from engines.api import Call, Health, Reply
-from router.api import Replica, Work
+from router.api import Caller, Replica, Work
 from router.policies import POLICIES
 from router.pool import Pool
+from router.retries import RetryBudget
+from router.split import Split
 
 REPLICAS = (1, 3, 16)
 REPETITIONS = 9
@@ -54,22 +58,54 @@ def pool(policy: str, count: int, random: Random) -> Pool:
     return made
 
 
-def cost(policy: str, count: int) -> float:
-    """Microseconds of CPU per choice: the median of all repetitions."""
+class Noted:
+    """What is noted of one request."""
+
+    attempts, replica, last_at, paused, failed = 0, "", 0.0, False, ()
+
+
+def choosing(policy: str, count: int) -> float:
+    """Microseconds of CPU per choice of a replica."""
     random = Random(1)
-    chosen_by, asked = pool(policy, count, random), works(random)
-    pick = chosen_by.pick
+    return per_work(pool(policy, count, random).pick, works(random))
+
+
+def routing(policy: str, count: int) -> float:
+    """Microseconds of CPU for all of a request: its version out of two, its replica, and what came of it."""
+    random = Random(1)
+    chosen_by, budget = pool(policy, count, random), RetryBudget(lambda: 0.0)
+    split = Split("virtual", {"1": 95, "2": 5}, "key")
+    callers = cycle([Caller(f"key{number}", "tenant") for number in range(1000)])
+
+    def route(work: Work) -> None:
+        split.choose(next(callers), random)
+        notes = Noted()
+        replica = chosen_by.pick(work)
+        budget.admitted(work.tokens)
+        chosen_by.sent(replica, work, notes)
+        chosen_by.answered(replica, work, notes)
+        chosen_by.left(replica, work, notes, None)
+
+    return per_work(route, works(random))
+
+
+def per_work(decide: Callable[[Work], object], asked: list[Work]) -> float:
+    """Microseconds of CPU: the median of all repetitions."""
     costs = []
     for _ in range(REPETITIONS):
         began = process_time()
         for work in asked:
-            pick(work)
+            decide(work)
         costs.append((process_time() - began) / len(asked) * 1e6)
-    return median(costs)
+    return round(median(costs), 2)
 
 
 def main() -> None:
-    print(json.dumps({policy: {count: round(cost(policy, count), 2) for count in REPLICAS} for policy in POLICIES}))
+    told = {
+        policy: {count: {"choice": choosing(policy, count), "request": routing(policy, count)} for count in REPLICAS}
+        for policy in POLICIES
+    }
+    print(json.dumps(told))
 
 
 if __name__ == "__main__":
