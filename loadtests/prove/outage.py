@@ -10,12 +10,13 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
 import httpx2
+import msgspec
 import openai
 
 from loadtests.bench.processes import Server, free_ports, listening
@@ -144,4 +145,4 @@ def prove() -> Verdict:
             Bar(f"upstream attempts per call of the SDK, {way}", seen.ratio, ATTEMPTS),
             Bar(f"seconds from the return to the first success, {way}", seen.back, BACK),
         ]
-    return Verdict(bars, {way: asdict(seen) for way, seen in outages.items()})
+    return Verdict(bars, {way: msgspec.to_builtins(seen) for way, seen in outages.items()})
