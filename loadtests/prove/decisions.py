@@ -13,7 +13,7 @@ CHOICE, REQUEST = 10.0, 20.0
 
 
 def prove() -> Verdict:
-    """Choosing one of 16 replicas takes at most 10 microseconds, all that is decided on a request 20, by every policy."""
+    """Choosing one of 16 replicas takes at most 10 microseconds, routing a request 20, by every policy."""
     command = [sys.executable, "-m", "loadtests.virtual.decisions"]
     costs = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
     bars = [Bar(f"{policy}: CPU per choice out of 16, us", of["16"]["choice"], CHOICE) for policy, of in costs.items()]

@@ -1,15 +1,15 @@
-"""`python -m loadtests.virtual.decisions`: CPU per choice of a replica, and of all that is decided on a request, as JSON."""
+"""`python -m loadtests.virtual.decisions`: CPU per choice of a replica and per routed request, as JSON."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import cycle
 from random import Random
 from statistics import median
 from time import process_time
 
-from engines.api import Call, Health, Reply
+from engines.api import Call, EngineError, Health, Reply
 from router.api import Caller, Replica, Work
 from router.policies import POLICIES
 from router.pool import Pool
@@ -61,7 +61,13 @@ def pool(policy: str, count: int, random: Random) -> Pool:
 class Noted:
     """What is noted of one request."""
 
-    attempts, replica, last_at, paused, failed = 0, "", 0.0, False, ()
+    failed: Sequence[tuple[str, type[EngineError]]] = ()
+
+    def __init__(self) -> None:
+        self.attempts = 0
+        self.replica = ""
+        self.last_at = 0.0
+        self.paused = False
 
 
 def choosing(policy: str, count: int) -> float:
