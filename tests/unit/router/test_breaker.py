@@ -281,3 +281,14 @@ def test_restored_by_hand_its_ejections_are_forgotten() -> None:
         stage.pool.restore(replica)
     stage.eject(replica, BROKEN)
     assert replica.breaker.until - stage.now <= EJECTION * (1 + JITTER)
+
+
+def test_a_later_push_back_does_not_shorten_what_an_earlier_one_asked_for() -> None:
+    stage = Stage(2)
+    replica = stage.replicas[0]
+    stage.call(replica, Overloaded("busy", 4.0))
+    stage.call(replica, Overloaded("busy"))
+    stage.rest(3.9)
+    assert replica.weight == 0.25
+    stage.rest(0.5)
+    assert replica.weight == 1.0
