@@ -150,9 +150,10 @@ def test_three_times_slower_than_the_others_halves_the_share_until_it_is_no_more
     assert stage.told(replica) == ["suspect", "closed"]
 
 
-def test_five_times_slower_ejects() -> None:
+@pytest.mark.parametrize("others", [0.1, 0.0], ids=["than a tenth of a second", "than a clock can tell"])
+def test_five_times_slower_ejects(others: float) -> None:
     stage = Stage(3)
-    work_at_paces(stage, 6, 0.6, 0.1, 0.1)
+    work_at_paces(stage, 6, 0.6, others, others)
     assert stage.told(stage.replicas[0]) == ["ejected"]
 
 
