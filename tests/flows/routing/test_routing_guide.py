@@ -1,4 +1,4 @@
-"""The guide to routing: its figures, its configurations, its commands, and what it says that callers see."""
+"""The guide to routing: its figures, its commands, and what it says that callers see."""
 
 from __future__ import annotations
 
@@ -12,9 +12,7 @@ from typing import Any
 
 import httpx2
 import pytest
-import yaml
 
-from gateway.config import check
 from gateway.recent import KEPT
 from router import breaker, hedging, judging, outcomes, push_back
 from router.health import PROBE_EVERY, PROBE_TIMEOUT
@@ -29,7 +27,6 @@ from tests.support.stored import KeyBook
 
 PAGE = (ROOT / "docs/guides/routing.md").read_text()
 WORDS = " ".join(PAGE.split())
-CONFIGURATIONS = re.findall(r"^```yaml\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
 STEERING = re.findall(r"^```sh\n(.*?)^```$", PAGE.partition("\n## Roll over")[0], re.MULTILINE | re.DOTALL)
 
 FIGURES = (
@@ -70,13 +67,6 @@ def test_every_policy_and_state_has_a_row() -> None:
     rows = set(re.findall(r"^\| `(\w+)` \|", PAGE, re.MULTILINE))
     assert {*POLICIES, "closed", "suspect", "ejected", "probing", "slow_start"} <= rows
     assert {"outage", "overload", "context_length"} <= rows
-
-
-@pytest.mark.parametrize("block", CONFIGURATIONS)
-def test_a_configuration_is_one(block: str) -> None:
-    """Those that are about routes alone stand beside models."""
-    tree = {"models": [model("chat"), model("chat", version="2"), model("small")], **yaml.safe_load(block)}
-    assert check(tree, "the guide").models
 
 
 def model(name: str, **options: Any) -> dict[str, Any]:
