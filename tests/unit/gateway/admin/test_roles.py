@@ -41,4 +41,4 @@ def test_only_looking_takes_no_more_than_a_viewer(method: str, least: str) -> No
 
 @pytest.mark.parametrize("scopes", EVERY, ids=lambda it: "+".join(sorted(it)) or "none")
 def test_whoever_gives_a_key_away_has_what_it_has(scopes: set[str]) -> None:
-    assert for_key(scopes) == (OPERATOR if scopes <= {"inference"} else ADMIN)
+    assert for_key(scopes) == (OPERATOR if scopes <= {"inference", "routing"} else ADMIN)
