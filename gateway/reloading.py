@@ -16,6 +16,7 @@ from pydantic import BaseModel
 
 from engines.api import EngineError
 from gateway.config import Config, ConfigError, check_exposure, check_sources, load
+from gateway.config.loading import LONGEST
 from gateway.exposition import family
 
 _logger = logging.getLogger("snowshed")
@@ -57,7 +58,8 @@ class Source:
         try:
             if not stat.S_ISREG(self.path.stat().st_mode):
                 return None
-            return blake2b(self.path.read_bytes(), digest_size=16).digest()
+            with self.path.open("rb") as file:
+                return blake2b(file.read(LONGEST + 1), digest_size=16).digest()
         except OSError as error:
             return str(error.errno).encode()
 

@@ -91,7 +91,7 @@ class Steering:
     async def _learn(self) -> None:
         async with self._one_at_a_time:  # so that no older answer comes after a newer one
             rows = await self._registry.ask(lambda them: them.steering.all())
-            await self._upstreams.steer(
+            self._upstreams.steer(
                 Overrides(
                     {model: value for (kind, model), value in rows.items() if kind == WEIGHTS},
                     {model: frozenset(value) for (kind, model), value in rows.items() if kind == DRAINED},

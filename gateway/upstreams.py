@@ -66,15 +66,22 @@ class Upstreams:
             except Exception:  # the sweep that calls this carries every timer
                 _logger.exception("replicas not judged", extra={"version": pool.name})
 
+    async def locate(self) -> dict[str, float]:
+        """Before the start: ask for the addresses of replicas that are found by them. The hosts that were asked."""
+        if hosts := _hosts(self.config):
+            self._addresses = await self._discovery.ask(hosts)
+            self._hold(self.config, self._maker.homes(self.config.models, self._addresses))
+        return hosts
+
     async def start(self, tasks: asyncio.TaskGroup) -> None:
         """Raises EngineError that says which replica can't start."""
         self._tasks = tasks
+        hosts = await self.locate()
         for replica in self.replicas:
             self._watch(replica)
         for replica in self.replicas:
             await _start(replica)
-        if _hosts(self.config):
-            await self.apply(self.config)
+        self._discovery.follow(hosts, tasks, self._discovered)
 
     async def apply(self, config: Config) -> None:
         """Take over other models and routes.
@@ -87,12 +94,11 @@ class Upstreams:
             new = [host for host in hosts if host not in known]
             await self._exchange(config, {**known, **await self._discovery.ask(new)})
 
-    async def steer(self, overrides: Overrides) -> None:
-        """Take over what was set about versions."""
-        async with self._changing:
-            if overrides != self.overrides:
-                self.overrides = overrides
-                self._hold(self.config, self.homes)
+    def steer(self, overrides: Overrides) -> None:
+        """Take over what was set about versions, whatever other change is under way."""
+        if overrides != self.overrides:
+            self.overrides = overrides
+            self._hold(self.config, self.homes)
 
     def drain(self, name: str) -> None:
         """No new work for this replica, until `undrain`; what it is busy with goes on. Raises KeyError."""

@@ -19,6 +19,7 @@ from gateway.snapshots import Pools
 from gateway.upstreams import Upstreams
 from router.api import Replica
 from router.events import ignore
+from tests.support.waiting import PATIENCE
 
 
 class NotingEngine:
@@ -113,7 +114,7 @@ def model(*texts: str, name: str = "m", **settings: Any) -> dict[str, Any]:
 async def staged(config: Config, names: Names | None = None) -> AsyncIterator[Stage]:
     """Started, and closed at the end; no task of it is left then."""
     stage = Stage(config, names)
-    async with asyncio.TaskGroup() as tasks:
+    async with asyncio.timeout(PATIENCE), asyncio.TaskGroup() as tasks:
         try:
             await stage.upstreams.start(tasks)
             yield stage

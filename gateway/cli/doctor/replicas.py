@@ -10,7 +10,7 @@ from engines.api import EngineError
 from engines.embedded import weights
 from engines.embedded.engine import EmbeddedOptions
 from gateway.cli.doctor.finding import Finding
-from gateway.config import Config
+from gateway.config import Config, ModelSpec
 from gateway.wiring import Gateway, build
 from router.api import Replica
 
@@ -55,22 +55,31 @@ def _own_file(path: Path) -> Finding:
 
 
 def look(config: Config, cache: Path, *, running: bool) -> list[Finding]:
-    """A line per replica. Models that a `running` gateway has in memory are not loaded once more.
+    """A line per replica, and per version that has none.
 
-    Raises ValueError for a secret that is not where the configuration says.
+    Models that a `running` gateway has in memory are not loaded once more. Raises ValueError for a secret that is not
+    where the configuration says.
     """
     return asyncio.run(_look(build(config, cache), running=running))
 
 
 async def _look(gateway: Gateway, *, running: bool) -> list[Finding]:
+    await gateway.upstreams.locate()
     homes = gateway.upstreams.homes
     engines = {replica.name: spec.engine for spec in gateway.config.models for replica in homes[spec.label]}
     sweeping = asyncio.create_task(gateway.edge.sweeper.run(lambda _: None))
     try:
         replicas = gateway.upstreams.replicas
-        return await asyncio.gather(*(_ask(one, engines[one.name], running=running) for one in replicas))
+        found = await asyncio.gather(*(_ask(one, engines[one.name], running=running) for one in replicas))
     finally:
         sweeping.cancel()
+    return [*found, *(_nobody(spec) for spec in gateway.config.models if not homes[spec.label])]
+
+
+def _nobody(spec: ModelSpec) -> Finding:
+    assert spec.discover is not None  # else it has one at least
+    what = f"no address of {spec.discover.host} can be had"
+    return Finding("wrong", f"model {spec.label}", what, "see that this is its name, and that model servers run there")
 
 
 async def _ask(replica: Replica, engine: str, *, running: bool) -> Finding:

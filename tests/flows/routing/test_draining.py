@@ -23,7 +23,7 @@ def fleet() -> Iterator[SpawnedFleet]:
 
 def drained(stand: Reloadable, *versions: str) -> None:
     overrides = Overrides(drained={"mock": frozenset(versions)} if versions else {})
-    stand.gateway.wait_for(stand.gateway.objects.upstreams.steer(overrides))
+    stand.gateway.run(lambda: stand.gateway.objects.upstreams.steer(overrides))
 
 
 def started(fleet: SpawnedFleet) -> list[int]:

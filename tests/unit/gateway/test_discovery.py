@@ -62,9 +62,9 @@ async def test_what_an_answer_breaks_is_told_once_and_the_next_is_another_try(
 
     async def found(host: str, addresses: tuple[str, ...]) -> None:
         heard.append((host, addresses))
-        if len(heard) < 4:
+        if len(heard) in {1, 2, 3, 7}:
             raise EngineError("not yet")
-        if len(heard) < 6:
+        if len(heard) in {4, 5}:
             raise RuntimeError("a mistake of ours")
 
     asked = Discovery(Names(pods=["10.0.0.1"]))
@@ -73,7 +73,7 @@ async def test_what_an_answer_breaks_is_told_once_and_the_next_is_another_try(
         await until(lambda: len(heard) >= 8)
         asked.stop()
     assert set(heard) == {("pods", ("10.0.0.1",))}
-    assert told(caplog) == ["not yet"]
+    assert told(caplog) == ["not yet"] * 2  # between them all was well once
     assert sum(record.getMessage() == "discovery broke" for record in caplog.records) == 2
 
 

@@ -32,6 +32,10 @@ async def test_replicas_follow_the_addresses_of_their_host() -> None:
         assert stage.replica("m-10.0.0.2") is kept
         await until(lambda: stage.engine("m-10.0.0.1").closed and stage.engine("m-fd00::1").closed)
         assert len(stage.upstreams.catalog.snapshot.models["m"].versions["1"].pool.replicas) == 2
+        number = stage.upstreams.number
+        names.asked.clear()
+        await until(lambda: len(names.asked) > 3)  # the same answer is no change
+        assert stage.upstreams.number == number
 
 
 @pytest.mark.parametrize("answer", [(), OSError("no such host")], ids=["empty", "none"])
@@ -45,6 +49,16 @@ async def test_no_answer_and_an_empty_one_leave_everything_as_it_is(answer: Any)
         assert stage.upstreams.number == 2
         names.answers["pods"] = ["10.0.0.9"]
         await until(lambda: stage.names == ["m-10.0.0.9"])
+
+
+async def test_a_change_while_the_host_is_silent_keeps_what_was_known() -> None:
+    names = Names(pods=["10.0.0.1"])
+    async with staged(configured(found()), names) as stage:
+        names.answers["pods"] = OSError("no such host")
+        kept = stage.replica("m-10.0.0.1")
+        await stage.upstreams.apply(configured(found(), model("a", name="n")))
+        assert stage.names == ["m-10.0.0.1", "n-0"]
+        assert stage.replica("m-10.0.0.1") is kept
 
 
 async def test_a_host_that_is_not_there_yet_keeps_nobody_from_starting() -> None:

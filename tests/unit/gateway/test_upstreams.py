@@ -125,6 +125,19 @@ async def test_changes_come_one_after_the_other() -> None:
         assert (slow.started, slow.closed) == (1, 0)
 
 
+async def test_who_steers_waits_for_no_other_change() -> None:
+    async with staged(configured(model("a"))) as stage:
+        slow = stage.maker.prepared["m-1"] = NotingEngine()
+        slow.hold = asyncio.Event()
+        change = asyncio.create_task(stage.upstreams.apply(configured(model("a", "b"))))
+        await settle()
+        stage.upstreams.steer(Overrides(drained={"m": frozenset({"1"})}))
+        assert stage.replica("m-0").draining
+        slow.hold.set()
+        await change
+        assert [replica.draining for replica in stage.upstreams.replicas] == [True, True]
+
+
 async def test_a_replica_that_is_gone_ends_what_it_has_before_it_is_closed() -> None:
     async with staged(configured(model("a"))) as stage:
         gone = stage.replica("m-0")
@@ -226,7 +239,7 @@ async def test_a_replica_is_drained_by_hand_and_stays_so_over_changes() -> None:
 async def test_a_drained_version_drains_replicas_that_come_later_and_those_drained_by_hand_stay() -> None:
     async with staged(configured(model("a", "b"), model("x", version="2"))) as stage:
         stage.upstreams.drain("m-0")
-        await stage.upstreams.steer(Overrides(drained={"m": frozenset({"1"})}))
+        stage.upstreams.steer(Overrides(drained={"m": frozenset({"1"})}))
         with pytest.raises(NoReplica):
             pick(stage)
         await stage.upstreams.apply(configured(model("a", "b", "c"), model("x", version="2")))
@@ -235,5 +248,5 @@ async def test_a_drained_version_drains_replicas_that_come_later_and_those_drain
         assert pick(stage, version="2").name == "m@2-0"
         stage.upstreams.undrain("m-1")  # its version still is
         assert stage.replica("m-1").draining
-        await stage.upstreams.steer(Overrides())
+        stage.upstreams.steer(Overrides())
         assert {pick(stage).name for _ in range(50)} == {"m-1", "m-2"}
