@@ -56,20 +56,22 @@ class Traffic:
         """Those that were not whole."""
         return [each for each in self.told if each.ending != WHOLE]
 
-    async def ask(self, directive: str = "", extra: str = "") -> Told:
-        """One request; `directive` is the simulated upstream's, `extra` are further header lines."""
-        mark = f" @@{directive}@@" if directive else ""
-        prompt = [{"role": "user", "content": f"Question {next(_SERIAL)}{mark}"}]
-        wanted = json.dumps({"model": self._model, "messages": prompt, "stream": self._stream}).encode()
+    async def ask(self, directive: str = "") -> Told:
+        """One request; `directive` is for the simulated upstream."""
         loop = asyncio.get_running_loop()
         sent = loop.time()
         visitor = self._idle.pop() if self._idle else await arrive(self._port)
-        ending = await visitor.visit(bodies.http(self._port, wanted, extra))
+        ending = await visitor.visit(self._request(directive))
         told = Told(self._judge(visitor) if ending == "answered" else WRONG, sent, loop.time())
         if visitor.open:
             self._idle.append(visitor)
         self.told.append(told)
         return told
+
+    async def leave_early(self) -> None:
+        """One whose client is gone after the first token of its stream. It is not told of."""
+        visitor = await arrive(self._port)
+        await visitor.visit(self._request(), leave_after=1)
 
     async def trickle(self, rate: float, seconds: float, enough: Callable[[], bool] = lambda: False) -> None:
         """So many requests a second, whether answers come or not, until it is `enough`; then until all have ended."""
@@ -97,6 +99,12 @@ class Traffic:
     def leave(self) -> None:
         for visitor in self._idle:
             visitor.leave()
+
+    def _request(self, directive: str = "") -> bytes:
+        mark = f" @@{directive}@@" if directive else ""
+        prompt = [{"role": "user", "content": f"Question {next(_SERIAL)}{mark}"}]
+        wanted = {"model": self._model, "messages": prompt, "stream": self._stream}
+        return bodies.http(self._port, json.dumps(wanted).encode())
 
     def _judge(self, visitor: Visitor) -> str:
         answer = answer_of(visitor.status, {}, visitor.body, stream=self._stream and visitor.status == 200)
