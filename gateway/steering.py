@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from gateway.config import ModelSpec
 from gateway.overrides import Overrides
 from gateway.store.bounded import BoundedRegistry
-from gateway.store.records import Actor, NotThere, RegistryError
+from gateway.store.records import Actor, NotThere
 from gateway.store.steering import DRAINED, WEIGHTS, SteeringTable
 from gateway.upstreams import Upstreams
 from security.api import StoreAway
@@ -23,7 +23,7 @@ POLL = 2.0
 class Steering:
     """Carries what is set into the database, and from there to the catalog.
 
-    Changes raise StoreAway, and RegistryErrors: NotThere for a model or version that the configuration has not.
+    Changes raise StoreAway, and NotThere for a model or version that the configuration has not.
     """
 
     def __init__(self, registry: BoundedRegistry, upstreams: Upstreams) -> None:
@@ -43,10 +43,10 @@ class Steering:
         return specs
 
     async def set_weights(self, model: str, weights: Mapping[str, float], *, by: Actor) -> None:
-        """In the place of all that were set before; a version left out gets nobody. Raises RegistryError."""
+        """In the place of all that were set before; a version left out gets nobody."""
         versions = [spec.version for spec in self.versions(model)]
         if unknown := sorted(weights.keys() - set(versions)):
-            raise RegistryError(f"The model has no such version; it has {', '.join(versions)}.", unknown[0])
+            raise NotThere(f"The model has no such version; it has {', '.join(versions)}.", unknown[0])
         await self._change(lambda table: table.set_weights(model, weights, by=by))
 
     async def clear_weights(self, model: str, *, by: Actor) -> None:

@@ -21,6 +21,8 @@ from loadtests.bench.stand import ask
 ROOT = Path(__file__).parents[2]
 MINT = "FUZZING_MINT"
 """Variable with the port of 127.0.0.1 that answers with a new key."""
+REQUEST = "FUZZING_REQUEST"
+"""Variable with the id of a request that there was."""
 ANSWERS = "FUZZING_ANSWERS"
 """Variable with the name of a file for the operation and the status of each answer, a line each."""
 SETTINGS = """\
@@ -61,11 +63,12 @@ class Findings:
         return asked - {what.rpartition(" ")[0] for what in self.answers if what.rpartition(" ")[2].startswith("2")}
 
 
-def fuzz(port: int, mint: Callable[[], str], examples: int, seed: int) -> Findings:
+def fuzz(port: int, mint: Callable[[], str], request_id: str, examples: int, seed: int) -> Findings:
     """Ask every operation of the OpenAPI document that 127.0.0.1:`port` has for whoever has a key.
 
     `examples`: most random requests per operation, and as many walks through several. `mint` makes a key: what is asked
-    at random revokes keys, its own as well. Raises RuntimeError if it could not be done.
+    at random revokes keys, its own as well. `request_id` is that of a request that it can tell of. Raises RuntimeError
+    if it could not be done.
     """
     with tempfile.TemporaryDirectory(prefix="snowshed-fuzzing-") as folder, _giving(mint) as keys:
         report, answers = Path(folder) / "report.json", Path(folder) / "answers"
@@ -77,7 +80,7 @@ def fuzz(port: int, mint: Callable[[], str], examples: int, seed: int) -> Findin
             "--max-examples", str(examples), "--continue-on-failure", "--no-color", "--request-timeout", "60",
             "--report", "json", "--report-json-path", str(report),
         ]  # fmt: skip
-        ours = {"PYTHONPATH": str(ROOT), MINT: str(keys), ANSWERS: str(answers)}
+        ours = {"PYTHONPATH": str(ROOT), MINT: str(keys), REQUEST: request_id, ANSWERS: str(answers)}
         run = subprocess.run(asking, cwd=folder, env=os.environ | ours, capture_output=True, text=True, check=False)
         if run.returncode not in (0, 1):  # 1: something was wrong
             raise RuntimeError(run.stdout + run.stderr)

@@ -10,7 +10,7 @@ from unicodedata import category
 import schemathesis
 
 from loadtests.bench.stand import ask
-from loadtests.prove.fuzzing import ANSWERS, MINT
+from loadtests.prove.fuzzing import ANSWERS, MINT, REQUEST
 
 keys: list[str] = []
 
@@ -35,6 +35,13 @@ def filter_body(context: Any, body: Any) -> bool:  # noqa: ARG001  # by their na
     return all(
         letter.isprintable() or category(letter) == "Cc" for text in texts if isinstance(text, str) for letter in text
     )
+
+
+@schemathesis.hook
+def map_path_parameters(context: Any, path_parameters: Any) -> Any:  # noqa: ARG001  # by their names
+    """Every other request id is that of a request that there was: none would be found by chance."""
+    given = (path_parameters or {}).get("request_id", "")
+    return {**path_parameters, "request_id": os.environ[REQUEST]} if len(str(given)) % 2 else path_parameters
 
 
 @schemathesis.hook

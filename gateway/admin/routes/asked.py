@@ -94,7 +94,9 @@ Share = Annotated[float, Field(ge=0, le=MOST_SHARES, allow_inf_nan=False)]
 class Shares(RootModel[Annotated[dict[str, Share], Field(min_length=1)]]):
     """What each version weighs, over the sum of all: one that is left out gets nobody."""
 
-    model_config = ConfigDict(frozen=True, strict=True)
+    model_config = ConfigDict(
+        frozen=True, strict=True, json_schema_extra={"not": {"additionalProperties": {"const": 0}}}
+    )
 
     @model_validator(mode="after")
     def _somebody(self) -> Self:

@@ -18,7 +18,9 @@ from tests.flows.keys.conftest import MODELS, VARIABLE, auth
 from tests.support.admin import admin_port, visiting
 from tests.support.databases import sqlite
 from tests.support.gateway import RunningGateway, configuration, running_gateway
+from tests.support.knocking import ask
 from tests.support.stored import KeyBook
+from tests.support.waiting import wait_until
 
 
 @dataclass(slots=True)
@@ -79,3 +81,11 @@ def administration(
     tree = {**admin_tree(book.url, **options), "models": models, "routing": list(routing)}
     with running_gateway(tree, source=source) as gateway, ExitStack() as stack:
         yield Administration(gateway, book, admin_port(gateway), keys, stack)
+
+
+def ended_request(admin: Administration) -> str:
+    """The id of one that is known by now."""
+    request_id = ask(admin.gateway.url, admin.keys["inference"]).headers["x-request-id"]
+    client = admin.client("viewer")
+    wait_until(lambda: client.get(f"/v1/requests/{request_id}").status_code, lambda status: status == 200)
+    return request_id

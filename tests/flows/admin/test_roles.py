@@ -6,11 +6,9 @@ import httpx2
 import pytest
 
 from gateway.admin.roles import ROLES
-from tests.flows.admin.conftest import Administration
+from tests.flows.admin.conftest import Administration, ended_request
 from tests.flows.admin.routes import ROUTES, Route
 from tests.support.envelopes import enveloped
-from tests.support.knocking import ask as called
-from tests.support.waiting import wait_until
 
 RANKS = {"inference": -1, "routing": -1, **{role: rank for rank, role in enumerate(ROLES)}}
 
@@ -18,14 +16,6 @@ RANKS = {"inference": -1, "routing": -1, **{role: rank for rank, role in enumera
 def ask(client: httpx2.Client, route: Route, key_id: str, request_id: str) -> httpx2.Response:
     body = {"name": f"of-{key_id}"} if route.body == {"name": "new"} else route.body
     return client.request(route.method, route.at(key_id, request_id=request_id), json=body)
-
-
-def ended_request(admin: Administration) -> str:
-    """The id of one that is known by now."""
-    request_id = called(admin.gateway.url, admin.keys["inference"]).headers["x-request-id"]
-    client = admin.client("viewer")
-    wait_until(lambda: client.get(f"/v1/requests/{request_id}").status_code, lambda status: status == 200)
-    return request_id
 
 
 def test_the_table_has_every_route(admin: Administration) -> None:

@@ -13,7 +13,7 @@ from gateway.overrides import Overrides
 from gateway.steering import Steering
 from gateway.store.bounded import BoundedRegistry
 from gateway.store.database import address
-from gateway.store.records import NotThere, RegistryError
+from gateway.store.records import NotThere
 from security.api import StoreAway
 from tests.support.databases import sqlite
 from tests.support.stored import SOMEBODY, KeyBook
@@ -76,7 +76,7 @@ async def test_what_the_configuration_has_not_is_refused_and_nothing_is_kept(des
     ):  # fmt: skip
         with pytest.raises(NotThere):
             await refused
-    with pytest.raises(RegistryError) as error:
+    with pytest.raises(NotThere) as error:
         await steering.set_weights("chat", {"1": 1, "3": 1}, by=SOMEBODY)
     assert (error.value.field, "1, 2" in str(error.value)) == ("3", True)
     assert desk.book.do(lambda registry: registry.steering.all()) == {}
