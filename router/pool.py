@@ -132,7 +132,7 @@ class Pool:
         """Others from now on. Calls under way on those that are gone are told to this pool all the same."""
         now = self._clock()
         self.replicas = tuple(replicas)
-        self._doubted.clear()
+        self._doubted = {replica: since for replica, since in self._doubted.items() if replica in self.replicas}
         for replica in self.replicas:
             replica.breaker.outcomes.turn(now)
         self._arrange(now)

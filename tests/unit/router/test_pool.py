@@ -95,6 +95,14 @@ def test_more_than_half_ejected_is_a_panic_in_which_those_that_work_get_most() -
     assert [replica.weight for replica in stage.replicas] == pytest.approx([1.0] * 3, abs=0.01)
 
 
+def test_in_a_panic_those_that_go_on_failing_get_enough_to_notice_that_they_are_back() -> None:
+    stage = Stage(3)
+    for _ in range(30):
+        for replica in stage.replicas[:2]:
+            stage.call(replica, GONE)
+    assert [replica.weight for replica in stage.replicas] == [0.05, 0.05, 1.0]
+
+
 def test_all_that_are_out_come_back_at_their_first_answers() -> None:
     stage = Stage(3)
     for replica in stage.replicas:
@@ -140,6 +148,7 @@ def test_one_that_answers_is_not_hung_whatever_a_probe_says() -> None:
     assert stage.picks() == {other}, "nor does an answer of long ago"
     doubted.verdict = ""
     stage.rest(0.1)
+    stage.call(doubted)
     doubted.verdict = "draining"
     stage.rest(0.1)
     assert stage.picks() == {other}
@@ -233,3 +242,13 @@ def test_its_repr_shows_who_may_be_asked() -> None:
     assert repr(stage.pool) == "<Pool m: 2 of 3 replicas may be asked>"
     stage.eject(stage.replicas[1], GONE)
     assert repr(stage.pool) == "<Pool m: 3 of 3 replicas may be asked, panicking>"
+
+
+def test_what_probes_said_of_a_replica_is_kept_as_long_as_it_is() -> None:
+    stage = Stage(2)
+    doubted = stage.replicas[0]
+    for replica in stage.replicas:
+        replica.verdict = "draining"
+    stage.rest(0.1)
+    stage.pool.replace([doubted])
+    assert stage.pool._doubted == {doubted: stage.now}
