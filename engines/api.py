@@ -239,8 +239,8 @@ class Rejected(EngineError):
 
 
 class Interrupted(EngineError):
-    """The server broke after the first content byte; `timed_out` tells a timer from a broken connection."""
+    """The server broke after the first content byte; `phase` is that of the timer it was, None if it was none."""
 
-    def __init__(self, message: str, *, timed_out: bool = False, died: bool = False) -> None:
+    def __init__(self, message: str, *, phase: Phase | None = None, died: bool = False) -> None:
         super().__init__(message, died=died)
-        self.timed_out = timed_out
+        self.phase = phase

@@ -173,4 +173,4 @@ class StreamReply:
 
 def interrupted(error: EngineError) -> Interrupted:
     """The same after content has been said."""
-    return Interrupted(error.message, timed_out=isinstance(error, TimedOut), died=error.died)
+    return Interrupted(error.message, phase=error.phase if isinstance(error, TimedOut) else None, died=error.died)

@@ -136,8 +136,8 @@ def _rejected(error: Any) -> Problem:
 
 def _interrupted(error: Any) -> Problem:
     return _ours(
-        504 if error.timed_out else 502,
-        "upstream_timeout" if error.timed_out else "upstream_interrupted",
+        504 if error.phase else 502,
+        "upstream_timeout" if error.phase else "upstream_interrupted",
         error.message,
     )
 

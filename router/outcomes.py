@@ -20,7 +20,7 @@ def judge(error: BaseException | None) -> Judgement:
         return "healthy"
     if isinstance(error, Overloaded):
         return "busy"
-    if not isinstance(error, EngineError) or (isinstance(error, TimedOut) and error.phase == "total"):
+    if not isinstance(error, EngineError) or (isinstance(error, TimedOut | Interrupted) and error.phase == "total"):
         return "ignored"
     return "cut" if isinstance(error, Interrupted) else "failed"
 

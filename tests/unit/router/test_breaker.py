@@ -42,6 +42,8 @@ def probing_stage() -> Stage:
         pytest.param(TimedOut("first_token", 5), "ejected", 0.01, id="first-token-timeout"),
         pytest.param(TimedOut("total", 5), "closed", 1.0, id="total-timeout"),
         pytest.param(Interrupted("cut"), "ejected", 0.01, id="cut-stream"),
+        pytest.param(Interrupted("silence", phase="inter_token"), "ejected", 0.01, id="stalled-stream"),
+        pytest.param(Interrupted("the caller's own limit", phase="total"), "closed", 1.0, id="cut-by-its-deadline"),
         pytest.param(asyncio.CancelledError(), "closed", 1.0, id="client-left"),
         pytest.param(ValueError("ours"), "closed", 1.0, id="our-own-mistake"),
     ],
