@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 from router.breaker import State
 
+MOST_COUNTS = 10_000
+"""Replicas that are found by their addresses come and go under ever new names."""
+
 
 @dataclass(slots=True, frozen=True)
 class Change:
@@ -24,7 +27,7 @@ def ignore(change: Change) -> None:
 
 
 class Events:
-    """The last `bound` changes, numbered from 1 in the order they came, and counts of all there ever were."""
+    """The last `bound` changes, numbered from 1 in the order they came, and counts of all: the oldest go if they get too many."""
 
     def __init__(self, bound: int = 1000) -> None:
         self._kept: deque[Change] = deque(maxlen=bound)
@@ -40,6 +43,8 @@ class Events:
         self.last += 1
         self._kept.append(change)
         self.counts[change.replica, change.after] += 1
+        if len(self.counts) > MOST_COUNTS:
+            del self.counts[next(iter(self.counts))]
 
     def since(self, number: int) -> list[tuple[int, Change]]:
         """Those kept whose number is above `number`, oldest first; 0 gives all."""
