@@ -27,7 +27,7 @@ def ignore(change: Change) -> None:
 
 
 class Events:
-    """The last `bound` changes, numbered from 1 in the order they came, and counts of all: the oldest go if they get too many."""
+    """The last `bound` changes, numbered from 1 in the order they came; and counts of all, until they are too many."""
 
     def __init__(self, bound: int = 1000) -> None:
         self._kept: deque[Change] = deque(maxlen=bound)
