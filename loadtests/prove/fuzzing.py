@@ -34,9 +34,10 @@ enabled = false
 database = "none"
 with-security-parameters = false
 [checks.negative_data_rejection]
-expected-statuses = [400, 404, 405, 409, 414, 415]
+expected-statuses = [400, 401, 404, 405, 409, 414, 415]
 """
-"""With a good key alone: what is asked without one ends at the door, and would be half of all requests."""
+"""With a good key alone: what is asked without one ends at the door, and would be half of all requests. A key that was
+just revoked at random gets one 401."""
 
 
 @dataclass(frozen=True)
