@@ -76,12 +76,13 @@ class Upstreams:
     async def start(self, tasks: asyncio.TaskGroup) -> None:
         """Raises EngineError that says which replica can't start."""
         self._tasks = tasks
-        hosts = await self.locate()
-        for replica in self.replicas:
-            self._watch(replica)
-        for replica in self.replicas:
-            await _start(replica)
-        self._discovery.follow(hosts, tasks, self._discovered)
+        async with self._changing:
+            hosts = await self.locate()
+            for replica in self.replicas:
+                self._watch(replica)
+            for replica in self.replicas:
+                await _start(replica)
+            self._discovery.follow(hosts, tasks, self._discovered)
 
     async def apply(self, config: Config) -> None:
         """Take over other models and routes.

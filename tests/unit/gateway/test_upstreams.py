@@ -13,7 +13,7 @@ from gateway.overrides import Overrides
 from router.api import NoReplica, Replica, Work
 from tests.support.pools import Sent
 from tests.support.upstreams import NotingEngine, Stage, configured, model, staged
-from tests.support.waiting import settle, until
+from tests.support.waiting import PATIENCE, settle, until
 
 WORK = Work(1)
 
@@ -123,6 +123,22 @@ async def test_changes_come_one_after_the_other() -> None:
         await asyncio.gather(first, second)
         assert stage.names == ["m-1", "m-2"]
         assert (slow.started, slow.closed) == (1, 0)
+
+
+async def test_a_change_waits_until_all_has_started() -> None:
+    stage = Stage(configured(model("a")))
+    slow = stage.engine("m-0")
+    slow.hold = asyncio.Event()
+    async with asyncio.timeout(PATIENCE), asyncio.TaskGroup() as tasks:
+        start = asyncio.create_task(stage.upstreams.start(tasks))
+        await settle()
+        change = asyncio.create_task(stage.upstreams.apply(configured(model("b"))))
+        await settle()
+        assert (stage.names, slow.closed) == (["m-0"], 0)
+        slow.hold.set()
+        await asyncio.gather(start, change)
+        assert stage.names == ["m-1"]
+        await stage.upstreams.aclose()
 
 
 async def test_who_steers_waits_for_no_other_change() -> None:
