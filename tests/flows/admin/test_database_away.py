@@ -43,6 +43,8 @@ def everywhere(admin: Administration, routes: list[Route]) -> None:
         assert time.monotonic() - started < 10
     for route in SEEN:
         assert client.get(route.path).status_code == 200
+    replicas = client.get("/v1/replicas").json()["data"]
+    assert not [one for one in replicas if one["drained"] or one["state"] != "closed"], "done without an entry"
 
 
 def test_a_server_that_is_stopped_and_started_again(served: Administration, postgres: PostgresServer) -> None:

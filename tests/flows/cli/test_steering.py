@@ -145,3 +145,11 @@ def test_the_admin_listener_is_asked_for_versions_only_when_told(desk: Desk) -> 
     said = desk.refused("models", "--admin-url", f"http://127.0.0.1:{desk.admin.port}", status=2)
     assert said == "The admin listener is asked with --versions."
     assert "operator" in Desk(desk.admin, desk.file, "viewer").refused("drain", "chat@1")
+
+
+def test_a_name_that_means_two_things_steers_neither(tmp_path: Path) -> None:
+    models = [{"name": "chat", "version": version, "engine": "scripted"} for version in ("2", "2-0")]
+    with administration(KeyBook(sqlite(tmp_path)), models) as admin:
+        desk = Desk(admin, tmp_path / "none")
+        assert desk.refused("drain", "chat@2-0").startswith("chat@2-0 is a version and a replica; ")
+        assert not any(seen["drained"] for seen in desk.told("models", "--versions") + desk.told("replicas"))

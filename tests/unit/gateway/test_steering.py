@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -14,10 +15,11 @@ from gateway.steering import Steering
 from gateway.store.bounded import BoundedRegistry
 from gateway.store.database import address
 from gateway.store.records import NotThere
+from router.api import Caller
 from security.api import StoreAway
 from tests.support.databases import sqlite
 from tests.support.stored import SOMEBODY, KeyBook
-from tests.support.upstreams import Stage, configured
+from tests.support.upstreams import Stage, configured, staged
 
 
 class Desk:
@@ -81,3 +83,23 @@ async def test_what_the_configuration_has_not_is_refused_and_nothing_is_kept(des
     assert (error.value.field, "1, 2" in str(error.value)) == ("3", True)
     assert desk.book.do(lambda registry: registry.steering.all()) == {}
     assert desk.book.do(lambda registry: registry.audit()) == []
+
+
+async def test_what_was_set_holds_over_a_file_that_is_read_again() -> None:
+    """Also over one that has lost the version meanwhile, and has it again."""
+
+    def chosen(stage: Stage) -> str:
+        model = stage.upstreams.catalog.snapshot.models["chat"]
+        return model.choose(Caller(key="0"), Random(1))[0].name
+
+    first, second = ({"name": "chat", "version": version} for version in "12")
+    async with staged(configured(first, {**second, "weight": 0})) as stage:
+        stage.upstreams.steer(Overrides({"chat": {"2": 1}}))
+        assert chosen(stage) == "2"
+        for models, expected in [
+            ((first, {**second, "weight": 0, "max_tokens": 7}), "2"), ((first,), "1"), ((first, second), "2"),
+        ]:  # fmt: skip
+            await stage.upstreams.apply(configured(*models))
+            assert chosen(stage) == expected
+        stage.upstreams.steer(Overrides(drained={"chat": frozenset("2")}))
+        assert chosen(stage) == "1"
