@@ -10,7 +10,7 @@ import pytest
 from engines.api import Unreachable
 from gateway.config import ConfigError
 from gateway.overrides import Overrides
-from router.api import NoReplica, Replica, Work
+from router.api import Replica, Work
 from tests.support.pools import Sent
 from tests.support.upstreams import NotingEngine, Stage, configured, model, staged
 from tests.support.waiting import PATIENCE, settle, until
@@ -238,31 +238,3 @@ async def test_with_another_policy_the_replicas_stay_and_requests_under_way_may_
         assert before is not after
         assert before.replicas == after.replicas
         assert {before.pick(WORK).name, before.pick(WORK, [stage.replica("m-0")]).name} <= {"m-0", "m-2"}
-
-
-async def test_a_replica_is_drained_by_hand_and_stays_so_over_changes() -> None:
-    async with staged(configured(model("a", "b"))) as stage:
-        stage.upstreams.drain("m-0")
-        assert {pick(stage).name for _ in range(20)} == {"m-1"}
-        await stage.upstreams.apply(configured(model("a", "c")))
-        assert {pick(stage).name for _ in range(20)} == {"m-2"}
-        stage.upstreams.undrain("m-0")
-        assert {pick(stage).name for _ in range(50)} == {"m-0", "m-2"}
-        with pytest.raises(KeyError):
-            stage.upstreams.drain("m-1")
-
-
-async def test_a_drained_version_drains_replicas_that_come_later_and_those_drained_by_hand_stay() -> None:
-    async with staged(configured(model("a", "b"), model("x", version="2"))) as stage:
-        stage.upstreams.drain("m-0")
-        stage.upstreams.steer(Overrides(drained={"m": frozenset({"1"})}))
-        with pytest.raises(NoReplica):
-            pick(stage)
-        await stage.upstreams.apply(configured(model("a", "b", "c"), model("x", version="2")))
-        with pytest.raises(NoReplica):
-            pick(stage)
-        assert pick(stage, version="2").name == "m@2-0"
-        stage.upstreams.undrain("m-1")  # its version still is
-        assert stage.replica("m-1").draining
-        stage.upstreams.steer(Overrides())
-        assert {pick(stage).name for _ in range(50)} == {"m-1", "m-2"}
