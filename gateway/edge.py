@@ -82,7 +82,8 @@ class Edge:
 
     def lines(self) -> Iterator[str]:
         """A `Source` for the metrics."""
+        names = sorted({*STEERING, *tuple(self.ignored)})  # those of rules, too
         yield from family(
             "counter", "snowshed_headers_ignored_total", "Headers that meant nothing, their sender may not steer.",
-            [(labels(("header",), (name.decode(),)), self.ignored[name]) for name in sorted(STEERING)],
+            [(labels(("header",), (name.decode(),)), self.ignored[name]) for name in names],
         )  # fmt: skip

@@ -104,7 +104,11 @@ class Exchange:
         if "routing" in principal.scopes:
             self.session = self.headers.get(preamble.SESSION, b"")
         else:
-            self._edge.ignored.update(preamble.STEERING.intersection(self.headers))
+            self.ignore(preamble.STEERING)
+
+    def ignore(self, names: frozenset[bytes]) -> None:
+        """Headers that mean nothing from this caller: those that are there are counted."""
+        self._edge.ignored.update(names.intersection(self.headers))
 
     async def body(self) -> bytes:
         """The whole body. Raises Refusal if it is too large, too slow or cut."""

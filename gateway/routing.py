@@ -13,7 +13,7 @@ from gateway.prompt import Prompt
 from router.api import Caller, NoReplica, NoSuchModel, Work
 from router.catalog import STEER, Catalog
 from router.dispatch import Dispatched, Dispatcher
-from router.model import Fallback, Model, Version
+from router.model import Fallback, Model, Version, trouble_of
 from router.shadow import MARK, Shadowed
 from security.api import Principal
 
@@ -46,18 +46,20 @@ class Routes:
         try:
             return await self._dispatch(model, principal, prompt, exchange)
         except (EngineError, NoReplica) as error:
-            if fallback.covers(error) is None:
+            trouble = trouble_of(error)
+            if trouble not in fallback.on:
                 raise
             failure = error
         for name in fallback.models:
             try:
                 other = self._catalog.find(name, principal)
-                exchange.degrade(other, fallback.covers(failure) or "")
-                return await self._dispatch(other, principal, prompt, exchange)
             except NoSuchModel:
                 continue  # not the caller's
+            exchange.degrade(other, trouble)
+            try:
+                return await self._dispatch(other, principal, prompt, exchange)
             except (EngineError, NoReplica) as error:
-                if fallback.covers(error) is None:
+                if trouble_of(error) is None:
                     raise
                 failure = error
         raise failure
@@ -78,6 +80,8 @@ class Routes:
     def _choose(self, model: Model, principal: Principal, prompt: Prompt, exchange: Exchange) -> Version:
         headers = exchange.headers
         steers = STEER in principal.scopes
+        if not steers:
+            exchange.ignore(model.split.headers)
         caller = Caller(
             principal.key_id,
             principal.tenant,

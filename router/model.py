@@ -36,15 +36,10 @@ class Version:
 
 @dataclass(slots=True, frozen=True)
 class Fallback:
-    """Models, by name, that may answer in place of one that can't, and in which trouble."""
+    """Models, by name, that may answer in place of one that can't, and in which trouble of that one."""
 
     models: tuple[str, ...]
     on: frozenset[Trouble]
-
-    def covers(self, error: Exception) -> Trouble | None:
-        """The trouble that the error is, if it is one that another model may help with."""
-        trouble = trouble_of(error)
-        return trouble if trouble in self.on else None
 
 
 @dataclass(slots=True, frozen=True)

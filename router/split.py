@@ -63,6 +63,8 @@ class Split:
 
     def __init__(self, model: str, weights: Mapping[str, float], sticky: Sticky, rules: Sequence[Rule] = ()) -> None:
         self.sticky = sticky
+        self.headers = frozenset(rule.header[0] for rule in rules if rule.header is not None)
+        """Names of those that rules look at."""
         _check(weights, rules)
         self._rules = tuple((rule, Choice(rule.version, f"rule {at}")) for at, rule in enumerate(rules, 1))
         runners = [_Runner(model, version, weight) for version, weight in sorted(weights.items()) if weight]
