@@ -17,7 +17,8 @@ from router.model import Model, Version
 from router.shadow import Shadow
 from tests.support.gates import Gate
 from tests.support.models import made_of
-from tests.support.waiting import settle
+from tests.support.upstreams import configured, model, staged
+from tests.support.waiting import settle, until
 
 CALL = Call("call-1-shadow", "chat", {}, "chat", stream=True, show_usage=False, deadline=1e9)
 
@@ -125,3 +126,22 @@ async def test_the_metrics_thread_may_read_while_the_loop_counts() -> None:
         shadow.scores.ended("dropped")
         await asyncio.sleep(0)
     assert all(any("snowshed_shadow_total" in line for line in lines) for lines in await reading)
+
+
+async def test_no_copy_is_under_way_once_engines_are_closed() -> None:
+    gate, config = (
+        Gate(),
+        configured(
+            model("a"),
+            model("b", version="2", weight=0),
+            routing=[{"model": "m", "shadow": {"version": "2", "share": 1}}],
+        ),
+    )
+    async with staged(config) as stage:
+        stage.engine("m@2-0").call = gate.call  # type: ignore[assignment, method-assign]
+        shadow = stage.upstreams.catalog.snapshot.models["m"].shadow
+        assert shadow is not None
+        shadow.copy(CALL, Work(1))
+        await until(lambda: gate.calls)
+    await settle()
+    assert gate.left == 1

@@ -31,13 +31,17 @@ class Hedged:
     """A request under way over gates, one for each replica."""
 
     def __init__(
-        self, *gates: Gate, floor: int = 1, after: float = AFTER, quarantine: Quarantine | None = None
+        self,
+        *gates: Gate,
+        after: float = AFTER,
+        account: HedgeAccount | None = None,
+        quarantine: Quarantine | None = None,
     ) -> None:
         self.gates = gates
         self.version = _version(gates)
         self.call = replace(CALL)
         self.notes = Noted()
-        self.account = HedgeAccount(RetryBudget(lambda: 0.0, 0.02, floor=floor))
+        self.account = account or HedgeAccount(RetryBudget(lambda: 0.0, 0.02, floor=1))
         dispatcher = Dispatcher(quarantine or Quarantine(lambda: 0.0, b"key"), RetryBudget(lambda: 0.0))
         hedge = Hedge(after, self.account)
         dispatching = dispatcher.dispatch(self.version, self.call, Work(1), self.notes, hedge)
@@ -158,7 +162,19 @@ async def test_where_both_fail_the_rules_of_fail_over_go_on() -> None:
     with await on.task as reply:
         assert reply is answer
     assert (on.notes.attempts, on.notes.replica, on.in_flight) == (3, "r2", [0, 0, 0])
+    assert sorted(on.notes.failed) == [("r0", Failed), ("r1", Unreachable)]
     assert on.outcomes == {"failed": 1}
+
+
+async def test_a_mistake_that_the_hedge_finds_is_told_where_the_first_one_has_failed() -> None:
+    on = Hedged(Gate(), Gate(), Gate())
+    await on.asked(0, 1)
+    on.gates[0].end(Failed("x"))
+    await settle()
+    on.gates[1].end(Rejected("x"))
+    with pytest.raises(Rejected):
+        await on.task
+    assert (on.gates[2].calls, on.in_flight, on.outcomes) == ([], [0, 0, 0], {"failed": 1})
 
 
 async def test_two_silent_ones_are_enough() -> None:
@@ -252,9 +268,10 @@ async def test_a_caller_may_leave_at_every_turn_of_a_hedge_that_interrupts(turns
     on.gates[1].end(hedge)
     for _ in range(turns):
         await asyncio.sleep(0)
-    on.task.cancel()
+    asked = on.task.cancel()
     await settle()
-    if not on.task.cancelled():
+    assert on.task.cancelled() is asked
+    if not asked:
         assert on.outcomes == {"won": 1}
         with await on.task:
             assert on.in_flight == [0, 1]
@@ -273,11 +290,27 @@ async def test_the_places_are_given_back_even_if_closing_the_winners_reply_fails
 
 
 async def test_beyond_the_budget_silence_is_waited_out() -> None:
-    on = Hedged(Gate(), Gate(), floor=0)
+    on = Hedged(Gate(), Gate(), account=HedgeAccount(RetryBudget(lambda: 0.0, 0.02, floor=0)))
     await until(lambda: on.outcomes == {"withheld": 1})
     on.gates[0].end(Answer())
     with await on.task:
         assert on.gates[1].calls == []
+
+
+async def test_what_was_answered_in_time_is_what_hedges_get_their_share_of() -> None:
+    account = HedgeAccount(RetryBudget(lambda: 0.0, 0.02, floor=0))
+    for _ in range(49):
+        on = Hedged(Gate(), Gate(), after=60, account=account)
+        await on.asked(0)
+        on.gates[0].end(Answer())
+        with await on.task:
+            pass
+    on = Hedged(Gate(), Gate(), account=account)
+    await on.asked(0, 1)
+    on.gates[0].end(Answer())
+    with await on.task:
+        assert account.outcomes["withheld"] == 0
+    assert on.outcomes == {"lost": 1}
 
 
 async def test_hedges_take_two_percent_of_the_work_and_one_request_besides() -> None:

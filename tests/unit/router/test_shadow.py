@@ -84,6 +84,7 @@ async def test_a_copy_is_read_to_its_end_and_compared_with_its_request() -> None
     assert [(side, spread.sum) for side, spread in stand.scores.tokens] == [("primary", 1), ("shadow", 1)]
     assert (stand.scores.agreed, stand.scores.disagreed, dict(stand.scores.outcomes)) == (1, 0, {"answered": 1})
     assert stand.gate.given[0].closed == 1
+    assert stand.replica.breaker.outcomes.firsts == 1, "its pool judges it by copies, too"
     assert stand.is_idle()
 
 
