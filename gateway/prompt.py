@@ -43,6 +43,12 @@ class Prompt(msgspec.Struct, gc=False):
     def __repr__(self) -> str:
         return f"<Prompt {self.kind} for {self.model}, {len(self.fields)} members>"
 
+    @property
+    def user(self) -> bytes:
+        """Whom the caller says that it asks for: the same bytes however its JSON spells them, b"" if it does not."""
+        raw = self.fields.get("user")
+        return (_USER.decode(raw) or "").encode() if raw is not None else b""
+
     def upstream_fields(
         self, upstream_model: str, cap_field: Literal["max_tokens", "max_completion_tokens"], default_max_tokens: int
     ) -> dict[str, msgspec.Raw]:
@@ -150,6 +156,7 @@ def _asking_usage(given: msgspec.Raw | None) -> msgspec.Raw:
     return msgspec.Raw(msgspec.json.encode(options))
 
 
+_USER = msgspec.json.Decoder(str | None)
 _PAIRS = dict[_Key, msgspec.Raw]
 _FIELDS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _OPTIONS = msgspec.json.Decoder(dict[str, msgspec.Raw] | None)

@@ -130,7 +130,7 @@ class Policy(Protocol):
 class Caller:
     """Who asks, as far as it decides where a request goes. Empty: not known, or not said.
 
-    `session` and `headers` are there only for who may steer; `user` is the body's own member, as JSON.
+    `session` and `headers` are there only for who may steer; `user` is the body's own member, decoded.
     """
 
     key: str = ""

@@ -213,3 +213,17 @@ def test_members_within_their_ranges_are_accepted_and_sent_on(members: bytes) ->
 @pytest.mark.parametrize("batch", [b'"x"', b'["x","y"]', b"[1,2,3]", b"[[1],[2,3]]", b"[" + b"7," * 4000 + b"7]"])
 def test_texts_and_tokens_are_accepted_alone_and_in_batches(kind: Kind, body: bytes, batch: bytes) -> None:
     assert batch in map(bytes, parse(kind, body % batch).fields.values())
+
+
+@pytest.mark.parametrize(
+    ("member", "user"),
+    [
+        (b"", b""),
+        (b'"user":null', b""),
+        (b'"user":""', b""),
+        (b'"user":"\\u0061"', b"a"),
+        (b'"user":"\xc3\xa4"', b"\xc3\xa4"),
+    ],
+)
+def test_a_user_is_the_same_however_it_is_spelled(member: bytes, user: bytes) -> None:
+    assert chat(member).user == user
