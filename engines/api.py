@@ -177,11 +177,13 @@ class EngineError(Exception):
     """Why a call got no (whole) answer. The text is for the client: no secrets, no prompt, no addresses.
 
     `died`: the server, or the connection to it, broke down while it had the call: it may have been because of it.
-    `spent`: nothing else was left to be tried; whoever dispatches says so.
+    `spent`: nothing else was left to be tried; `poison`: servers have died of the call, one after the other. Whoever
+    dispatches says so.
     """
 
     retry_safe: ClassVar[bool] = False
     spent = False
+    poison = False
 
     def __init__(self, message: str, *, died: bool = False) -> None:
         super().__init__(message)

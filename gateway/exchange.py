@@ -132,7 +132,8 @@ class Exchange:
         """The request as the version's engines get it."""
         record = self.record
         record.version = version.label
-        record.dispatched_at = self._edge.clock()
+        if self._call is None:  # another model's call comes after a wait that was not ours
+            record.dispatched_at = self._edge.clock()
         fields = prompt.upstream_fields(version.upstream, version.cap_field, version.max_tokens)
         call = self._call = Call(
             record.id, self.kind, fields, version.model, prompt.stream, prompt.show_usage, self.deadline

@@ -7,7 +7,7 @@ from dataclasses import replace
 from random import Random
 from typing import Any
 
-from engines.api import SUBJECTS, Call, EngineError
+from engines.api import SUBJECTS, Call, EngineError, Rejected
 from gateway.exchange import Exchange
 from gateway.prompt import Prompt
 from router.api import Caller, NoReplica, NoSuchModel, Work
@@ -58,6 +58,8 @@ class Routes:
             exchange.degrade(other, trouble)
             try:
                 return await self._dispatch(other, principal, prompt, exchange)
+            except Rejected:
+                continue  # it may suit the model that was asked; of another one's limits the caller knows nothing
             except (EngineError, NoReplica) as error:
                 if trouble_of(error) is None:
                     raise
@@ -85,7 +87,7 @@ class Routes:
         caller = Caller(
             principal.key_id,
             principal.tenant,
-            bytes(prompt.fields.get("user", b"")),
+            prompt.user,
             exchange.session,
             headers if steers else {},
         )
@@ -102,5 +104,5 @@ def _work(call: Call, prompt: Prompt, exchange: Exchange) -> Work:
     cap = prompt.max_tokens
     answer = OUTPUT if cap is None or cap > OUTPUT else cap
     fields = call.fields
-    session = exchange.session or (bytes(fields["user"]) if "user" in fields else b"")
+    session = exchange.session or prompt.user
     return Work((exchange.record.body_bytes >> 2) + answer * prompt.n, session, fields.get(SUBJECTS[call.kind], b""))

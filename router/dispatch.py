@@ -119,8 +119,7 @@ class Dispatcher:
         if isinstance(last, TimedOut) and last.phase == "total":
             return False  # nobody waits any more
         timed_out = sum(isinstance(error, TimedOut) and error.phase != "connect" for error in errors)
-        died = sum(error.died for error in errors)
-        return len(errors) < self._attempts and timed_out < SILENT_WAITS and died < DEATHS
+        return len(errors) < self._attempts and timed_out < SILENT_WAITS and _deaths(errors) < DEATHS
 
 
 def _give_up(pool: Pool, errors: list[EngineError]) -> NoReturn:
@@ -130,4 +129,9 @@ def _give_up(pool: Pool, errors: list[EngineError]) -> NoReturn:
     """
     error = next((error for error in errors if isinstance(error, Overloaded)), errors[-1])
     error.spent = len(errors) > 1 or pool.panicking
+    error.poison = _deaths(errors) >= DEATHS
     raise error
+
+
+def _deaths(errors: list[EngineError]) -> int:
+    return sum(error.died for error in errors)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from random import Random
 from typing import TYPE_CHECKING, Literal
 
-from engines.api import Failed, Overloaded, Rejected, TimedOut, Unreachable
+from engines.api import EngineError, Failed, Overloaded, Rejected, TimedOut, Unreachable
 from router.api import Caller, CapField, NoReplica, Replica
 from router.hedging import Hedge
 from router.pool import Pool
@@ -77,8 +77,8 @@ class Model:
         return self.versions[choice.version], choice.why
 
     def pinned(self, version: str) -> Model:
-        """Itself with that version alone."""
-        return replace(self, versions={version: self.versions[version]}, why="pin")
+        """Itself with that version alone: who asks for one wants no other's answers, nor another model's."""
+        return replace(self, versions={version: self.versions[version]}, fallback=None, why="pin")
 
 
 def trouble_of(error: Exception) -> Trouble | None:
@@ -86,6 +86,8 @@ def trouble_of(error: Exception) -> Trouble | None:
     match error:
         case TimedOut(phase="total"):
             return None  # nobody waits any more
+        case EngineError(poison=True):
+            return None  # another model's servers would be the next
         case Overloaded():
             return "overload"
         case NoReplica() | Unreachable() | Failed():

@@ -55,6 +55,12 @@ def test_aliases_name_models_with_their_routes() -> None:
     assert (fallback.models, fallback.on) == (("n",), frozenset({"outage"}))
 
 
+def test_a_pin_is_that_version_and_no_other_model() -> None:
+    routing = [{"model": "m", "aliases": ["gpt"], "fallback": {"models": ["n"]}}]
+    made = Made().of(configured(model("a"), model("b", version="2"), model("c", name="n"), routing=routing))
+    assert [made.pins[name].fallback for name in ("m@1", "m@2", "gpt@2")] == [None] * 3
+
+
 def test_drained_versions_get_nobody_by_weight_or_rule_while_others_are_left() -> None:
     route = {"model": "m", "sticky": "none", "rules": [{"version": "2", "tenants": ["us"]}]}
     config = configured(model("a"), model("b", version="2"), routing=[route])
