@@ -20,7 +20,7 @@ from loadtests.prove.evidence import Bar, Verdict
 from loadtests.prove.quiet import PATIENCE, in_flight
 
 PLACES = 4
-TOKENS, TOKEN_MS, FIRST_MS = 20, 2, 20
+TOKENS, TOKEN_MS, FIRST_MS = 20, 2, 50
 CONNECTIONS = 16
 SECONDS = 3.0
 REPETITIONS, TRIES = 7, 3
