@@ -41,7 +41,8 @@ class Readiness:
 
 def _judge(model: Model) -> str:
     """Why the model can't answer; "" if it can."""
-    troubles = [replica.trouble for replica in model.replicas]
+    versions = [version for name, version in model.versions.items() if name in model.split.reached]
+    troubles = [replica.trouble for version in versions for replica in version.pool.replicas]
     if "" in troubles:
         return ""
     return f"model {model.name}: {troubles[0]}" if troubles else f"model {model.name}: no replica"

@@ -65,6 +65,8 @@ class Split:
         self.sticky = sticky
         self.headers = frozenset(rule.header[0] for rule in rules if rule.header is not None)
         """Names of those that rules look at."""
+        self.reached = frozenset([version for version, weight in weights.items() if weight] + [r.version for r in rules])
+        """Versions that a caller may get without a pin."""
         _check(weights, rules)
         self._rules = tuple((rule, Choice(rule.version, f"rule {at}")) for at, rule in enumerate(rules, 1))
         runners = [_Runner(model, version, weight) for version, weight in sorted(weights.items()) if weight]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -13,6 +14,7 @@ from gateway.readiness import Readiness
 from gateway.traffic import Traffic
 from router import health
 from router.catalog import Catalog
+from router.split import Split
 from tests.support.models import catalog, over
 from tests.support.waiting import until
 
@@ -79,6 +81,15 @@ async def test_without_any_every_model_says_why() -> None:
 
 async def test_a_model_without_replicas_says_so() -> None:
     assert Readiness(Traffic(), catalog(over("a"))).reasons() == ["model a: no replica"]
+
+
+async def test_a_version_that_nobody_gets_makes_no_model_ready() -> None:
+    old, new = over("a", Probed(BAD)), over("a", Probed(GOOD))
+    versions = {"1": old.versions["1"], "2": new.versions["1"]}
+    copies_only = replace(old, versions=versions, split=Split("a", {"1": 1, "2": 0}, "key"))
+    assert await watched(catalog(copies_only), lambda reasons: reasons == ["model a: it is away"])
+    canary = replace(copies_only, split=Split("a", {"1": 1, "2": 0.1}, "key"))
+    assert await watched(catalog(canary), lambda reasons: not reasons) == []
 
 
 async def test_p13_a_probe_that_breaks_ends_neither_the_watch_nor_the_others(caplog: pytest.LogCaptureFixture) -> None:
