@@ -105,4 +105,6 @@ def _work(call: Call, prompt: Prompt, exchange: Exchange) -> Work:
     answer = OUTPUT if cap is None or cap > OUTPUT else cap
     fields = call.fields
     session = exchange.session or prompt.user
-    return Work((exchange.record.body_bytes >> 2) + answer * prompt.n, session, fields.get(SUBJECTS[call.kind], b""))
+    tokens = (exchange.record.body_bytes >> 2) + answer * prompt.n
+    whole = not call.stream and call.kind != "embedding"
+    return Work(tokens, session, fields.get(SUBJECTS[call.kind], b""), whole)

@@ -49,12 +49,14 @@ class Work:
     """What a request asks of a replica: how much, and what might lie there already.
 
     `tokens`: prompt and answer, estimated. `session`: calls with the same one belong together; b"" if nothing tells.
-    `prompt`: the prompt's own JSON, for policies that look for a common beginning.
+    `prompt`: the prompt's own JSON, for policies that look for a common beginning. `whole`: a text that comes in one
+    piece, at its end; how long that takes says how long it is, and little of the replica.
     """
 
     tokens: int
     session: bytes = b""
     prompt: bytes = b""
+    whole: bool = False
 
 
 class Replica:
@@ -73,6 +75,7 @@ class Replica:
         "tokens",
         "verdict",
         "weight",
+        "whole",
     )
 
     def __init__(self, name: str, engine: Engine, breaker: Breaker | None = None) -> None:
@@ -81,6 +84,8 @@ class Replica:
         self.breaker = breaker or Breaker()
         self.active: dict[Notes, float] = {}
         """Requests it is busy with, and when (loop seconds) each was sent; negative once its first content came."""
+        self.whole: set[Notes] = set()
+        """Those of them that say nothing until all of their text is there."""
         self.tokens = 0
         """Of the work it is busy with; charged when a request is sent, so that the next choice sees it."""
         self.others = 0.0

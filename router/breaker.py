@@ -85,11 +85,11 @@ class Breaker:
         if self.state == "probing" and self.probe is None:
             self.probe = now
 
-    def answered(self, now: float, sent: float) -> str:
-        """First content is here."""
+    def answered(self, now: float, sent: float, *, timed: bool = True) -> str:
+        """First content is here; `timed`: when it comes can be compared with that of others."""
         self.life = self.answered_at = now
         self._streak = 0
-        self.outcomes.first(now, now - sent)
+        self.outcomes.first(now, now - sent, timed=timed)
         return self._recover(now, sent) if self.out and self.cuts < WARM_STREAK else ""
 
     def finished(self, now: float, sent: float) -> str:

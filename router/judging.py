@@ -39,18 +39,24 @@ def patience(wait: float) -> float:
     return max(LEAST_SILENCE, SILENCE * wait)
 
 
-def silence(replica: Replica, limit: float, now: float) -> float:
+def silence(replica: Replica, limit: float, whole_limit: float, now: float) -> float:
     """Seconds for which it has let its calls wait; 0.0 below `limit`, or if they are too few to tell.
 
-    Calls whose client does not read count for nothing. A single one is enough if it is the probe.
+    Calls whose client does not read count for nothing. A single one is enough if it is the probe. Where it takes those
+    of whole texts to be enough, `whole_limit` counts, the longer one: they are silent while all is well.
     """
     breaker = replica.breaker
     if breaker.probe is not None:
         silent = now - breaker.probe
+        if replica.whole:
+            limit = whole_limit
     elif breaker.out or len(replica.active) < WAITING or shows_life(replica, now - limit):
         return 0.0
     else:
-        waiting = [abs(sent) for notes, sent in replica.active.items() if not notes.paused]
+        calls = [(notes, abs(sent)) for notes, sent in replica.active.items() if not notes.paused]
+        waiting = [sent for notes, sent in calls if notes not in replica.whole]
+        if len(waiting) < WAITING:
+            waiting, limit = [sent for _, sent in calls], whole_limit
         silent = now - max(breaker.life, min(waiting)) if len(waiting) >= WAITING else 0.0
     return silent if silent >= limit else 0.0
 

@@ -63,7 +63,7 @@ class Outcomes:
 
     @property
     def firsts(self) -> int:
-        """First contents, each with a time that it took."""
+        """First contents whose time counts."""
         return self._past.firsts + self._current.firsts
 
     @property
@@ -84,12 +84,13 @@ class Outcomes:
             self._past.add(count)  # the current one is empty yet
         self._current = self._ring[second % SPAN]
 
-    def first(self, now: float, waited: float) -> None:
-        """First content, after so many seconds."""
+    def first(self, now: float, waited: float, *, timed: bool = True) -> None:
+        """First content, after so many seconds, if they count."""
         current = self._current  # as of the last turn: a tenth of a second is no matter, and it is each request's time
         current.good += 1
-        current.firsts += 1
-        current.waited += waited
+        if timed:
+            current.firsts += 1
+            current.waited += waited
 
     def add(self, now: float, *, good: bool) -> None:
         """The end of a call that had no content before."""

@@ -7,7 +7,7 @@ from random import Random
 
 from engines.api import EngineError, Overloaded
 from router.api import NoReplica, Notes, Policy, Replica, Work
-from router.breaker import State
+from router.breaker import NEVER, State
 from router.busy import listen
 from router.events import Change, ignore
 from router.judging import paces, patience, shows_life, silence, usual
@@ -15,6 +15,8 @@ from router.outcomes import SPAN, judge
 
 LEAST_IN_PANIC = 0.05
 """Of the best one's share: enough to notice who is back, and little enough for the retry budget."""
+LATEST = 16
+"""Whole texts over which the time that they usually take is averaged."""
 
 
 class Pool:
@@ -42,6 +44,7 @@ class Pool:
         self._random = random
         self._tell = tell
         self._usual = 0.0  # seconds to first content, when it last could be told
+        self._usual_whole = NEVER  # and to a whole text; until it is known, such a wait tells nothing
         self._best = 1.0  # trust in the most trusted of those that may be asked
         self._doubted: dict[Replica, float] = {}  # since when a probe says that it is not ready
         self._candidates: tuple[Replica, ...] = ()
@@ -78,6 +81,8 @@ class Pool:
         """Charge it; every call that was sent has to be told to `left`."""
         now = self._clock()
         replica.active[notes] = now
+        if work.whole:
+            replica.whole.add(notes)
         replica.tokens += work.tokens
         replica.calls += 1
         if replica.breaker.state == "probing":
@@ -92,7 +97,7 @@ class Pool:
         now = self._clock()
         replica.active[notes] = -sent
         before = replica.breaker.state
-        if reason := replica.breaker.answered(now, sent):
+        if reason := self._first(replica, work, now, sent):
             self._changed(replica, before, reason, now)
 
     def left(self, replica: Replica, work: Work, notes: Notes, error: BaseException | None) -> None:
@@ -100,6 +105,8 @@ class Pool:
         sent = replica.active.pop(notes, None)
         if sent is None:
             return
+        if work.whole:
+            replica.whole.discard(notes)
         replica.tokens -= work.tokens
         now = self._clock()
         breaker = replica.breaker
@@ -110,7 +117,7 @@ class Pool:
         if error is not None:
             reason = self._judge(replica, abs(sent), error, now)
         else:
-            first = breaker.answered(now, sent) if sent > 0 else ""  # nobody had told
+            first = self._first(replica, work, now, sent) if sent > 0 else ""  # nobody had told
             reason = breaker.finished(now, abs(sent)) or first
         if reason or before == "probing":
             self._changed(replica, before, reason, now)
@@ -158,6 +165,12 @@ class Pool:
                 return replica
         raise NoReplica
 
+    def _first(self, replica: Replica, work: Work, now: float, sent: float) -> str:
+        if work.whole:
+            waited, usual_one = now - sent, self._usual_whole
+            self._usual_whole = waited if usual_one == NEVER else usual_one + (waited - usual_one) / LATEST
+        return replica.breaker.answered(now, sent, timed=not work.whole)
+
     def _judge(self, replica: Replica, sent: float, error: BaseException, now: float) -> str:
         breaker = replica.breaker
         if isinstance(error, EngineError):
@@ -179,7 +192,7 @@ class Pool:
     def _stall(self, replica: Replica, now: float) -> str:
         """Where no other shows life either, it is not the replica."""
         limit = patience(self._usual)
-        silent = silence(replica, limit, now)
+        silent = silence(replica, limit, max(limit, patience(self._usual_whole)), now)
         others = (other for other in self.replicas if other is not replica)
         if silent and any(shows_life(other, now - limit) for other in others):
             return replica.breaker.stalled(now, silent, self._random)

@@ -15,12 +15,14 @@ from router.pool import Pool
 
 TICK = 0.1
 WORK = Work(100)
+TEXT = Work(100, whole=True)
 
 
 class Sent:
     """Notes of one call."""
 
-    def __init__(self, replica: Replica) -> None:
+    def __init__(self, replica: Replica, work: Work = WORK) -> None:
+        self.work = work
         self.attempts = 1
         self.replica = replica.name
         self.failed: Sequence[tuple[str, type[EngineError]]] = ()
@@ -64,20 +66,20 @@ class Stage:
         self.now += seconds
         self.pool.refresh()
 
-    def send(self, replica: Replica | None = None, asked: Collection[Replica] = ()) -> Sent:
+    def send(self, replica: Replica | None = None, asked: Collection[Replica] = (), work: Work = WORK) -> Sent:
         """To this replica, or to the one that is picked."""
-        chosen = replica or self.pool.pick(WORK, asked)
-        notes = Sent(chosen)
-        self.pool.sent(chosen, WORK, notes)
+        chosen = replica or self.pool.pick(work, asked)
+        notes = Sent(chosen, work)
+        self.pool.sent(chosen, work, notes)
         return notes
 
     def answer(self, notes: Sent) -> None:
         """First content, or more of it."""
-        self.pool.answered(notes.asked, WORK, notes)
+        self.pool.answered(notes.asked, notes.work, notes)
         notes.last_at = self.now
 
     def end(self, notes: Sent, error: BaseException | None = None) -> None:
-        self.pool.left(notes.asked, WORK, notes, error)
+        self.pool.left(notes.asked, notes.work, notes, error)
 
     def call(self, replica: Replica | None = None, error: BaseException | None = None) -> Replica:
         """One that takes no time."""
