@@ -66,15 +66,20 @@ class Catalog:
     def find(self, name: str, asker: Asker) -> Model:
         """Raises NoSuchModel, also for one that is there but not allowed: who may not have it learns nothing.
 
-        `name@version` is the model with that version alone; raises NotPermitted for who may not choose.
+        `name@version` is the model with that version alone; raises NotPermitted for who may not choose, whatever the
+        version: which there are is not theirs to know.
         """
         snapshot = self.snapshot
-        model = snapshot.names.get(name) or snapshot.pins.get(name)
+        model = snapshot.names.get(name) or snapshot.names.get(name.rpartition("@")[0])
         if model is None or not _may_see(model, asker):
             raise NoSuchModel
-        if name not in snapshot.names and STEER not in asker.scopes:
+        if name in snapshot.names:
+            return model
+        if STEER not in asker.scopes:
             raise NotPermitted
-        return model
+        if name not in snapshot.pins:
+            raise NoSuchModel
+        return snapshot.pins[name]
 
 
 def _may_see(model: Model, asker: Asker) -> bool:
