@@ -45,7 +45,6 @@ from router.catalog import Catalog
 from router.dispatch import Dispatcher
 from router.events import Events
 from router.quarantine import Quarantine
-from router.retries import RetryBudget
 from security.api import Authenticator
 from security.exposure import LOOPBACK_NAMES, HostCheck
 from security.open_door import NEIGHBOUR, OpenDoor
@@ -126,7 +125,7 @@ def build(
     trusting = not config.server.open and config.auth.kind == "none"  # then the Host is all that tells strangers
     with _about("auth"):
         auth = OpenDoor(NEIGHBOUR) if trusting else AUTHENTICATORS[config.auth.kind](config.auth)
-    dispatcher = Dispatcher(Quarantine(clock, os.urandom(32)), RetryBudget(clock))
+    dispatcher = Dispatcher(Quarantine(clock, os.urandom(32)))
     pipeline = Pipeline(accounts, auth, catalog, Routes(catalog, dispatcher, random))
     hosts = HostCheck((*LOOPBACK_NAMES, *config.server.names)) if trusting else None
     edge = Edge(

@@ -13,7 +13,6 @@ from router.model import Version
 from router.pool import Pool
 from router.quarantine import DEATHS, Quarantine
 from router.racing import Leave, Race
-from router.retries import RetryBudget
 
 SILENT_WAITS = 2
 """Each one more lets the client wait as long again, and has the prompt prefilled once more."""
@@ -53,13 +52,12 @@ class Dispatched:
 class Dispatcher:
     """Calls engines. At most `attempts` per request: more would multiply the load on those that still stand."""
 
-    def __init__(self, quarantine: Quarantine, budget: RetryBudget, attempts: int = 3) -> None:
+    def __init__(self, quarantine: Quarantine, attempts: int = 3) -> None:
         self._quarantine = quarantine
-        self._budget = budget
         self._attempts = attempts
 
     def __repr__(self) -> str:
-        return f"<Dispatcher up to {self._attempts} attempts, {self._budget!r}>"
+        return f"<Dispatcher up to {self._attempts} attempts, {self._quarantine!r}>"
 
     async def dispatch(
         self, version: Version, call: Call, work: Work, notes: Notes, hedge: Hedge | None = None
@@ -68,7 +66,7 @@ class Dispatcher:
         self._quarantine.check(call)
         pool = version.pool
         replica = pool.pick(work)
-        self._budget.admitted(work.tokens)
+        pool.retries.admitted(work.tokens)
         asked: list[Replica] = []
         errors: list[EngineError] = []
         if hedge is not None:
@@ -110,7 +108,7 @@ class Dispatcher:
             replica = pool.pick(work, asked)
         except NoReplica:
             _give_up(pool, errors)
-        if pool.saturated or not self._budget.may_retry(work.tokens):
+        if pool.saturated or not pool.retries.may_retry(work.tokens):
             _give_up(pool, errors)
         return replica
 

@@ -12,6 +12,7 @@ from router.busy import listen
 from router.events import Change, ignore
 from router.judging import paces, patience, shows_life, silence, usual
 from router.outcomes import SPAN, judge
+from router.retries import RetryBudget
 
 LEAST_IN_PANIC = 0.05
 """Of the best one's share: enough to notice who is back, and little enough for the retry budget."""
@@ -39,6 +40,8 @@ class Pool:
         self.replicas: tuple[Replica, ...] = ()
         self.panicking = False
         """Whether ejections, or the verdicts of probes, are not heeded because too few would be left."""
+        self.retries = RetryBudget(clock)
+        """What may be tried again, of this version's own work: an outage of others takes nothing from it."""
         self._policy = policy
         self._clock = clock
         self._random = random

@@ -13,7 +13,6 @@ from engines.api import Call, EngineError, Health, Reply
 from router.api import Caller, Replica, Work
 from router.policies import POLICIES
 from router.pool import Pool
-from router.retries import RetryBudget
 from router.split import Split
 
 REPLICAS = (1, 3, 16)
@@ -79,7 +78,7 @@ def choosing(policy: str, count: int) -> float:
 def routing(policy: str, count: int) -> float:
     """Microseconds of CPU for all of a request: its version out of two, its replica, and what came of it."""
     random = Random(1)
-    chosen_by, budget = pool(policy, count, random), RetryBudget(lambda: 0.0)
+    chosen_by = pool(policy, count, random)
     split = Split("virtual", {"1": 95, "2": 5}, "key")
     callers = cycle([Caller(f"key{number}", "tenant") for number in range(1000)])
 
@@ -87,7 +86,7 @@ def routing(policy: str, count: int) -> float:
         split.choose(next(callers), random)
         notes = Noted()
         replica = chosen_by.pick(work)
-        budget.admitted(work.tokens)
+        chosen_by.retries.admitted(work.tokens)
         chosen_by.sent(replica, work, notes)
         chosen_by.answered(replica, work, notes)
         chosen_by.left(replica, work, notes, None)

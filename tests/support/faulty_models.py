@@ -9,12 +9,10 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from time import monotonic
 from typing import Any
 
 from loadtests.fleet.settings import Mode
 from router.events import Change
-from router.retries import RetryBudget
 from tests.support.fleet import SpawnedFleet, SpawnedReplica
 from tests.support.gateway import RunningGateway
 from tests.support.traffic import WHOLE, WRONG, Told, changes, pool_of, traffic
@@ -103,7 +101,6 @@ async def seen(gateway: RunningGateway, fleet: SpawnedFleet, ways: Sequence[Way]
     """
     replicas = [replica for model in gateway.objects.catalog for replica in model.replicas]
     await asyncio.to_thread(gateway.wait_until, lambda: not any(replica.verdict for replica in replicas))
-    gateway.objects.dispatcher._budget = RetryBudget(monotonic, floor=10_000)  # no other has so many faults at once
     free, changed = at_once, asyncio.Condition()
 
     @asynccontextmanager

@@ -88,10 +88,9 @@ class RunningGateway:
 
     def forgive(self) -> None:
         """On the gateway's own loop: its replicas are as good as new, and no retry is spent."""
-        dispatcher = self.objects.dispatcher
-        dispatcher._budget = RetryBudget(time.monotonic)
         for model in self.objects.catalog:
             for version in model.versions.values():
+                version.pool.retries = RetryBudget(time.monotonic)
                 for replica in version.pool.replicas:
                     replica.breaker = Breaker()
                 version.pool.refresh()

@@ -36,7 +36,7 @@ class Hedged:
         self.call = replace(CALL)
         self.notes = Noted()
         self.account = account or HedgeAccount(RetryBudget(lambda: 0.0, 0.02, floor=1))
-        dispatcher = Dispatcher(quarantine or Quarantine(lambda: 0.0, b"key"), RetryBudget(lambda: 0.0))
+        dispatcher = Dispatcher(quarantine or Quarantine(lambda: 0.0, b"key"))
         hedge = Hedge(after, self.account)
         dispatching = dispatcher.dispatch(self.version, self.call, Work(1), self.notes, hedge)
         self.task: asyncio.Task[Dispatched] = asyncio.get_running_loop().create_task(dispatching)

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from loadtests.prove.outage import ATTEMPTS, BACK, WAYS, Way, outage
+from tests.support.fleet import spawn_fleet
+from tests.support.gateway import configuration, running_gateway
+from tests.support.traffic import WHOLE, pool_of, traffic
 
 SECONDS = 6.0
 """`make prove ARGS=outage` takes thirty."""
@@ -19,3 +24,23 @@ async def test_p16_while_all_are_out_attempts_stay_near_the_calls_and_who_is_bac
     assert seen.endings.pop("answered") >= 2
     codes = {"refused": "502 upstream_unreachable", "500": "502 upstream_error", "503": "503 upstream_overloaded"}
     assert set(seen.endings) == {codes[way]}
+
+
+async def test_p16_the_outage_of_one_model_takes_no_retry_from_another() -> None:
+    with spawn_fleet(5, "tokens=12") as fleet:
+        models = [
+            {"name": name, "engine": "openai", "upstream": "mock", "replicas": [{"url": url} for url in urls]}
+            for name, urls in (("mock", fleet.urls[:3]), ("out", fleet.urls[3:]))
+        ]
+        for replica in fleet.replicas[2:]:
+            replica.set(fault="status", status=500)
+        with (
+            running_gateway(configuration(models=models)) as gateway,
+            traffic(gateway.port, "out") as unlucky,
+            traffic(gateway.port, "mock") as others,
+        ):
+            await unlucky.crowd(100, 4)
+            await asyncio.gather(unlucky.trickle(50, 2.0), others.trickle(50, 2.0))
+            assert unlucky.endings == {"upstream_error"}
+            assert others.endings == {WHOLE}
+            assert pool_of(gateway, "mock").replicas[2].calls == 3

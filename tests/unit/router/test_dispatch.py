@@ -27,7 +27,6 @@ from router.api import NoReplica, Quarantined, Replica, Work
 from router.dispatch import Dispatched, Dispatcher
 from router.model import Version
 from router.quarantine import Quarantine
-from router.retries import RetryBudget
 from tests.support.models import made_of
 
 CALL = Call("call-1", "chat", {}, "public", stream=False, show_usage=False, deadline=1e9)
@@ -94,7 +93,7 @@ class Asking(Dispatcher):
 
 
 def dispatcher(attempts: int = 3) -> Asking:
-    return Asking(Quarantine(lambda: 0.0, b"key"), RetryBudget(lambda: 0.0), attempts)
+    return Asking(Quarantine(lambda: 0.0, b"key"), attempts)
 
 
 class Noted:

@@ -16,7 +16,6 @@ from router.api import Quarantined, Replica, Work
 from router.dispatch import Dispatched, Dispatcher
 from router.model import Version
 from router.quarantine import Quarantine
-from router.retries import RetryBudget
 from router.shadow import Copy, Shadow, Shadowed
 from tests.support.gates import Answer, Gate, Noted
 from tests.support.models import made_of
@@ -33,8 +32,7 @@ class Stand:
         self.version, self.version_of_shadow = _version("public", self.primary), _version("shadow", self.gate)
         self.scores = ShadowScores()
         self.quarantine = Quarantine(lambda: 0.0, b"key")
-        self.budget = RetryBudget(lambda: 0.0)
-        self._dispatcher = Dispatcher(self.quarantine, self.budget)
+        self._dispatcher = Dispatcher(self.quarantine)
         self.shadow = Shadow(
             self.version_of_shadow, share, concurrency, self.scores, FinishEar, Random(1).random, lambda: 0.0
         )
