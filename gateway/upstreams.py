@@ -114,6 +114,10 @@ class Upstreams:
         self._mark(self.config, self.homes)
         self.beat()
 
+    def is_drained(self, replica: Replica) -> bool:
+        """By hand, whatever becomes of its version."""
+        return replica in self._drained
+
     async def aclose(self) -> None:
         """Every engine, the last one started first."""
         await self._changing.acquire()  # for good: there are no more changes

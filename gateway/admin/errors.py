@@ -60,6 +60,11 @@ async def _registry(_: Request, error: Exception) -> Response:
     return respond(kinds.get(type(error), errors.UNSUITABLE).but(message=str(error), param=_param([error.field])))
 
 
+async def _broke(_: Request, _error: Exception) -> Response:
+    """A bug, which the server logs; it then cuts the connection."""
+    return respond(errors.INTERNAL, {"connection": "close"})
+
+
 async def _away(_: Request, _error: Exception) -> Response:
     """Of the registry: keys were checked before."""
     return respond(errors.STORE_AWAY)
@@ -71,5 +76,6 @@ HANDLED: Final[Mapping[Any, Callable[[Request, Exception], Awaitable[Response]]]
     RegistryError: _registry,
     StoreAway: _away,
     Forbidden: told,
+    Exception: _broke,
 }
 """For FastAPI's `exception_handlers`."""

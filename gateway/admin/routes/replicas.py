@@ -29,6 +29,14 @@ def routes(upstreams: Upstreams, registry: BoundedRegistry) -> APIRouter:
     def told(name: str) -> Response:
         return answer(next(seen for seen in replicas(upstreams) if seen.name == name))
 
+    async def noted(action: str, name: str, caller: Visitor, changes: dict[str, Any]) -> tuple[Replica, Pool]:
+        """Before it is done: nothing happens that is not in the audit trail. Raises NotThere if it is gone by then."""
+        replica, _ = _find(upstreams, name)
+        before = {"drained": upstreams.is_drained(replica), "ejected": replica.breaker.out}
+        after = {**before, **changes}
+        await registry.ask(lambda them: them.note(action, "replica", name, before, after, by=caller.actor))
+        return _find(upstreams, name)
+
     @router.get("/replicas", openapi_extra=documented(ReplicaList))
     async def list_replicas() -> Response:
         """How each is, what it is busy with, and what it has had and failed since the start."""
@@ -37,17 +45,15 @@ def routes(upstreams: Upstreams, registry: BoundedRegistry) -> APIRouter:
     @router.post(_OF_REPLICA + "/drain", openapi_extra=documented(SeenReplica))
     async def drain_replica(caller: Caller, name: ReplicaName) -> Response:
         """It gets no new work, and finishes what it has."""
-        replica, _ = _find(upstreams, name)
-        if not replica.draining:
-            await _note(registry, caller, "drain", replica, {"drained": True})
+        if not upstreams.is_drained(_find(upstreams, name)[0]):
+            await noted("drain", name, caller, {"drained": True})
             upstreams.drain(name)
         return told(name)
 
     @router.post(_OF_REPLICA + "/eject", openapi_extra=documented(SeenReplica))
     async def eject_replica(caller: Caller, name: ReplicaName, asked: Ejection) -> Response:
         """It is not asked for so long, or until it is restored, whatever becomes of the others; then it is probed."""
-        replica, pool = _find(upstreams, name)
-        await _note(registry, caller, "eject", replica, {"ejected": True, "seconds": asked.seconds})
+        replica, pool = await noted("eject", name, caller, {"ejected": True, "seconds": asked.seconds})
         pool.eject(replica, asked.seconds)
         return told(name)
 
@@ -57,21 +63,12 @@ def routes(upstreams: Upstreams, registry: BoundedRegistry) -> APIRouter:
         replica, pool = _find(upstreams, name)
         _check_restorable(upstreams, pool)
         if replica.draining or replica.breaker.state != "closed":
-            await _note(registry, caller, "restore", replica, {"drained": False, "ejected": False})
+            replica, pool = await noted("restore", name, caller, {"drained": False, "ejected": False})
             upstreams.undrain(name)
             pool.restore(replica)
         return told(name)
 
     return router
-
-
-async def _note(
-    registry: BoundedRegistry, caller: Visitor, action: str, replica: Replica, changes: dict[str, Any]
-) -> None:
-    """Before it is done: nothing happens that is not in the audit trail."""
-    before = {"drained": replica.draining, "ejected": replica.breaker.out}
-    after = {**before, **changes}
-    await registry.ask(lambda them: them.note(action, "replica", replica.name, before, after, by=caller.actor))
 
 
 def _check_restorable(upstreams: Upstreams, pool: Pool) -> None:
