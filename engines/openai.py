@@ -18,6 +18,10 @@ from engines.replies import StreamReply, UnaryReply
 from engines.trtllm_serve import TrtllmServe
 
 PATHS: dict[Kind, str] = {"chat": "/chat/completions", "completion": "/completions", "embedding": "/embeddings"}
+GRACE = 1.0
+"""Seconds that a server is told on top of what is left. The limit is the caller's, and ours to keep: a server that
+keeps it as well would break off first, and its refusal would count as its failure.
+"""
 
 
 class OpenAIOptions(BaseModel):
@@ -91,7 +95,7 @@ class OpenAIEngine:
 
     async def call(self, call: Call) -> Reply:
         body = call.body()
-        left = max(1, int((call.deadline - monotonic()) * 1000))
+        left = max(1, int((call.deadline + GRACE - monotonic()) * 1000))
         request = b"%bx-request-id: %b\r\nx-request-timeout-ms: %d\r\ncontent-length: %d\r\n\r\n%b" % (
             self._heads[call.kind], call.id.encode(), left, len(body), body,
         )  # fmt: skip

@@ -54,7 +54,7 @@ def test_p25_an_error_within_a_stream_is_raised_with_its_code(stand: Api) -> Non
 
 
 def test_the_sdks_retries_succeed_after_a_failure(stand: Api) -> None:
-    """It comes back after what was neither overload nor a timeout, and is answered; amid an outage it is told not to."""
+    """It comes back after what was neither overload nor a timeout; amid an outage it is told not to."""
     stand.gateway.run(stand.gateway.forgive)
     stand.upstream.set(fault="status", status=500)
 
@@ -74,7 +74,7 @@ def test_the_sdks_timeout_is_our_deadline_and_the_upstreams(stand: Api, stream: 
     answer = client.chat.completions.with_raw_response.create(**body(), stream=stream)
     told = stand.asked(answer.headers["x-request-id"]).header("x-request-timeout-ms")
     assert told is not None
-    assert 20_000 < int(told) <= 30_000
+    assert 20_000 < int(told) <= 31_000, "with the grace"
 
 
 def test_the_callers_own_deadline_ends_a_call_with_504(stand: Api) -> None:

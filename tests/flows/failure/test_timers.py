@@ -90,7 +90,9 @@ def test_p07_the_total_timer_is_the_callers_and_passed_on(
     assert told(answer) == (status, "upstream_timeout")
     assert milliseconds / 1000 <= seconds < milliseconds / 1000 + SLACK
     (call,) = clean.fleet.replicas[0].wait_for(lambda calls: bool(calls and calls[0].end))
-    assert 0 < int(call.header("x-request-timeout-ms") or 0) <= milliseconds + 200  # by the sweeper's clock
+    assert (
+        0 < int(call.header("x-request-timeout-ms") or 0) <= milliseconds + 1200
+    )  # by the sweeper's clock, and the grace
     assert call.outcome == "cancelled"
 
 
@@ -103,7 +105,7 @@ def test_p07_the_total_timer_of_a_unary_answer(clean: Stand) -> None:
 def test_the_callers_time_is_capped(clean: Stand) -> None:
     ask(clean.client, lone("", stream=False), {"x-request-timeout-ms": "999999999999"})
     (call,) = clean.fleet.replicas[0].calls()
-    assert 500_000 < int(call.header("x-request-timeout-ms") or 0) <= 600_200  # by the sweeper's clock
+    assert 500_000 < int(call.header("x-request-timeout-ms") or 0) <= 601_200  # by the sweeper's clock, and the grace
 
 
 def test_p07_one_hanging_replica_delays_nobody_else(clean: Stand) -> None:
