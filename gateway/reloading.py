@@ -52,11 +52,12 @@ class Source:
     def look(self) -> bytes | None:
         """Tells one content from another; for a file that is not there or can't be read, how it can't.
 
-        None: what is there can be read once only, as a pipe.
+        None: what is there can be read once only, as a pipe, or has no end.
         """
         assert self.path is not None
         try:
-            if not stat.S_ISREG(self.path.stat().st_mode):
+            mode = self.path.stat().st_mode
+            if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):  # which can't be read at all, and says so
                 return None
             with self.path.open("rb") as file:
                 return blake2b(file.read(LONGEST + 1), digest_size=16).digest()
@@ -151,10 +152,9 @@ class Reloading:
     async def _exchange(self) -> Reloaded:
         if self._source.path is None:
             raise ConfigError("there is no file to read again: the gateway was started without one")
-        looked = await asyncio.to_thread(self._source.look)
-        if looked is None:
+        self._read = await asyncio.to_thread(self._source.look)
+        if self._read is None:
             raise ConfigError(f"{self._source.path}: is no plain file, so it can't be read again")
-        self._read = looked
         before = _parts(self._upstreams.config)
         try:
             config = await asyncio.to_thread(self._source.read)  # a long one takes its time

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -43,6 +43,40 @@ async def test_a_change_of_the_file_is_seen(stand: Stand, events: list[logging.L
         "configuration reloaded", "configuration not reloaded", "configuration not reloaded", "configuration reloaded",
     ]  # fmt: skip
     assert stand.applied.number == 2
+
+
+@pytest.mark.parametrize(
+    ("make", "reason", "valid"), [(Path.mkdir, "Is a directory", 0), (os.mkfifo, "no plain file", 1)]
+)
+async def test_what_is_no_file_in_its_place_is_told_once(
+    stand: Stand, events: list[logging.LogRecord], make: Callable[[Path], None], reason: str, valid: float
+) -> None:
+    """What is read once only says nothing about the configuration: that it was started with stays valid."""
+    looks = 0
+    look = Source.look
+
+    def counted(source: Source) -> bytes | None:
+        nonlocal looks
+        looks += 1
+        return look(source)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(Source, "look", counted)
+        async with stand.watched():
+            stand.write(model(), model("n"))
+            await until(lambda: stand.versions == ["m@1", "n@1"])
+            stand.file.unlink()
+            make(stand.file)
+            await until(lambda: any(reason in vars(record).get("reason", "") for record in events))
+            assert stand.valid == valid
+            enough = looks + 5
+            await until(lambda: looks >= enough)
+            said = len(events)
+            stand.file.rename(stand.file.with_suffix(".odd"))
+            stand.write(model())
+            await until(lambda: stand.versions == ["m@1"])
+    assert said == 2, "the change, and that it is no file"
+    assert stand.valid == 1
 
 
 async def test_a_link_that_is_exchanged_is_a_change(tmp_path: Path) -> None:
