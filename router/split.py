@@ -65,7 +65,7 @@ class Split:
         self.sticky = sticky
         self.headers = frozenset(rule.header[0] for rule in rules if rule.header is not None)
         """Names of those that rules look at."""
-        self.reached = frozenset([version for version, weight in weights.items() if weight] + [r.version for r in rules])
+        self.reached = frozenset((*(name for name in weights if weights[name]), *(rule.version for rule in rules)))
         """Versions that a caller may get without a pin."""
         _check(weights, rules)
         self._rules = tuple((rule, Choice(rule.version, f"rule {at}")) for at, rule in enumerate(rules, 1))
