@@ -23,7 +23,8 @@ POLL = 2.0
 class Steering:
     """Carries what is set into the database, and from there to the catalog.
 
-    Changes raise StoreAway, and NotThere for a model or version that the configuration has not.
+    Changes raise StoreAway, and NotThere for a model or version that the configuration has not; what was set about one
+    that it had before can be undone all the same, or it would hold again when that comes back.
     """
 
     def __init__(self, registry: BoundedRegistry, upstreams: Upstreams) -> None:
@@ -51,7 +52,8 @@ class Steering:
 
     async def clear_weights(self, model: str, *, by: Actor) -> None:
         """So that the file's hold again."""
-        self.versions(model)
+        if model not in self._upstreams.overrides.weights:
+            self.versions(model)
         await self._change(lambda table: table.clear_weights(model, by=by))
 
     async def drain(self, model: str, version: str, *, by: Actor) -> None:
@@ -60,7 +62,8 @@ class Steering:
         await self._change(lambda table: table.drain(model, version, by=by))
 
     async def restore(self, model: str, version: str, *, by: Actor) -> None:
-        self._check(model, version)
+        if version not in self._upstreams.overrides.drained.get(model, ()):
+            self._check(model, version)
         await self._change(lambda table: table.restore(model, version, by=by))
 
     async def watch(self) -> None:

@@ -36,17 +36,17 @@ def change(gateway: Remote, name: str, action: str, *, as_json: bool) -> None:
     """Drain or restore the version (`model@version`) or the replica of that name. Raises Trouble."""
     from gateway.admin.routes.answers import ModelList, ReplicaList, SeenReplica
 
-    labels = {f"{seen.name}@{seen.version}": seen for seen in versions(gateway).data}
+    labels = {f"{seen.name}@{seen.version}" for seen in versions(gateway).data}
     replicas = {seen.name for seen in asked(gateway, "/v1/replicas", ReplicaList).data}
     if name in labels and name in replicas:
         raise Trouble(f"{name} is a version and a replica; docs/guides/admin.md says how to name one of them.")
-    if name in labels:
-        seen = labels[name]
-        path = f"/v1/models/{part(seen.name)}/versions/{part(seen.version)}/{action}"
-        print_versions(asked(gateway, path, ModelList, "POST").data, as_json=as_json)
-    elif name in replicas:
+    model, at, version = name.partition("@")
+    if name in replicas:
         path = f"/v1/replicas/{part(name)}/{action}"
         print_replicas([asked(gateway, path, SeenReplica, "POST")], as_json=as_json)
+    elif name in labels or (at and action == "restore"):  # of one that is gone, its drain would wait for its return
+        path = f"/v1/models/{part(model)}/versions/{part(version)}/{action}"
+        print_versions(asked(gateway, path, ModelList, "POST").data, as_json=as_json)
     else:
         raise Trouble(f"There is no version or replica {name}: snowshed models --versions, snowshed replicas.")
 

@@ -85,7 +85,7 @@ def test_weights_are_shown_set_and_cleared(desk: Desk) -> None:
         (["weights", "chat", "1"], 2, "1: "),
         (["weights", "chat", "1=1", "1=2"], 2, "1=2: "),
         (["drain", "absent"], 1, "There is no version or replica absent: "),
-        (["restore", "chat@3"], 1, "There is no version or replica chat@3: "),
+        (["restore", "chat@3"], 1, "The model has no such version."),
         (["eject", "../models"], 1, "There is no such replica"),
         (["explain", "req_0"], 1, "It is not among the last requests"),
     ],

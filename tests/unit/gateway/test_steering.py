@@ -85,6 +85,22 @@ async def test_what_the_configuration_has_not_is_refused_and_nothing_is_kept(des
     assert desk.book.do(lambda registry: registry.audit()) == []
 
 
+async def test_what_was_set_about_what_is_gone_can_be_undone(desk: Desk) -> None:
+    """Else it would hold again, to everybody's surprise, when the version comes back."""
+    steering = desk.steering
+    for model, version in (("chat", "old"), ("gone", "1")):
+        desk.book.do(lambda registry, of=model: registry.steering.set_weights(of, {"old": 1}, by=SOMEBODY))
+        desk.book.do(lambda registry, of=(model, version): registry.steering.drain(*of, by=SOMEBODY))
+    await steering.refresh()
+    for model, version in (("chat", "old"), ("gone", "1")):
+        await steering.clear_weights(model, by=SOMEBODY)
+        await steering.restore(model, version, by=SOMEBODY)
+        with pytest.raises(NotThere):
+            await steering.restore(model, version, by=SOMEBODY)
+    assert desk.upstreams.overrides == Overrides()
+    assert desk.book.do(lambda registry: registry.steering.all()) == {}
+
+
 async def test_what_was_set_holds_over_a_file_that_is_read_again() -> None:
     """Also over one that has lost the version meanwhile, and has it again."""
 
