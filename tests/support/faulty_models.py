@@ -9,10 +9,12 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from statistics import median
 from typing import Any
 
 from loadtests.fleet.settings import Mode
 from router.events import Change
+from router.judging import patience
 from tests.support.fleet import SpawnedFleet, SpawnedReplica
 from tests.support.gateway import RunningGateway
 from tests.support.traffic import WHOLE, WRONG, Told, changes, pool_of, traffic
@@ -23,8 +25,8 @@ LONGEST = 4.0
 """Seconds after which it is given up to wait for an ejection."""
 HARMLESS = 2.0
 """Seconds in which nothing must happen."""
-SOON = 3.0
-"""Seconds within which a faulty replica must be left alone."""
+SOON, SLACK = 3.0, 1.0
+"""Seconds within which a faulty replica must be left alone; and beyond the patience that a slow machine makes."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -89,7 +91,8 @@ class Seen:
         """Who fails is soon left alone; all others are as they were."""
         assert self.others == [], self.others
         if self.way[0].ejects:
-            assert self.alone <= SOON, self.faulty
+            wait = median(told.ended - told.sent for told in self.told)
+            assert self.alone <= max(SOON, patience(wait) + SLACK), (self.faulty, wait)
         else:
             assert self.faulty == [], self.faulty
 
