@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 from random import Random
 
@@ -15,6 +16,7 @@ from gateway.steering import Steering
 from gateway.store.bounded import BoundedRegistry
 from gateway.store.database import address
 from gateway.store.records import NotThere
+from gateway.store.registry import Registry
 from router.api import Caller
 from security.api import StoreAway
 from tests.support.databases import sqlite
@@ -85,12 +87,16 @@ async def test_what_the_configuration_has_not_is_refused_and_nothing_is_kept(des
     assert desk.book.do(lambda registry: registry.audit()) == []
 
 
+async def set_and_drained(model: str, version: str, registry: Registry) -> None:
+    await registry.steering.set_weights(model, {version: 1}, by=SOMEBODY)
+    await registry.steering.drain(model, version, by=SOMEBODY)
+
+
 async def test_what_was_set_about_what_is_gone_can_be_undone(desk: Desk) -> None:
     """Else it would hold again, to everybody's surprise, when the version comes back."""
     steering = desk.steering
     for model, version in (("chat", "old"), ("gone", "1")):
-        desk.book.do(lambda registry, of=model: registry.steering.set_weights(of, {"old": 1}, by=SOMEBODY))
-        desk.book.do(lambda registry, of=(model, version): registry.steering.drain(*of, by=SOMEBODY))
+        desk.book.do(partial(set_and_drained, model, version))
     await steering.refresh()
     for model, version in (("chat", "old"), ("gone", "1")):
         await steering.clear_weights(model, by=SOMEBODY)
