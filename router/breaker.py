@@ -99,9 +99,7 @@ class Breaker:
         return self._recover(now, sent) if self.out else ""
 
     def rejected(self, now: float, sent: float) -> str:
-        """It found the caller's mistake: it works."""
-        self.outcomes.add(now, good=True)
-        self._streak = 0
+        """It found the caller's mistake. That makes up for no failure: it may answer nothing else."""
         return self._recover(now, sent) if self.out else ""
 
     def failed(self, now: float, sent: float, random: Random, *, cut: bool = False) -> str:
