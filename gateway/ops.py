@@ -88,7 +88,7 @@ class OpsServer:
             reasons.append(_stalled(age))
         if not reasons:
             return success({"ready": True, "reasons": [], "warnings": list(self.warnings())})
-        message = "Not ready: " + " ".join(reasons)
+        message = "Not ready: " + "; ".join(reasons)
         return failure(HTTPStatus.SERVICE_UNAVAILABLE, "not_ready", message, ready=False, reasons=reasons)
 
 

@@ -20,7 +20,7 @@ class Lifetime(click.ParamType[float]):
 
         from engines.units import Units
 
-        units = Units("seconds", {"m": Decimal(60), "h": Decimal(3600), "d": Decimal(86400)})
+        units = Units("seconds", {"s": Decimal(1), "m": Decimal(60), "h": Decimal(3600), "d": Decimal(86400)})
         try:
             seconds = float(units.read(value))
         except ValueError as error:

@@ -37,4 +37,4 @@ def command(*, access: Access, as_json: bool) -> None:
         if names:
             click.echo(harmless(f"{what}: {', '.join(names)}"))
     if not (done.added or done.removed or done.changed):
-        click.echo("Models and routing are as they were.")
+        click.echo(f"Models and routing are those of the file already (generation {done.generation}).")
