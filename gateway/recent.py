@@ -9,6 +9,8 @@ from typing import Final
 from gateway.accounts import Record
 
 KEPT: Final = 2000
+STRANGER: Final = "invalid_api_key"
+"""The code of those whose key is none."""
 
 
 class Recent:
@@ -21,8 +23,8 @@ class Recent:
         return f"<Recent {len(self._kept)} of {self._kept.maxlen}>"
 
     def keep(self, records: Iterable[Record]) -> None:
-        """Costs next to nothing: who looks one up pays."""
-        self._kept.extend(records)
+        """All but those of strangers, who must not push others' out. Who looks one up pays."""
+        self._kept.extend([record for record in records if record.code != STRANGER])
 
     def find(self, request_id: str) -> Record | None:
         """By the id that we gave it."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 
 from engines.api import EngineError, Unreachable
 from gateway.config import Config, ConfigError
@@ -18,6 +18,8 @@ from router.catalog import Catalog
 
 _logger = logging.getLogger("snowshed")
 
+FIRST_LOOK = 1.0
+"""Seconds that new replicas have to show that they are ready before they take over; after it they do all the same."""
 IDLE_POLL = 0.05
 """Seconds between looks at whether a replica that is to go has ended its work."""
 
@@ -196,6 +198,9 @@ class Upstreams:
                 undoing.push_async_callback(replica.engine.aclose)
             for replica in new:
                 await _start(replica)
+            with suppress(TimeoutError):  # a gateway that is ready stays so, if those who come are
+                async with asyncio.timeout(FIRST_LOOK):
+                    await asyncio.gather(*map(health.look, new))
             undoing.pop_all()
         for replica in new:
             self._watch(replica)

@@ -19,12 +19,17 @@ async def watch(replica: Replica) -> None:
     """Keep the replica's `verdict` current until cancelled; one that hangs delays no other."""
     pause = FIRST_PROBE_EVERY
     while True:
-        verdict = await probe(replica)
-        if verdict != replica.verdict:
-            _tell(replica, verdict)
-        replica.verdict = verdict
-        pause = min(PROBE_EVERY, pause * 1.5) if verdict else PROBE_EVERY
+        await look(replica)
+        pause = min(PROBE_EVERY, pause * 1.5) if replica.verdict else PROBE_EVERY
         await asyncio.sleep(pause)
+
+
+async def look(replica: Replica) -> None:
+    """Make the replica's `verdict` current."""
+    verdict = await probe(replica)
+    if verdict != replica.verdict:
+        _tell(replica, verdict)
+    replica.verdict = verdict
 
 
 def _tell(replica: Replica, verdict: str) -> None:

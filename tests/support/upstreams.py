@@ -23,13 +23,17 @@ from tests.support.waiting import PATIENCE
 
 
 class NotingEngine:
-    """A replica that lives and dies. `hold` keeps it from having started; `failure` is why it can't."""
+    """A replica that lives and dies. `hold` keeps it from having started; `failure` is why it can't.
+
+    `silent`: to probes.
+    """
 
     def __init__(self) -> None:
         self.started = self.closed = 0
         self.hold: asyncio.Event | None = None
         self.failure: Exception | None = None
         self.close_failure: Exception | None = None
+        self.silent = False
 
     async def start(self) -> None:
         if self.hold is not None:
@@ -42,6 +46,8 @@ class NotingEngine:
         raise Unreachable("It takes no calls.")
 
     async def probe(self) -> Health:
+        if self.silent:
+            await asyncio.get_running_loop().create_future()
         return Health(ready=True)
 
     async def aclose(self) -> None:

@@ -10,6 +10,8 @@ import pytest
 from engines.api import Unreachable
 from gateway.config import ConfigError
 from gateway.overrides import Overrides
+from gateway.readiness import Readiness
+from gateway.traffic import Traffic
 from router.api import Replica, Work
 from tests.support.pools import Sent
 from tests.support.upstreams import NotingEngine, Stage, configured, model, staged
@@ -66,6 +68,26 @@ async def test_a_new_replica_gets_nothing_before_it_has_started() -> None:
         slow.hold.set()
         await change
         assert pick(stage).name == "m-1"
+
+
+async def test_a_gateway_that_is_ready_stays_so_while_all_its_replicas_are_exchanged() -> None:
+    async with staged(configured(model("a"))) as stage:
+        readiness = Readiness(Traffic(), stage.upstreams.catalog)
+        await until(readiness.reasons, lambda reasons: not reasons)
+        await stage.upstreams.apply(configured(model("b")))
+        assert stage.names == ["m-1"]
+        assert not readiness.reasons()
+
+
+async def test_new_replicas_that_do_not_show_that_they_are_ready_take_over_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("gateway.upstreams.FIRST_LOOK", 0.01)
+    async with staged(configured(model("a"))) as stage:
+        silent = stage.maker.prepared["m-1"] = NotingEngine()
+        silent.silent = True
+        await stage.upstreams.apply(configured(model("b")))
+        assert (stage.names, stage.replica("m-1").verdict) == (["m-1"], "not probed yet")
 
 
 async def _refused(stage: Stage, change: asyncio.Task[None]) -> None:
