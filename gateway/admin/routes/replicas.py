@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path
@@ -29,13 +30,7 @@ def routes(upstreams: Upstreams, registry: BoundedRegistry) -> APIRouter:
     def told(name: str) -> Response:
         return answer(next(seen for seen in replicas(upstreams) if seen.name == name))
 
-    async def noted(action: str, name: str, caller: Visitor, changes: dict[str, Any]) -> tuple[Replica, Pool]:
-        """Before it is done: nothing happens that is not in the audit trail. Raises NotThere if it is gone by then."""
-        replica, _ = _find(upstreams, name)
-        before = {"drained": upstreams.is_drained(replica), "ejected": replica.breaker.out}
-        after = {**before, **changes}
-        await registry.ask(lambda them: them.note(action, "replica", name, before, after, by=caller.actor))
-        return _find(upstreams, name)
+    noted = partial(_noted, upstreams, registry)
 
     @router.get("/replicas", openapi_extra=documented(ReplicaList))
     async def list_replicas() -> Response:
@@ -69,6 +64,17 @@ def routes(upstreams: Upstreams, registry: BoundedRegistry) -> APIRouter:
         return told(name)
 
     return router
+
+
+async def _noted(
+    upstreams: Upstreams, registry: BoundedRegistry, action: str, name: str, caller: Visitor, changes: dict[str, Any]
+) -> tuple[Replica, Pool]:
+    """Before it is done: nothing happens that is not in the audit trail. Raises NotThere if it is gone by then."""
+    replica, _ = _find(upstreams, name)
+    before = {"drained": upstreams.is_drained(replica), "ejected": replica.breaker.out}
+    after = {**before, **changes}
+    await registry.ask(lambda them: them.note(action, "replica", name, before, after, by=caller.actor))
+    return _find(upstreams, name)
 
 
 def _check_restorable(upstreams: Upstreams, pool: Pool) -> None:

@@ -21,11 +21,11 @@ MODELS = {"llmapi": "llmapi", "ensemble": "ensemble", "bls": "tensorrt_llm_bls"}
 def stand(triton: TritonServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TritonStand]:
     triton.need(*MODELS.values())
 
+    urls = triton.grpc, triton.grpc.replace("127.0.0.1", "localhost")  # two replicas that are one server
+
     def models(tokenizer: Path) -> list[dict[str, Any]]:
         return [
-            behind(
-                name, tokenizer, *({"url": triton.grpc, "model": model, "adapters": [POET, CLERK]} for _ in range(2))
-            )
+            behind(name, tokenizer, *({"url": url, "model": model, "adapters": [POET, CLERK]} for url in urls))
             for name, model in MODELS.items()
         ]
 
