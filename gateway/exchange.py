@@ -249,7 +249,7 @@ class Exchange:
         record.status = status
         lines = own_headers(record.id) + lines
         if record.version:
-            lines += b"x-model-version: %b\r\n" % record.version.encode() + self._degraded
+            lines += b"x-model-version: %b\r\n%b" % (record.version.encode(), self._degraded)
         if record.label:
             lines += b"x-client-request-id: %b\r\n" % record.label.encode()
         self.wire.open(status, lines, length, close=close)

@@ -89,7 +89,7 @@ class Breaker:
         """First content is here; `timed`: when it comes can be compared with that of others."""
         self.life = self.answered_at = now
         self._streak = 0
-        self.outcomes.first(now, now - sent, timed=timed)
+        self.outcomes.first(now - sent, timed=timed)
         return self._recover(now, sent) if self.out and self.cuts < WARM_STREAK else ""
 
     def finished(self, now: float, sent: float) -> str:

@@ -69,17 +69,22 @@ class Catalog:
         `name@version` is the model with that version alone; raises NotPermitted for who may not choose, whatever the
         version: which there are is not theirs to know.
         """
-        snapshot = self.snapshot
-        model = snapshot.names.get(name) or snapshot.names.get(name.rpartition("@")[0])
+        model = self.snapshot.names.get(name)
+        if model is None:
+            return self._pinned(name, asker)
+        if not _may_see(model, asker):
+            raise NoSuchModel
+        return model
+
+    def _pinned(self, name: str, asker: Asker) -> Model:
+        model = self.snapshot.names.get(name.rpartition("@")[0])
         if model is None or not _may_see(model, asker):
             raise NoSuchModel
-        if name in snapshot.names:
-            return model
         if STEER not in asker.scopes:
             raise NotPermitted
-        if name not in snapshot.pins:
+        if name not in self.snapshot.pins:
             raise NoSuchModel
-        return snapshot.pins[name]
+        return self.snapshot.pins[name]
 
 
 def _may_see(model: Model, asker: Asker) -> bool:

@@ -84,7 +84,7 @@ class Outcomes:
             self._past.add(count)  # the current one is empty yet
         self._current = self._ring[second % SPAN]
 
-    def first(self, now: float, waited: float, *, timed: bool = True) -> None:
+    def first(self, waited: float, *, timed: bool = True) -> None:
         """First content, after so many seconds, if they count."""
         current = self._current  # as of the last turn: a tenth of a second is no matter, and it is each request's time
         current.good += 1

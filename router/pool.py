@@ -111,11 +111,12 @@ class Pool:
         if work.whole:
             replica.whole.discard(notes)
         replica.tokens -= work.tokens
-        now = self._clock()
         breaker = replica.breaker
         if error is None and sent < 0 and not (breaker.out or breaker.cuts):  # as nearly all do
-            breaker.life = now
+            if not work.whole:  # whose first content was just now
+                breaker.life = self._clock()
             return
+        now = self._clock()
         before = breaker.state
         if error is not None:
             reason = self._judge(replica, abs(sent), error, now)
