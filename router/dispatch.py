@@ -34,7 +34,11 @@ class Dispatched:
         return f"<Dispatched {self.reply!r} on {self.replica!r}>"
 
     def __enter__(self) -> Reply:
-        return self.reply.__enter__()
+        try:
+            return self.reply.__enter__()
+        except BaseException as error:  # then nobody leaves the block
+            self.__exit__(type(error), error, error.__traceback__)
+            raise
 
     def __exit__(self, kind: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None) -> None:
         try:

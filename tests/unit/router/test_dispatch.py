@@ -212,6 +212,18 @@ async def test_the_place_is_given_back_even_if_closing_the_reply_fails() -> None
     assert in_flight(of) == 0
 
 
+async def test_the_place_is_given_back_even_if_the_reply_can_not_be_entered() -> None:
+    class Stubborn(Told):
+        def __enter__(self) -> Self:
+            raise OSError
+
+    reply = Stubborn()
+    of = version(reply)
+    with pytest.raises(OSError), await dispatcher().ask(of, CALL, notes()):  # noqa: PT011
+        pass
+    assert (in_flight(of), reply.closed) == (0, True)
+
+
 async def test_a_place_is_given_back_once() -> None:
     of = version(Told())
     dispatched = await dispatcher().ask(of, CALL, notes())
