@@ -169,7 +169,8 @@ class Supervisor(Generic[S]):
             how = await _end_of(process)
             return self._verdict or how
         finally:
-            self.pid = self._process = None
+            self.pid, self.state = None, "ending"
+            self._process = None
             served, self._served = self._served, None
             try:
                 if served is not None:

@@ -109,6 +109,24 @@ async def test_a_killed_child_is_started_again_and_callers_are_refused_meanwhile
         await child.aclose()
 
 
+async def test_a_child_that_has_ended_is_not_called_ready_while_it_is_cleared_away() -> None:
+    seen: list[tuple[str, int | None]] = []
+
+    class Watching(Connected):
+        async def aclose(self) -> None:
+            seen.append((child.state, child.pid))
+
+    async def connect(address: str) -> Connected:
+        return Watching(address)
+
+    child = Supervisor(connect, Backoff(lambda: 0.5, first=0.01), time.monotonic, Manners("child"))
+    await child.start(*python(GOOD))
+    os.kill(pid_of(child), signal.SIGKILL)
+    await until(lambda: child.restarts == 1)
+    await child.aclose()
+    assert seen[0] == ("ending", None)
+
+
 @pytest.mark.parametrize(
     ("script", "reason"),
     [
