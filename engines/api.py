@@ -59,6 +59,11 @@ class Call:
     spent: Usage | None = None
     """Tokens of an answer that was cut off before there was a reply to tell them; the engine's to set."""
 
+    @property
+    def whole(self) -> bool:
+        """Whether it asks for a text in one piece, which is silent until its end."""
+        return not self.stream and self.kind != "embedding"
+
     def body(self) -> bytes:
         """The request as JSON."""
         return msgspec.json.encode(self.fields)

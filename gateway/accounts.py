@@ -39,6 +39,8 @@ class Record:
     failed: Sequence[tuple[str, type[EngineError]]] = ()
     """The attempts that came to nothing: which replica, and how."""
     stream: bool = False
+    whole: bool = False
+    """Whether the client gets a text in one piece."""
     status: int = 0
     """As sent; 0 if nothing was."""
     code: str = ""

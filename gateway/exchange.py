@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from functools import lru_cache
 from types import TracebackType
 from typing import Literal, Protocol, Self
 
@@ -138,6 +139,7 @@ class Exchange:
         call = self._call = Call(
             record.id, self.kind, fields, version.model, prompt.stream, prompt.show_usage, self.deadline
         )
+        record.whole = call.whole
         return call
 
     def degrade(self, model: Model, trouble: str) -> None:
@@ -249,7 +251,7 @@ class Exchange:
         record.status = status
         lines = own_headers(record.id) + lines
         if record.version:
-            lines += b"x-model-version: %b\r\n%b" % (record.version.encode(), self._degraded)
+            lines += _answered_by(record.version) + self._degraded
         if record.label:
             lines += b"x-client-request-id: %b\r\n" % record.label.encode()
         self.wire.open(status, lines, length, close=close)
@@ -319,3 +321,8 @@ class Exchange:
 
 
 _JSON = b"content-type: application/json\r\n"
+
+
+@lru_cache(maxsize=512)
+def _answered_by(version: str) -> bytes:
+    return b"x-model-version: %b\r\n" % version.encode()

@@ -19,17 +19,19 @@ def form_for(stream: TextIO, asked: Form | None = None) -> Form:
 
 
 class Timestamps:
-    """RFC 3339, UTC, milliseconds. Lines of one second share the work of the long part."""
+    """RFC 3339, UTC, milliseconds. Lines of one second share the work of the long part, of one millisecond all."""
 
     def __init__(self) -> None:
-        self._second = -1
-        self._prefix = ""
+        self._second = self._ms = -1
+        self._prefix = self._text = ""
 
     def __repr__(self) -> str:
         return f"<Timestamps, last in {self._prefix or 'no second'}>"
 
     def of(self, unix_ms: int) -> str:
-        second, ms = divmod(unix_ms, 1000)
-        if second != self._second:
-            self._second, self._prefix = second, time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
-        return f"{self._prefix}.{ms:03d}Z"
+        if unix_ms != self._ms:
+            second, ms = divmod(unix_ms, 1000)
+            if second != self._second:
+                self._second, self._prefix = second, time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
+            self._ms, self._text = unix_ms, f"{self._prefix}.{ms:03d}Z"
+        return self._text

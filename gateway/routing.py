@@ -106,5 +106,4 @@ def _work(call: Call, prompt: Prompt, exchange: Exchange) -> Work:
     fields = call.fields
     session = exchange.session or prompt.user
     tokens = (exchange.record.body_bytes >> 2) + answer * prompt.n
-    whole = not call.stream and call.kind != "embedding"
-    return Work(tokens, session, fields.get(SUBJECTS[call.kind], b""), whole)
+    return Work(tokens, session, fields.get(SUBJECTS[call.kind], b""))

@@ -33,13 +33,16 @@ class Quarantined(Exception):
 
 
 class Notes(Protocol):
-    """Where the router writes down what became of a request, and reads when its last content came (loop seconds)."""
+    """Where the router writes down what became of a request, and reads how it stands with the client."""
 
     attempts: int
     replica: str
     failed: Sequence[tuple[str, type[EngineError]]]
     """The attempts that came to nothing: which replica, and how."""
+    whole: bool
+    """Whether its text comes in one piece: then when it comes says how long it is, and little of the replica."""
     last_at: float
+    """When the last content came (loop seconds)."""
     paused: bool
     """Whether the client has to read before more can come: then silence is not the replica's."""
 
@@ -49,14 +52,12 @@ class Work:
     """What a request asks of a replica: how much, and what might lie there already.
 
     `tokens`: prompt and answer, estimated. `session`: calls with the same one belong together; b"" if nothing tells.
-    `prompt`: the prompt's own JSON, for policies that look for a common beginning. `whole`: a text that comes in one
-    piece, at its end; how long that takes says how long it is, and little of the replica.
+    `prompt`: the prompt's own JSON, for policies that look for a common beginning.
     """
 
     tokens: int
     session: bytes = b""
     prompt: bytes = b""
-    whole: bool = False
 
 
 class Replica:
@@ -75,7 +76,6 @@ class Replica:
         "tokens",
         "verdict",
         "weight",
-        "whole",
     )
 
     def __init__(self, name: str, engine: Engine, breaker: Breaker | None = None) -> None:
@@ -84,8 +84,6 @@ class Replica:
         self.breaker = breaker or Breaker()
         self.active: dict[Notes, float] = {}
         """Requests it is busy with, and when (loop seconds) each was sent; negative once its first content came."""
-        self.whole: set[Notes] = set()
-        """Those of them that say nothing until all of their text is there."""
         self.tokens = 0
         """Of the work it is busy with; charged when a request is sent, so that the next choice sees it."""
         self.others = 0.0

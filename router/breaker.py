@@ -85,11 +85,11 @@ class Breaker:
         if self.state == "probing" and self.probe is None:
             self.probe = now
 
-    def answered(self, now: float, sent: float, *, timed: bool = True) -> str:
-        """First content is here; `timed`: when it comes can be compared with that of others."""
+    def answered(self, now: float, sent: float, waited: float | None) -> str:
+        """First content is here, after so many seconds; None: they can't be compared with those of others."""
         self.life = self.answered_at = now
         self._streak = 0
-        self.outcomes.first(now - sent, timed=timed)
+        self.outcomes.first(waited)
         return self._recover(now, sent) if self.out and self.cuts < WARM_STREAK else ""
 
     def finished(self, now: float, sent: float) -> str:

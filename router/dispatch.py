@@ -99,7 +99,7 @@ class Dispatcher:
                 pool.left(replica, work, notes, left)
                 raise
             else:
-                pool.answered(replica, work, notes)
+                pool.answered(replica, notes)
                 call.spent = None  # of an attempt before: this reply tells its own
                 leave = partial(pool.left, replica, work, notes)
                 return Dispatched(reply, replica, leave, call, self._quarantine)

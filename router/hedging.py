@@ -38,7 +38,7 @@ class Hedge:
 
         A whole answer is silent until its end: of a long one that would say nothing about its replica.
         """
-        return priority > 0 and (call.stream or call.kind == "embedding")
+        return priority > 0 and not call.whole
 
     async def run(self, race: Race, first: Replica) -> Won | None:
         """Whose content came first, still charged; None if all have failed, as the race then tells.

@@ -48,13 +48,13 @@ def silence(replica: Replica, limit: float, whole_limit: float, now: float) -> f
     breaker = replica.breaker
     if breaker.probe is not None:
         silent = now - breaker.probe
-        if replica.whole:
+        if any(notes.whole for notes in replica.active):
             limit = whole_limit
     elif breaker.out or len(replica.active) < WAITING or shows_life(replica, now - limit):
         return 0.0
     else:
         calls = [(notes, abs(sent)) for notes, sent in replica.active.items() if not notes.paused]
-        waiting = [sent for notes, sent in calls if notes not in replica.whole]
+        waiting = [sent for notes, sent in calls if not notes.whole]
         if len(waiting) < WAITING:
             waiting, limit = [sent for _, sent in calls], whole_limit
         silent = now - max(breaker.life, min(waiting)) if len(waiting) >= WAITING else 0.0

@@ -84,11 +84,11 @@ class Outcomes:
             self._past.add(count)  # the current one is empty yet
         self._current = self._ring[second % SPAN]
 
-    def first(self, waited: float, *, timed: bool = True) -> None:
-        """First content, after so many seconds, if they count."""
+    def first(self, waited: float | None) -> None:
+        """First content, after so many seconds; None: they don't count."""
         current = self._current  # as of the last turn: a tenth of a second is no matter, and it is each request's time
         current.good += 1
-        if timed:
+        if waited is not None:
             current.firsts += 1
             current.waited += waited
 

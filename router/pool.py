@@ -84,23 +84,26 @@ class Pool:
         """Charge it; every call that was sent has to be told to `left`."""
         now = self._clock()
         replica.active[notes] = now
-        if work.whole:
-            replica.whole.add(notes)
         replica.tokens += work.tokens
         replica.calls += 1
         if replica.breaker.state == "probing":
             replica.breaker.sent(now)
             self._arrange(now)
 
-    def answered(self, replica: Replica, work: Work, notes: Notes) -> None:
+    def answered(self, replica: Replica, notes: Notes) -> None:
         """Its first content is here."""
         sent = replica.active.get(notes, -1.0)
         if sent < 0:
             return
         now = self._clock()
         replica.active[notes] = -sent
-        before = replica.breaker.state
-        if reason := self._first(replica, work, now, sent):
+        waited: float | None = now - sent
+        if notes.whole:
+            self._learn(now - sent)
+            waited = None
+        breaker = replica.breaker
+        before = breaker.state
+        if reason := breaker.answered(now, sent, waited):
             self._changed(replica, before, reason, now)
 
     def left(self, replica: Replica, work: Work, notes: Notes, error: BaseException | None) -> None:
@@ -108,21 +111,15 @@ class Pool:
         sent = replica.active.pop(notes, None)
         if sent is None:
             return
-        if work.whole:
-            replica.whole.discard(notes)
         replica.tokens -= work.tokens
         breaker = replica.breaker
         if error is None and sent < 0 and not (breaker.out or breaker.cuts):  # as nearly all do
-            if not work.whole:  # whose first content was just now
+            if not notes.whole:  # whose first content was just now
                 breaker.life = self._clock()
             return
         now = self._clock()
         before = breaker.state
-        if error is not None:
-            reason = self._judge(replica, abs(sent), error, now)
-        else:
-            first = self._first(replica, work, now, sent) if sent > 0 else ""  # nobody had told
-            reason = breaker.finished(now, abs(sent)) or first
+        reason = breaker.finished(now, abs(sent)) if error is None else self._judge(replica, abs(sent), error, now)
         if reason or before == "probing":
             self._changed(replica, before, reason, now)
 
@@ -169,11 +166,10 @@ class Pool:
                 return replica
         raise NoReplica
 
-    def _first(self, replica: Replica, work: Work, now: float, sent: float) -> str:
-        if work.whole:
-            waited, usual_one = now - sent, self._usual_whole
-            self._usual_whole = waited if usual_one == NEVER else usual_one + (waited - usual_one) / LATEST
-        return replica.breaker.answered(now, sent, timed=not work.whole)
+    def _learn(self, waited: float) -> None:
+        """How long a whole text took."""
+        before = self._usual_whole
+        self._usual_whole = waited if before == NEVER else before + (waited - before) / LATEST
 
     def _judge(self, replica: Replica, sent: float, error: BaseException, now: float) -> str:
         breaker = replica.breaker

@@ -164,7 +164,7 @@ class Race:
         raise error
 
     def _won(self, replica: Replica, reply: Reply) -> Won:
-        self.pool.answered(replica, self.work, self._notes)
+        self.pool.answered(replica, self._notes)
         self._call.spent = None  # by whom the other was: this reply tells its own
         return Won(replica, reply)
 

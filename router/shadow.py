@@ -78,6 +78,7 @@ class Copy:
     def __init__(self, shadow: Shadow, call: Call, work: Work) -> None:
         self.attempts = 1
         self.replica = ""
+        self.whole = call.whole
         self.last_at = 0.0
         self.failed: Sequence[tuple[str, type[EngineError]]] = ()
         self._shadow = shadow
@@ -134,7 +135,7 @@ class Copy:
         try:
             with await replica.engine.call(self._call) as reply:
                 first_content = clock() - sent
-                pool.answered(replica, work, self)
+                pool.answered(replica, self)
                 await pass_on(reply, self)
         except BaseException as error:
             pool.left(replica, work, self, error)

@@ -65,6 +65,7 @@ class Noted:
     def __init__(self) -> None:
         self.attempts = 0
         self.replica = ""
+        self.whole = False
         self.last_at = 0.0
         self.paused = False
 
@@ -88,7 +89,7 @@ def routing(policy: str, count: int) -> float:
         replica = chosen_by.pick(work)
         chosen_by.retries.admitted(work.tokens)
         chosen_by.sent(replica, work, notes)
-        chosen_by.answered(replica, work, notes)
+        chosen_by.answered(replica, notes)
         chosen_by.left(replica, work, notes, None)
 
     return per_work(route, works(random))

@@ -40,6 +40,7 @@ class Busy:
     attempts = 1
     replica = ""
     failed: Sequence[tuple[str, type[EngineError]]] = ()
+    whole = False
     last_at = 0.0
     paused = False
 

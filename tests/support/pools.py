@@ -15,14 +15,14 @@ from router.pool import Pool
 
 TICK = 0.1
 WORK = Work(100)
-TEXT = Work(100, whole=True)
 
 
 class Sent:
     """Notes of one call."""
 
-    def __init__(self, replica: Replica, work: Work = WORK) -> None:
+    def __init__(self, replica: Replica, work: Work = WORK, *, whole: bool = False) -> None:
         self.work = work
+        self.whole = whole
         self.attempts = 1
         self.replica = replica.name
         self.failed: Sequence[tuple[str, type[EngineError]]] = ()
@@ -66,16 +66,16 @@ class Stage:
         self.now += seconds
         self.pool.refresh()
 
-    def send(self, replica: Replica | None = None, asked: Collection[Replica] = (), work: Work = WORK) -> Sent:
+    def send(self, replica: Replica | None = None, asked: Collection[Replica] = (), *, whole: bool = False) -> Sent:
         """To this replica, or to the one that is picked."""
-        chosen = replica or self.pool.pick(work, asked)
-        notes = Sent(chosen, work)
-        self.pool.sent(chosen, work, notes)
+        chosen = replica or self.pool.pick(WORK, asked)
+        notes = Sent(chosen, whole=whole)
+        self.pool.sent(chosen, WORK, notes)
         return notes
 
     def answer(self, notes: Sent) -> None:
         """First content, or more of it."""
-        self.pool.answered(notes.asked, notes.work, notes)
+        self.pool.answered(notes.asked, notes)
         notes.last_at = self.now
 
     def end(self, notes: Sent, error: BaseException | None = None) -> None:

@@ -103,6 +103,7 @@ class Noted:
         self.attempts = 0
         self.replica = ""
         self.failed: Sequence[tuple[str, type[EngineError]]] = ()
+        self.whole = False
         self.last_at = 0.0
         self.paused = False
 

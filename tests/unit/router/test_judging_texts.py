@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from engines.api import Failed
 from router.api import Replica
-from tests.support.pools import TEXT, Stage
+from tests.support.pools import Stage
 
 
 def texts(stage: Stage, replica: Replica, count: int, seconds: float) -> None:
     """So many at once, which take so long, while replicas that have none answer other calls."""
-    notes = [stage.send(replica, work=TEXT) for _ in range(count)]
+    notes = [stage.send(replica, whole=True) for _ in range(count)]
     for _ in range(round(seconds * 10)):
         stage.rest(0.1)
         for other in stage.replicas:
@@ -33,14 +33,14 @@ def test_p07_texts_that_never_come_are_a_stall_once_it_is_known_how_long_they_ta
     stage = Stage(3)
     replica, other, _ = stage.replicas
     for _ in range(3):
-        stage.send(replica, work=TEXT)
+        stage.send(replica, whole=True)
     texts(stage, other, 1, 4.0)
     assert not stage.changes, "nothing is known"
     stage = Stage(3)
     replica, other, _ = stage.replicas
     texts(stage, other, 16, 0.2)
     for _ in range(3):
-        stage.send(replica, work=TEXT)
+        stage.send(replica, whole=True)
     for _ in range(19):
         texts(stage, other, 1, 0.2)
     assert not stage.changes, "it may take twenty times as long"
@@ -52,7 +52,7 @@ def test_p07_texts_that_never_come_are_a_stall_once_it_is_known_how_long_they_ta
 def test_p07_streams_are_a_stall_whatever_text_is_made_beside_them() -> None:
     stage = Stage(3)
     replica, other, _ = stage.replicas
-    stage.send(replica, work=TEXT)
+    stage.send(replica, whole=True)
     for _ in range(3):
         stage.send(replica)
     texts(stage, other, 1, 2.2)
@@ -65,7 +65,7 @@ def test_a_probe_that_is_a_long_text_is_waited_for() -> None:
     stage.eject(replica, Failed("broken"))
     while replica.breaker.state != "probing":
         texts(stage, other, 1, 1.0)
-    probe = stage.send(work=TEXT)
+    probe = stage.send(whole=True)
     assert probe.asked is replica
     texts(stage, other, 1, 6.0)
     stage.answer(probe)
