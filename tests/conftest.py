@@ -1,10 +1,11 @@
-"""What holds for every test: hypothesis tries the same examples on each run, however slow the machine is.
+"""What holds for every test: hypothesis tries the same examples on each run, and Ctrl-C works, however it is started.
 
 And what a whole run has only one of: the Triton server, the PostgreSQL server.
 """
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,6 +20,10 @@ from tests.support.triton import revived, running_triton
 settings.register_profile("steady", derandomize=True, deadline=None, database=None)
 settings.register_profile("prove", derandomize=False, deadline=None, database=None, max_examples=5000)
 settings.load_profile("steady")  # unless the command says --hypothesis-profile=prove
+
+# Programs that tests start and interrupt would inherit a Ctrl-C that is ignored, as a shell's background jobs have it.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
