@@ -171,10 +171,15 @@ class Adapting(Protocol):
 
 
 class EngineFactory(Protocol):
-    """A class in `ENGINES`: its options, checked by pydantic, lie beside it."""
+    """A class in `ENGINES`: its options, checked by pydantic, lie beside it.
+
+    `runs_here`: it starts programs on this machine, or serves files of it; only the configuration's file may name it.
+    """
 
     @property
     def Options(self) -> type[BaseModel]: ...  # noqa: N802  # a class
+    @property
+    def runs_here(self) -> bool: ...
     def __call__(self, options: Any, surroundings: Surroundings, /) -> Engine: ...
 
 

@@ -56,6 +56,7 @@ class OpenAIEngine:
     """Relays calls to one server. `key` is a credential made at run time, in place of one that the options refer to."""
 
     Options: ClassVar[type[BaseModel]] = OpenAIOptions
+    runs_here: ClassVar[bool] = False
 
     def __init__(self, options: OpenAIOptions, surroundings: Surroundings, *, key: str | None = None) -> None:
         self._options = options

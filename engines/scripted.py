@@ -35,6 +35,7 @@ class ScriptedEngine:
     """Deterministic: the same call gets the same answer, whose tokens are the words of its text."""
 
     Options: ClassVar[type[BaseModel]] = ScriptedOptions
+    runs_here: ClassVar[bool] = False
 
     def __init__(self, options: ScriptedOptions, _surroundings: Surroundings) -> None:
         self._options = options

@@ -46,6 +46,7 @@ class EmbeddedEngine:
     """One child process with one model. Calls beyond its slots wait here, where leaving the queue costs nothing."""
 
     Options: ClassVar[type[BaseModel]] = EmbeddedOptions
+    runs_here: ClassVar[bool] = True
 
     def __init__(self, options: EmbeddedOptions, surroundings: Surroundings) -> None:
         self._options = options

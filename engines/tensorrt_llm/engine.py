@@ -41,6 +41,7 @@ class TensorrtLlmEngine:
     """One child with one model. `folders` are further ones in which the child looks for packages, first of all."""
 
     Options: ClassVar[type[BaseModel]] = TensorrtLlmOptions
+    runs_here: ClassVar[bool] = True
 
     def __init__(self, options: TensorrtLlmOptions, surroundings: Surroundings, folders: Sequence[Path] = ()) -> None:
         self._options = options

@@ -51,6 +51,7 @@ class TritonEngine:
     """
 
     Options: ClassVar[type[BaseModel]] = TritonOptions
+    runs_here: ClassVar[bool] = False
 
     def __init__(self, options: TritonOptions, surroundings: Surroundings, *, draw: Draw | None = None) -> None:
         _import()

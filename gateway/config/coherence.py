@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from engines.choices import meant
 from gateway.config.models import ModelSpec
@@ -15,13 +15,16 @@ Groups = Mapping[str, Sequence[tuple[int, ModelSpec]]]
 """The versions of each model, each with its place in the list."""
 
 
-def mistakes(models: Sequence[ModelSpec], routing: Sequence[RoutingSpec]) -> Iterator[Mistake]:
+def mistakes(
+    models: Sequence[ModelSpec], routing: Sequence[RoutingSpec], called: Callable[[int], str] = "models[{}]".format
+) -> Iterator[Mistake]:
+    """`called`: what people call the entry at a place in the list of models."""
     groups: dict[str, list[tuple[int, ModelSpec]]] = {}
     for at, spec in enumerate(models):
         groups.setdefault(spec.name, []).append((at, spec))
     for group in groups.values():
-        yield from _versions(group)
-    yield from _names(groups, routing)
+        yield from _versions(group, called)
+    yield from _names(groups, routing, called)
     for at, spec in enumerate(models):
         yield from _replicas(at, spec)
     for at, route in enumerate(routing):
@@ -29,35 +32,35 @@ def mistakes(models: Sequence[ModelSpec], routing: Sequence[RoutingSpec]) -> Ite
     yield from _circles(routing)
 
 
-def _versions(group: Sequence[tuple[int, ModelSpec]]) -> Iterator[Mistake]:
+def _versions(group: Sequence[tuple[int, ModelSpec]], called: Callable[[int], str]) -> Iterator[Mistake]:
     first, one = group[0]
     seen: set[str] = set()
     for at, spec in group:
         if spec.version in seen:
             yield ("models", at, "version"), "this model has a version of that name already"
         if set(spec.adapters) != set(one.adapters):
-            yield ("models", at), f"versions of a model must list the same adapters, as models[{first}] does"
+            yield ("models", at), f"versions of a model must list the same adapters, as {called(first)} does"
         seen.add(spec.version)
     if not any(spec.weight for _, spec in group):
         yield ("models", first, "weight"), "the weights of a model's versions must not sum to 0"
 
 
-def _names(groups: Groups, routing: Sequence[RoutingSpec]) -> Iterator[Mistake]:
+def _names(groups: Groups, routing: Sequence[RoutingSpec], called: Callable[[int], str]) -> Iterator[Mistake]:
     """With its adapters a model or an alias is several names; each must mean one thing."""
-    named: list[tuple[Path, Sequence[str]]] = [
-        *((("models", group[0][0], "name"), group[0][1].names) for group in groups.values()),
+    named: list[tuple[Path, Sequence[str], str]] = [
+        *((("models", group[0][0], "name"), group[0][1].names, called(group[0][0])) for group in groups.values()),
         *(
-            (("routing", at, "aliases", nth), _as_alias(alias, groups.get(route.model)))
+            (("routing", at, "aliases", nth), _as_alias(alias, groups.get(route.model)), f"routing[{at}]")
             for at, route in enumerate(routing)
             for nth, alias in enumerate(route.aliases)
         ),
     ]
-    owners: dict[str, Path] = {}
-    for path, names in named:
+    owners: dict[str, str] = {}
+    for path, names, owner in named:
         taken = next((owners[name] for name in names if name in owners), None)
         if taken:
-            yield path, f"that name, or it with an adapter, is taken by {taken[0]}[{taken[1]}]"
-        owners.update(dict.fromkeys(names, path))
+            yield path, f"that name, or it with an adapter, is taken by {taken}"
+        owners.update(dict.fromkeys(names, owner))
 
 
 def _as_alias(alias: str, group: Sequence[tuple[int, ModelSpec]] | None) -> Sequence[str]:

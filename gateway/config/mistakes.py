@@ -47,6 +47,17 @@ def told(error: ValidationError, tree: Any, variables: Mapping[Path, str]) -> It
         yield f"{where}: {_what(found, path, tree, named)}"
 
 
+def told_inside(error: ValidationError, base: Path, tree: Any) -> Iterator[tuple[Path, str]]:
+    """The same of a part of `tree`, which is at `base`: each mistake's path from there, and what is wrong."""
+
+    def named(path: Path) -> str:
+        return dotted(path[len(base) :]) if path[: len(base)] == base else ""
+
+    for found in error.errors(include_url=False):
+        path = tuple(found["loc"])
+        yield path, _what(found, (*base, *path), tree, named)
+
+
 def _origin(path: Path, variables: Mapping[Path, str]) -> tuple[str, Callable[[Path], str]]:
     """The place of a mistake, and how other settings are called there."""
     for end in range(len(path), 0, -1):
@@ -74,7 +85,8 @@ def _nearest(path: Path, tree: Any, named: Callable[[Path], str]) -> str:
     found: list[Path] = [each for each in single_settings() if path == ("_".join(map(str, each)),)]
     found = found or [(*above, near) for near in get_close_matches(str(name), settings_beside(path, tree), n=1)]
     found = found or [each for each in single_settings() if each[-1] == name]
-    return f"; did you mean {' or '.join(map(named, found))}?" if found else ""
+    names = [name for name in map(named, found) if name]
+    return f"; did you mean {' or '.join(names)}?" if names else ""
 
 
 def _written(number: float, path: Path, tree: Any) -> str:

@@ -108,10 +108,7 @@ class ModelSpec(Section):
         whole = inner.resolve_ref_schema(reference)
         whole["properties"]["replicas"] |= {"items": {"type": "object"}, "minItems": 1}
         whole["allOf"] = [
-            {
-                "if": {"properties": {"engine": {"const": name}}},
-                "then": {"properties": {"replicas": {"items": inner(engine.Options.__pydantic_core_schema__)}}},
-            }
+            {"if": {"properties": {"engine": {"const": name}}}, "then": _replicas_schema(engine.Options, inner)}
             for name, engine in ENGINES.items()
         ]
         return reference
@@ -142,6 +139,13 @@ class ModelSpec(Section):
     def names(self) -> tuple[str, ...]:
         """What clients may call: the model, and it with each adapter."""
         return (self.name, *(f"{self.name}:{adapter}" for adapter in self.adapters))
+
+
+def _replicas_schema(options: type[BaseModel], inner: GetJsonSchemaHandler) -> JsonSchemaValue:
+    """Without any, an engine runs once with nothing but defaults, if it can."""
+    taken: JsonSchemaValue = {"properties": {"replicas": {"items": inner(options.__pydantic_core_schema__)}}}
+    needed = any(field.is_required() for field in options.model_fields.values())
+    return {**taken, "required": ["replicas"]} if needed else taken
 
 
 def _adapters(options: BaseModel) -> tuple[str, ...]:

@@ -17,26 +17,33 @@ from gateway.config.tree import Config
 
 def check_sources(config: Config) -> None:
     """Raises ConfigError with all that is not there or can't be read."""
-    lines = [f"  {dotted(path)}: {problem}" for path, problem in _problems(config, ())]
+    lines = [f"  {dotted(path)}: {problem}" for path, problem in _problems(config)]
     if lines:
         raise ConfigError("\n".join(["what the configuration refers to:", *lines]))
 
 
-def _problems(value: Any, path: Path) -> Iterator[tuple[Path, str]]:
-    """Files of models and certificates are only read; elsewhere one may still have to be made."""
-    if isinstance(value, SecretReference):
-        try:
-            value.read()
-        except ValueError as error:
-            yield path, str(error)
+def references(value: Any, path: Path = ()) -> Iterator[tuple[Path, SecretReference | File]]:
+    """All that is read from elsewhere on this machine: secrets and files, each with its path from here."""
+    if isinstance(value, SecretReference | File):
+        yield path, value
     elif isinstance(value, BaseModel):
         for name in type(value).model_fields:
-            yield from _problems(getattr(value, name), (*path, name))
+            yield from references(getattr(value, name), (*path, name))
     elif isinstance(value, tuple):
         for at, each in enumerate(value):
-            yield from _problems(each, (*path, at))
-    elif isinstance(value, File) and path[0] in {"models", "admin"} and not os.access(value, os.R_OK):
-        yield path, _unreadable(value)
+            yield from references(each, (*path, at))
+
+
+def _problems(config: Config) -> Iterator[tuple[Path, str]]:
+    """Files of models and certificates are only read; elsewhere one may still have to be made."""
+    for path, found in references(config):
+        if isinstance(found, SecretReference):
+            try:
+                found.read()
+            except ValueError as error:
+                yield path, str(error)
+        elif path[0] in {"models", "admin"} and not os.access(found, os.R_OK):
+            yield path, _unreadable(found)
 
 
 def _unreadable(file: File) -> str:

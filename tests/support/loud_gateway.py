@@ -21,6 +21,7 @@ class BrokenEngine:
     """Raises what no engine should, and puts what the caller wrote into the text, as libraries do."""
 
     Options: ClassVar[type[BaseModel]] = NoOptions
+    runs_here: ClassVar[bool] = False
 
     def __init__(self, _options: NoOptions, _surroundings: Surroundings) -> None:
         pass

@@ -1,0 +1,111 @@
+"""Versions that were set over the admin API: read as the file's entries are, checked with them, and laid over them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from math import isfinite
+from typing import Any
+
+from pydantic import ValidationError
+
+from engines import ENGINES
+from gateway.config.coherence import Mistake, mistakes
+from gateway.config.errors import ConfigError
+from gateway.config.mistakes import told_inside
+from gateway.config.models import ModelSpec
+from gateway.config.shape import Path, dotted
+from gateway.config.sources import references
+from gateway.config.strict_yaml import DEEPEST
+from gateway.config.tree import Config
+from gateway.config.truth import told_apart
+
+Entries = Mapping[str, ModelSpec]
+"""By label, as in `chat@2`."""
+OWN_PATH = frozenset({"name", "version"})
+"""Settings of the file's entries that say which version it is; what is set over the API says so by its path."""
+
+
+class Unfit(ConfigError):
+    """What was set can't be, by itself or with the file. `found`: each mistake's path, which begins with the label of
+    what was set, or else leads through the file; and what is wrong, without values.
+    """
+
+    def __init__(self, found: Sequence[Mistake], *culprits: str) -> None:
+        lines = [f"{dotted(path)}: {words}" for path, words in found]
+        if culprits:
+            lines.insert(0, f"what was set over the admin API stands in the way ({', '.join(culprits)}):")
+        super().__init__("\n  ".join(lines))
+        self.found = found
+
+
+def read_entry(name: str, version: str, given: Any) -> ModelSpec:
+    """What was given in JSON for this version, as if it stood in the file. Raises Unfit with every mistake."""
+    label = f"{name}@{version}"
+    if not isinstance(given, dict) or not _is_plain(given, DEEPEST):
+        raise Unfit([((label,), f"takes settings by name, at most {DEEPEST} deep, with numbers that are some")])
+    if doubled := sorted(OWN_PATH & given.keys()):
+        raise Unfit([((label, setting), "is said by the path") for setting in doubled])
+    tree = {"models": [{**given, "name": name, "version": version}]}
+    try:
+        return ModelSpec.model_validate(told_apart(tree)["models"][0])
+    except ValidationError as error:
+        raise Unfit([((label, *path), words) for path, words in told_inside(error, ("models", 0), tree)]) from None
+
+
+def laid_over(file: Config, entries: Entries) -> Config:
+    """The file's models, each with the entry of its label in its place, and behind them the others.
+
+    Raises Unfit: what holds is checked as a file is, and entries lead nowhere on this machine where the file does not.
+    """
+    if found := list(_mistakes(file, entries)):
+        raise Unfit(found, *(_in_the_way(file, entries) or entries))
+    return file.model_copy(update={"models": _merged(file, entries)})
+
+
+def _in_the_way(file: Config, entries: Entries) -> Sequence[str]:
+    """Labels of those without any one of which the others would go with the file."""
+    return [
+        label
+        for label in entries
+        if not any(_mistakes(file, {other: spec for other, spec in entries.items() if other != label}))
+    ]
+
+
+def _merged(file: Config, entries: Entries) -> tuple[ModelSpec, ...]:
+    """In an order that every process finds."""
+    own = {spec.label for spec in file.models}
+    beside = [entries[label] for label in sorted(entries.keys() - own)]
+    return (*(entries.get(spec.label, spec) for spec in file.models), *beside)
+
+
+def _mistakes(file: Config, entries: Entries) -> Iterator[Mistake]:
+    merged = _merged(file, entries)
+    roots: Sequence[Path] = [
+        (spec.label,) if spec.label in entries else ("models", at) for at, spec in enumerate(merged)
+    ]
+    known = {_key(path, found) for spec in file.models for path, found in references(spec)}
+    for spec in entries.values():
+        if ENGINES[spec.engine].runs_here:
+            yield (spec.label, "engine"), "runs on the gateway's own machine, which only the file may have it do"
+        for path, found in references(spec):
+            if _key(path, found) not in known:
+                yield (spec.label, *path), "is not referred to by any model of the file, so it can't be from here"
+    for path, words in mistakes(merged, file.routing, lambda at: dotted(roots[at])):
+        match path:
+            case ("models", int(at), *rest):
+                yield (*roots[at], *rest), words
+            case _:
+                yield path, words
+
+
+def _key(path: Path, found: object) -> object:
+    """The same setting with the same value: the key of a certificate is no chat template, which a server is sent."""
+    return tuple(part for part in path if isinstance(part, str)), found
+
+
+def _is_plain(value: Any, levels: int) -> bool:
+    """Whether a file could say it; JSON goes deeper, and has numbers that are none."""
+    if isinstance(value, float):
+        return isfinite(value)
+    inside = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return levels > 0 and all(_is_plain(each, levels - 1) for each in inside)
