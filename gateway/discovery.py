@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from ipaddress import ip_address
 
 from engines.api import EngineError
-from gateway.config import ConfigError
+from gateway.config import Config, ConfigError
 
 _logger = logging.getLogger("snowshed")
 
@@ -99,6 +99,15 @@ class Discovery:
         if self._troubles.get(host) != trouble:
             self._troubles[host] = trouble
             _logger.warning("replicas stay as they are", extra={"host": host, "reason": trouble})
+
+
+def hosts_of(config: Config) -> dict[str, float]:
+    """Those to be discovered, each with the seconds between two questions."""
+    hosts: dict[str, float] = {}
+    for spec in config.models:
+        if found := spec.discover:
+            hosts[found.host] = min(found.every, hosts.get(found.host, found.every))
+    return hosts
 
 
 def _order(address: str) -> tuple[int, int]:

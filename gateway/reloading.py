@@ -26,13 +26,13 @@ LIVE = frozenset({"models", "routing"})
 
 
 class Applying(Protocol):
-    """What takes over other models and routes: `gateway.upstreams.Upstreams`."""
+    """What takes over other models and routes: `gateway.upstreams.Upstreams`. `file` is what it has taken over last."""
 
     @property
-    def config(self) -> Config: ...
+    def file(self) -> Config: ...
     @property
     def number(self) -> int: ...
-    async def apply(self, config: Config) -> None: ...
+    async def apply(self, file: Config) -> None: ...
 
 
 @dataclass(slots=True, frozen=True)
@@ -86,7 +86,7 @@ class Reloading:
         self._source = source
         self._upstreams = upstreams
         self._every = every
-        self._started_with = upstreams.config
+        self._started_with = upstreams.file
         self._reloading = asyncio.Lock()
         self._asked = asyncio.Event()
         self._seen: bytes | None = None  # at the last look
@@ -155,7 +155,7 @@ class Reloading:
         self._read = await asyncio.to_thread(self._source.look)
         if self._read is None:
             raise ConfigError(f"{self._source.path}: is no plain file, so it can't be read again")
-        before = _parts(self._upstreams.config)
+        before = _parts(self._upstreams.file)
         try:
             config = await asyncio.to_thread(self._source.read)  # a long one takes its time
             after = _parts(config)

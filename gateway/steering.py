@@ -1,4 +1,4 @@
-"""Weights and drains of versions as they are set while the gateway runs: here, and by others of the same database."""
+"""What is set about models as the gateway runs, here and by others of the same database: versions, weights, drains."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from gateway.config import ModelSpec
+from gateway.laying import Laying
 from gateway.overrides import Overrides
 from gateway.store.bounded import BoundedRegistry
 from gateway.store.records import Actor, NotThere
@@ -32,6 +33,7 @@ class Steering:
         self._upstreams = upstreams
         self._one_at_a_time = asyncio.Lock()
         self._trouble = ""
+        self.laying = Laying(registry, upstreams)
 
     def __repr__(self) -> str:
         return f"<Steering {self._upstreams.overrides!r}{self._trouble and f'; {self._trouble}'}>"
@@ -75,6 +77,7 @@ class Steering:
     async def refresh(self) -> None:
         """What is set now. While the database is away, what is known holds; that is told once. Never raises."""
         try:
+            await self.laying.refresh()  # first: the rest may be about new versions
             await self._learn()
         except StoreAway as away:
             self._tell(away.reason)

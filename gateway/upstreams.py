@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from contextlib import AsyncExitStack, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
 from engines.api import EngineError, Unreachable
 from gateway.config import Config, ConfigError
-from gateway.discovery import Addresses, Discovery
+from gateway.config.entries import Entries, laid_over
+from gateway.discovery import Addresses, Discovery, hosts_of
 from gateway.overrides import Overrides
 from gateway.replica_maker import Homes, ReplicaMaker
 from gateway.snapshots import Pools, snapshot
@@ -22,6 +24,9 @@ FIRST_LOOK = 1.0
 """Seconds that new replicas have to show that they are ready before they take over; after it they do all the same."""
 IDLE_POLL = 0.05
 """Seconds between looks at whether a replica that is to go has ended its work."""
+
+
+Agree = Callable[[], Awaitable[None]]
 
 
 class Upstreams:
@@ -38,8 +43,12 @@ class Upstreams:
         self._leaving: dict[Replica, asyncio.Task[None]] = {}
         self._drained: set[Replica] = set()  # by hand
         self._misfits: set[tuple[str, str]] = set()
+        self.file = config
+        """What the file says."""
+        self.entries: Entries = {}
+        """Versions that hold over it."""
         self.config = config
-        """Its models and routes are those that hold."""
+        """What both come to: its models and routes are those that hold."""
         self.overrides = Overrides()
         """What holds over them."""
         self._addresses: Addresses = {}
@@ -70,7 +79,7 @@ class Upstreams:
 
     async def locate(self) -> dict[str, float]:
         """Before the start: ask for the addresses of replicas that are found by them. The hosts that were asked."""
-        if hosts := _hosts(self.config):
+        if hosts := hosts_of(self.config):
             self._addresses = await self._discovery.ask(hosts)
             self._hold(self.config, self._maker.homes(self.config.models, self._addresses))
         return hosts
@@ -86,16 +95,22 @@ class Upstreams:
                 await _start(replica)
             self._discovery.follow(hosts, tasks, self._discovered)
 
-    async def apply(self, config: Config) -> None:
-        """Take over other models and routes.
+    async def apply(self, file: Config) -> None:
+        """Take over the models and routes of another file, with the entries that hold over them.
 
-        Raises EngineError if a new replica can't start, ConfigError if a secret can't be used: then nothing changes.
+        Raises EngineError if a new replica can't start, ConfigError if a secret can't be used, or if the entries do not
+        go with the file: then nothing changes.
         """
         async with self._changing:
-            hosts = _hosts(config)
-            known = {host: self._addresses[host] for host in hosts if host in self._addresses}
-            new = [host for host in hosts if host not in known]
-            await self._exchange(config, {**known, **await self._discovery.ask(new)})
+            await self._take(file, self.entries)
+
+    async def lay(self, entries: Entries, agree: Agree | None = None) -> None:
+        """Have these hold over the file, in the place of others, once all is ready for them and `agree` returns.
+
+        Raises as `apply` does, and what `agree` raises: then nothing changes.
+        """
+        async with self._changing:
+            await self._take(self.file, entries, agree)
 
     def steer(self, overrides: Overrides) -> None:
         """Take over what was set about versions, whatever other change is under way."""
@@ -138,15 +153,25 @@ class Upstreams:
                 await self._exchange(self.config, {**self._addresses, host: addresses})
                 _logger.info("replicas found", extra={"host": host, "addresses": len(addresses)})
 
-    async def _exchange(self, config: Config, addresses: Addresses) -> None:
+    async def _take(self, file: Config, entries: Entries, agree: Agree | None = None) -> None:
+        config = laid_over(file, entries)
+        hosts = hosts_of(config)
+        known = {host: self._addresses[host] for host in hosts if host in self._addresses}
+        new = [host for host in hosts if host not in known]
+        await self._exchange(config, {**known, **await self._discovery.ask(new)}, agree)
+        self.file, self.entries = file, entries
+
+    async def _exchange(self, config: Config, addresses: Addresses, agree: Agree | None = None) -> None:
         try:
             homes = self._maker.homes(config.models, addresses)
         except ValueError as error:
             raise ConfigError(str(error)) from None
-        await self._start_new()
+        async with self._starting_new():
+            if agree is not None:
+                await agree()
         self._addresses = addresses
         self._hold(config, homes)
-        self._discovery.follow(_hosts(config), self._tasks, self._discovered)
+        self._discovery.follow(hosts_of(config), self._tasks, self._discovered)
 
     def _hold(self, config: Config, homes: Homes) -> None:
         """From now on these hold, all at once."""
@@ -189,8 +214,9 @@ class Upstreams:
         await _close(replica)
         _logger.info("replica gone", extra={"replica": replica.name})
 
-    async def _start_new(self) -> None:
-        """All that have been made since the last time, or none."""
+    @asynccontextmanager
+    async def _starting_new(self) -> AsyncIterator[None]:
+        """All that have been made since the last time, or none, if the block does not end well."""
         new = [replica for replica in self._maker.replicas if replica not in self._watches]
         async with AsyncExitStack() as undoing:
             for replica in new:
@@ -201,6 +227,7 @@ class Upstreams:
             with suppress(TimeoutError):  # a gateway that is ready stays so, if those who come are
                 async with asyncio.timeout(FIRST_LOOK):
                     await asyncio.gather(*map(health.look, new))
+            yield
             undoing.pop_all()
         for replica in new:
             self._watch(replica)
@@ -224,12 +251,3 @@ async def _close(replica: Replica) -> None:
         await replica.engine.aclose()
     except Exception:  # one that can't be closed must not end the process
         _logger.exception("replica not closed", extra={"replica": replica.name})
-
-
-def _hosts(config: Config) -> dict[str, float]:
-    """Those to be discovered, each with the seconds between two questions."""
-    hosts: dict[str, float] = {}
-    for spec in config.models:
-        if found := spec.discover:
-            hosts[found.host] = min(found.every, hosts.get(found.host, found.every))
-    return hosts

@@ -86,12 +86,13 @@ class Gateway:
                 closing.push_async_callback(self.auth.aclose)
                 closing.callback(background.create_task(self.auth.watch()).cancel)
                 await self.auth.start()
-                if self.admin is not None and self.steering is not None:  # now their tables are there
+                if self.admin is not None:  # now its tables are there
                     closing.push_async_callback(self.admin.aclose)
-                    await self.steering.refresh()  # before the first request
-                    closing.callback(background.create_task(self.steering.watch()).cancel)
                     closing.callback(background.create_task(self.admin.watch()).cancel)
                 await self.upstreams.start(background)
+                if self.steering is not None:
+                    await self.steering.refresh()  # before the first request
+                    closing.callback(background.create_task(self.steering.watch()).cancel)
                 closing.callback(background.create_task(self.reloading.watch()).cancel)
                 yield
         finally:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, Final
 
 from fastapi import Request
@@ -11,8 +11,10 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.routing import Match
 
+from engines.api import EngineError
 from gateway import errors
 from gateway.asgi_edge import respond, told
+from gateway.config import ConfigError
 from gateway.store.records import Conflict, NotThere, RegistryError
 from security.api import Forbidden, StoreAway
 
@@ -43,13 +45,13 @@ async def _invalid(_: Request, error: Exception) -> Response:
     found = error.errors()[0]
     if found["type"] == "json_invalid":
         return respond(errors.NOT_JSON)
-    param = _param(found["loc"][1:])
+    param = named(found["loc"][1:])
     wanted = _PLAIN.get(found["type"], found["msg"].removeprefix("Value error, "))
     return respond(errors.UNSUITABLE.but(param=param, message=f"{param or 'The body'}: {wanted}."))
 
 
-def _param(place: Any) -> str | None:
-    """Printable and short: of a field that there is not, the name is the caller's."""
+def named(place: Iterable[str | int]) -> str | None:
+    """A field, for `param`: printable and short: of a field that there is not, the name is the caller's."""
     name = ".".join(map(str, place))[:LONGEST_PARAM]
     return (name if name.isprintable() else ascii(name)[1:-1]) or None
 
@@ -57,7 +59,13 @@ def _param(place: Any) -> str | None:
 async def _registry(_: Request, error: Exception) -> Response:
     assert isinstance(error, RegistryError)  # registered for nothing else
     kinds = {NotThere: errors.NOT_THERE, Conflict: errors.CONFLICT}
-    return respond(kinds.get(type(error), errors.UNSUITABLE).but(message=str(error), param=_param([error.field])))
+    return respond(kinds.get(type(error), errors.UNSUITABLE).but(message=str(error), param=named([error.field])))
+
+
+def unchanged(error: ConfigError | EngineError) -> Conflict:
+    """What is to be raised in its place: it stands against a change of models."""
+    told = "; ".join(line.strip() for line in str(error).splitlines())
+    return Conflict(f"Nothing is changed: {told.rstrip('.')}.")
 
 
 async def _broke(_: Request, _error: Exception) -> Response:

@@ -9,11 +9,12 @@ from sqlalchemy import delete, insert, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gateway.store.changing import Change, changing
-from gateway.store.records import Actor
+from gateway.store.records import Actor, Conflict
 from gateway.store.tables import OVERRIDES
 
 WEIGHTS: Final = "weights"
 DRAINED: Final = "drained"
+VERSIONS: Final = "versions"
 
 
 class SteeringTable:
@@ -27,7 +28,9 @@ class SteeringTable:
         return f"<SteeringTable in {self._engine.url.render_as_string()}>"
 
     async def all(self) -> Mapping[tuple[str, str], Any]:
-        """By kind and model: of the kind WEIGHTS a number for each version, of the kind DRAINED a list of versions."""
+        """By kind and model: of the kind WEIGHTS a number for each version, of the kind DRAINED a list of versions, of
+        the kind VERSIONS an entry for each version that was set whole.
+        """
         async with self._engine.connect() as connection:
             rows = await connection.execute(select(OVERRIDES.c.kind, OVERRIDES.c.model, OVERRIDES.c.value))
         return {(row.kind, row.model): row.value for row in rows}
@@ -62,6 +65,23 @@ class SteeringTable:
             if version in before:
                 await _put(change, DRAINED, model, [other for other in before if other != version])
                 await change.note("restore", "version", f"{model}@{version}", {"drained": True}, {"drained": False})
+
+    async def set_version(
+        self, model: str, version: str, entry: dict[str, Any] | None, seen: Mapping[str, Any], *, by: Actor
+    ) -> None:
+        """In the place of one that was set before; None: none. Raises Conflict if what is set of all models is not
+        `seen` any more, which was looked at to find whether this may be.
+        """
+        async with changing(self._engine, self._wall, by) as change:
+            query = select(OVERRIDES.c.model, OVERRIDES.c.value).where(OVERRIDES.c.kind == VERSIONS)
+            rows = {row.model: row.value for row in await change.connection.execute(query)}
+            if rows != seen:
+                raise Conflict("Others have set versions at the same time: look at them, and ask again.", "version")
+            own = rows.get(model, {})
+            left = {other: kept for other, kept in own.items() if other != version}
+            await _put(change, VERSIONS, model, left if entry is None else {**left, version: entry})
+            action = "clear" if entry is None else "set"
+            await change.note(action, "version", f"{model}@{version}", own.get(version), entry or {})
 
 
 async def _find(change: Change, kind: str, model: str) -> Any:

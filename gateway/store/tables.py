@@ -84,5 +84,6 @@ OVERRIDES = Table(
     Column("changed_by", String(255), nullable=False),
     Column("changed_at", BigInteger, nullable=False),
 )
-"""What was set about a model's versions: of the kind `weights` a number for each, of the kind `drained` a list of them.
-There are few rows, and no other process asks for less than all."""
+"""What was set about a model's versions: of the kind `weights` a number for each, of the kind `drained` a list of them,
+of the kind `versions` the entry of each that was set whole. There are few rows, and no other process asks for less
+than all."""

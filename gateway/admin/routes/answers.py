@@ -51,10 +51,11 @@ class WhoAmI(msgspec.Struct):
 
 
 class SeenModel(msgspec.Struct):
-    """A version of a model that callers may name. `weight_from`: where the weight that holds was set."""
+    """A version of a model that callers may name. `set_by`: who says what it is, as `weight_from` what it weighs."""
 
     name: str
     version: str
+    set_by: Literal["admin", "file"]
     weight: float
     weight_from: Literal["admin", "file"]
     drained: bool

@@ -4,8 +4,22 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, RootModel, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetJsonSchemaHandler,
+    RootModel,
+    model_validator,
+)
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
+from engines import ENGINES
+from gateway.config import ModelSpec
+from gateway.config.entries import OWN_PATH
 from gateway.store.records import LABEL, LONGEST, PRIORITIES, WEIGHTS
 
 MOST_SHARES = 1_000_000
@@ -104,6 +118,25 @@ class Shares(RootModel[Annotated[dict[str, Share], Field(min_length=1)]]):
             msg = "the weights sum to 0: no version would get anybody"
             raise ValueError(msg)
         return self
+
+
+class VersionEntry(RootModel[dict[str, Any]]):
+    """As an entry of `models` in the file, whose name and version are those of the path."""
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, inner: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """What it may hold is checked with the rest of the configuration, as the file is."""
+        whole = inner.resolve_ref_schema(inner(ModelSpec.__pydantic_core_schema__))
+        engines = [name for name, engine in ENGINES.items() if not engine.runs_here]
+        left = {name: setting for name, setting in whole["properties"].items() if name not in OWN_PATH}
+        return {
+            **whole,
+            "title": cls.__name__,
+            "description": cls.__doc__,
+            "properties": {**left, "engine": {**left["engine"], "enum": engines}},
+            "required": ["engine"],
+            "allOf": [each for each in whole["allOf"] if each["if"]["properties"]["engine"]["const"] in engines],
+        }
 
 
 class Ejection(Asked):

@@ -6,12 +6,12 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from engines.api import EngineError
+from gateway.admin.errors import unchanged
 from gateway.admin.routes.answers import Reloaded, answer, documented
 from gateway.admin.routes.visiting import Caller
 from gateway.config import ConfigError, showing
 from gateway.shown import Shown
 from gateway.store.bounded import BoundedRegistry
-from gateway.store.records import Conflict
 
 
 def routes(seen: Shown, registry: BoundedRegistry) -> APIRouter:
@@ -20,7 +20,7 @@ def routes(seen: Shown, registry: BoundedRegistry) -> APIRouter:
 
     @router.get("/config", openapi_extra=documented(None))
     async def read_config() -> Response:
-        """Every setting with what holds, secrets blanked; without what was set here."""
+        """Every setting with what holds, also of versions that were set here, secrets blanked; no weights or drains."""
         live = seen.upstreams.config  # what else stands in a file that was read again does not hold
         config = seen.config.model_copy(update={"models": live.models, "routing": live.routing})
         return answer(showing.shown(config, effective=True))
@@ -31,8 +31,7 @@ def routes(seen: Shown, registry: BoundedRegistry) -> APIRouter:
         try:
             done = await seen.reloading.reload()
         except (ConfigError, EngineError) as error:
-            told = "; ".join(line.strip() for line in str(error).splitlines())
-            raise Conflict(f"Nothing is changed: {told.rstrip('.')}.") from None
+            raise unchanged(error) from None
         parts = {name: getattr(done, name) for name in Reloaded.__struct_fields__}
         await registry.ask(lambda them: them.note("reload", "config", "config", None, parts, by=caller.actor))
         return answer(Reloaded(**parts))

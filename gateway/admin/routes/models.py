@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-from fastapi import APIRouter, Path
+from fastapi import APIRouter
 from starlette.responses import Response
 
 from gateway.admin.routes.answers import ModelList, answer, documented
 from gateway.admin.routes.asked import Shares
 from gateway.admin.routes.seen import models
+from gateway.admin.routes.versions import OF_MODEL, ModelName, VersionName
 from gateway.admin.routes.visiting import Caller
 from gateway.steering import Steering
 from gateway.upstreams import Upstreams
 
-ModelName = Annotated[str, Path(pattern=r"^[\x21-\x7e]{1,128}$")]
-VersionName = Annotated[str, Path(pattern=r"^[\x21-\x7e]{1,128}$")]
-_OF_MODEL = "/models/{model:path}"
-_OF_VERSION = _OF_MODEL + "/versions/{version:path}"
+_OF_VERSION = OF_MODEL + "/versions/{version:path}"
 
 
 def routes(upstreams: Upstreams, steering: Steering) -> APIRouter:
-    """Every path under /v1/models. Answers to changes tell all versions of the model, as they are then."""
+    """The other paths of /v1/models. Answers to changes tell all versions of the model, as they are then."""
     router = APIRouter(tags=["models"])
 
     def told(model: str) -> Response:
@@ -32,13 +28,13 @@ def routes(upstreams: Upstreams, steering: Steering) -> APIRouter:
         """What callers may name, without aliases: each with its versions, what they weigh, and where they run."""
         return answer(ModelList(list(models(upstreams))))
 
-    @router.put(_OF_MODEL + "/weights", openapi_extra=documented(ModelList))
+    @router.put(OF_MODEL + "/weights", openapi_extra=documented(ModelList))
     async def set_weights(caller: Caller, model: ModelName, asked: Shares) -> Response:
         """What each version weighs from now on, whatever the file says."""
         await steering.set_weights(model, asked.root, by=caller.actor)
         return told(model)
 
-    @router.delete(_OF_MODEL + "/weights", openapi_extra=documented(ModelList))
+    @router.delete(OF_MODEL + "/weights", openapi_extra=documented(ModelList))
     async def clear_weights(caller: Caller, model: ModelName) -> Response:
         """The file's weights hold again."""
         await steering.clear_weights(model, by=caller.actor)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Literal
 
 from gateway.admin.routes.answers import SeenModel, SeenReplica
 from gateway.replica_metrics import REASONS
@@ -19,11 +20,13 @@ def models(upstreams: Upstreams) -> Iterator[SeenModel]:
         for version in model.versions.values():
             spec = by_name[model.name, version.name]
             weights = overrides.weights_of(spec.name, [other for other in specs if other.name == spec.name])
+            set_by: Literal["admin", "file"] = "admin" if spec.label in upstreams.entries else "file"
             yield SeenModel(
                 model.name,
                 version.name,
+                set_by,
                 weights[version.name] if weights else spec.weight,
-                "admin" if weights else "file",
+                "admin" if weights else set_by,
                 overrides.is_drained(spec),
                 version.upstream,
                 spec.engine,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from gateway.admin.roles import OPERATOR, VIEWER
+from gateway.admin.roles import ADMIN, OPERATOR, VIEWER
 
 
 @dataclass(slots=True, frozen=True)
@@ -46,6 +46,8 @@ ROUTES = [
     Route("POST", "/v1/keys/{key_id}/rotate", OPERATOR, {"overlap": 60}, 201),
     Route("PUT", "/v1/models/{model}/weights", OPERATOR, {"1": 5}),
     Route("DELETE", "/v1/models/{model}/weights", OPERATOR),
+    Route("PUT", "/v1/models/{model}/versions/{version}", ADMIN, {"engine": "scripted"}),
+    Route("DELETE", "/v1/models/{model}/versions/{version}", ADMIN),
     Route("POST", "/v1/models/{model}/versions/{version}/drain", OPERATOR),
     Route("POST", "/v1/models/{model}/versions/{version}/restore", OPERATOR),
     Route("POST", "/v1/replicas/{replica}/drain", OPERATOR),

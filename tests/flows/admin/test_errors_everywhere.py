@@ -19,6 +19,7 @@ OF_NOTHING = [
     ("DELETE", "models/absent/weights", "model"),
     ("DELETE", "models/mock:adapter/weights", "model"),
     ("PUT", "models/a/b/weights", "model"),
+    ("DELETE", "models/mock/versions/1", "version"),
     ("POST", "models/absent/versions/1/drain", "model"),
     ("POST", "models/mock/versions/2/drain", "version"),
     ("POST", "models/mock/versions/2/restore", "version"),
@@ -30,7 +31,7 @@ OF_NOTHING = [
 def test_p25_what_is_not_there_and_what_it_does_not_take(admin: Administration) -> None:
     client = admin.client()
     for route in ROUTES:
-        other = "PATCH" if route.path.endswith("/weights") else "DELETE"
+        other = "PATCH" if route.path.endswith(("/weights", "/{version}")) else "DELETE"
         enveloped(client.request(other, route.at()), 405, "method_not_allowed")
         enveloped(client.request(route.method, f"{route.at()}/{SECRET}/{SECRET}"), 404, "unknown_url")
     for path in (SECRET, "%F0%9F", "a%00b", admin.keys["admin"].text):

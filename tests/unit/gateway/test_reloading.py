@@ -49,7 +49,7 @@ async def test_other_settings_are_told_and_not_taken_over(stand: Stand) -> None:
         reloaded = await stand.reloading.reload()
         assert reloaded.needs_restart == ["server.port", "timeouts.connect", "logs.level"]
     assert stand.versions == ["m@1", "n@1"]
-    assert stand.applied.config.server.port == 8080
+    assert stand.applied.file.server.port == 8080
     assert stand.applied.number == 2
 
 
@@ -103,7 +103,7 @@ async def test_the_environment_goes_over_the_file_each_time(tmp_path: Path) -> N
     stand = Stand(tmp_path / "gateway.yaml", SNOWSHED_MODELS__0__MAX_TOKENS="77")
     stand.write(model("n", max_tokens=5))
     await stand.reloading.reload()
-    assert [(spec.name, spec.max_tokens) for spec in stand.applied.config.models] == [("n", 77)]
+    assert [(spec.name, spec.max_tokens) for spec in stand.applied.file.models] == [("n", 77)]
 
 
 async def test_what_can_be_read_once_only_is_left_alone(tmp_path: Path, stand: Stand) -> None:
@@ -121,11 +121,11 @@ async def test_reloads_take_turns(stand: Stand) -> None:
     most: list[int] = []
     original = stand.applied.apply
 
-    async def apply(config: Config) -> None:
+    async def apply(file: Config) -> None:
         busy.append(1)
         most.append(len(busy))
         await asyncio.sleep(0)
-        await original(config)
+        await original(file)
         busy.pop()
 
     stand.applied.apply = apply  # type: ignore[method-assign]

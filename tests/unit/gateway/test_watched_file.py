@@ -92,7 +92,7 @@ async def test_a_link_that_is_exchanged_is_a_change(tmp_path: Path) -> None:
     task = asyncio.create_task(Reloading(source, applied, every=EVERY).watch())
     (tmp_path / "new").symlink_to("v2")
     (tmp_path / "new").rename(tmp_path / "data")
-    await until(lambda: [spec.name for spec in applied.config.models] == ["n"])
+    await until(lambda: [spec.name for spec in applied.file.models] == ["n"])
     task.cancel()
     await asyncio.wait([task])
 
@@ -108,7 +108,7 @@ async def test_a_file_that_is_still_being_written_is_not_read(stand: Stand, monk
 
     def parse(_: Source) -> Config:
         read.append(len(seen))
-        return stand.applied.config
+        return stand.applied.file
 
     read: list[int] = []
     monkeypatch.setattr(Source, "look", look)
