@@ -1,4 +1,4 @@
-"""`snowshed model`: the embedded model's file."""
+"""`snowshed model`: versions of models set as a whole, and the embedded model's file."""
 
 from __future__ import annotations
 
@@ -6,6 +6,10 @@ from gateway.cli.lazy import LazyGroup
 
 command = LazyGroup(
     name="model",
-    modules={"pull": "gateway.cli.model_pull"},
-    help="The embedded model, which runs on this machine's CPU.",
+    modules={
+        "set": "gateway.cli.model_set",
+        "clear": "gateway.cli.model_clear",
+        "pull": "gateway.cli.model_pull",
+    },
+    help="Set versions of models in running gateways; fetch the embedded model.",
 )

@@ -11,18 +11,26 @@ import msgspec
 from gateway.cli.admin import asked
 from gateway.cli.output import print_json, print_table
 from gateway.cli.remote import Remote
-from gateway.cli.trouble import Trouble
+from gateway.cli.trouble import Mistake, Trouble
 
 if TYPE_CHECKING:
     from gateway.admin.routes.answers import ModelList, SeenModel, SeenReplica
 
-VERSIONS = ("MODEL", "VERSION", "WEIGHT", "SET BY", "DRAINED", "ENGINE", "REPLICAS")
+VERSIONS = ("MODEL", "VERSION", "WEIGHT", "SET BY", "DRAINED", "FROM", "ENGINE", "REPLICAS")
 REPLICAS = ("REPLICA", "MODELS", "STATE", "WEIGHT", "IN FLIGHT", "TOKENS", "CALLS", "FAILURES")
 
 
 def part(name: str) -> str:
     """Of a path."""
     return quote(name, safe="")
+
+
+def whole(name: str) -> str:
+    """The path of the version called `model@version`. Raises Mistake."""
+    model, _, version = name.partition("@")
+    if not model or not version:
+        raise Mistake(f"{name}: takes a model and its version, as in chat@2.")
+    return f"/v1/models/{part(model)}/versions/{part(version)}"
 
 
 def versions(gateway: Remote) -> ModelList:
@@ -68,7 +76,8 @@ def print_replicas(found: list[SeenReplica], *, as_json: bool) -> None:
 def _version(seen: SeenModel) -> tuple[str, ...]:
     drained = "yes" if seen.drained else "no"
     weight = str(seen.weight).removesuffix(".0")
-    return seen.name, seen.version, weight, seen.weight_from, drained, seen.engine, _list(seen.replicas)
+    replicas = _list(seen.replicas)
+    return seen.name, seen.version, weight, seen.weight_from, drained, seen.set_by, seen.engine, replicas
 
 
 def _replica(seen: SeenReplica) -> tuple[str, ...]:

@@ -59,8 +59,8 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
 
 
 def test_weights_are_shown_set_and_cleared(desk: Desk) -> None:
-    by_the_file = [["chat", "1", "1", "file", "no", "scripted", "chat-0"],
-                   ["chat", "2", "1", "file", "no", "scripted", "chat@2-0"]]  # fmt: skip
+    by_the_file = [["chat", "1", "1", "file", "no", "file", "scripted", "chat-0"],
+                   ["chat", "2", "1", "file", "no", "file", "scripted", "chat@2-0"]]  # fmt: skip
     assert desk.rows("models", "--versions") == desk.rows("weights", "chat") == by_the_file
     set_so = desk.rows("weights", "chat", "1=95", "2=5.5")
     assert [row[2:4] for row in set_so] == [["95", "admin"], ["5.5", "admin"]]
