@@ -42,7 +42,7 @@ def read_entry(name: str, version: str, given: Any) -> ModelSpec:
     """What was given in JSON for this version, as if it stood in the file. Raises Unfit with every mistake."""
     label = f"{name}@{version}"
     if not isinstance(given, dict) or not _is_plain(given, DEEPEST):
-        raise Unfit([((label,), f"takes settings by name, at most {DEEPEST} deep, with numbers that are some")])
+        raise Unfit([((label,), f"takes settings by name, nested at most {DEEPEST} deep, and numbers that are finite")])
     if doubled := sorted(OWN_PATH & given.keys()):
         raise Unfit([((label, setting), "is said by the path") for setting in doubled])
     tree = {"models": [{**given, "name": name, "version": version}]}

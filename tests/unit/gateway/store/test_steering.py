@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
 from sqlalchemy import select
 
-from gateway.store.records import Actor
-from gateway.store.steering import DRAINED, WEIGHTS, SteeringTable
+from gateway.store.records import Actor, Conflict
+from gateway.store.steering import DRAINED, VERSIONS, WEIGHTS, SteeringTable
 from gateway.store.tables import OVERRIDES
 from tests.support.stored import SOMEBODY, Stored
 
@@ -61,6 +62,29 @@ async def test_each_change_leaves_an_entry_and_what_changes_nothing_leaves_none(
     ]
     assert [one.address for one in entries[:2]] == ["192.0.2.1", "192.0.2.7"]
     assert await stored.registry.audit(of=label) == entries[3:5]
+
+
+async def test_versions_are_set_whole_by_who_has_seen_all_that_are(stored: Stored) -> None:
+    table = stored.registry.steering
+    one, two = {"engine": "scripted"}, {"engine": "openai", "replicas": [{"url": "http://127.0.0.1:1/v1"}]}
+    await table.set_version("chat", "1", one, {}, by=SOMEBODY)
+    await table.set_version("org/code", "v" * 128, two, {"chat": {"1": one}}, by=CLERK)
+    seen = {"chat": {"1": one}, "org/code": {"v" * 128: two}}
+    assert await table.all() == {(VERSIONS, model): entries for model, entries in seen.items()}
+    for stale in ({}, {"chat": {"1": one}}, {**seen, "chat": {"1": two}}):
+        with pytest.raises(Conflict, match="at the same time"):
+            await table.set_version("chat", "1", two, stale, by=CLERK)
+    await table.set_version("chat", "1", two, seen, by=CLERK)
+    await table.set_version("org/code", "v" * 128, None, {**seen, "chat": {"1": two}}, by=CLERK)
+    assert await table.all() == {(VERSIONS, "chat"): {"1": two}}
+    label = f"org/code@{'v' * 128}"
+    entries = await stored.registry.audit()
+    assert [(it.actor, it.action, it.kind, it.object, it.before, it.after) for it in entries] == [
+        ("test", "set", "version", "chat@1", None, one),
+        (CLERK.name, "set", "version", label, None, two),
+        (CLERK.name, "set", "version", "chat@1", one, two),
+        (CLERK.name, "clear", "version", label, two, {}),
+    ]
 
 
 async def test_who_set_it_and_when_stands_beside_it(stored: Stored) -> None:
