@@ -69,13 +69,14 @@ class Routes:
     def _dispatch(self, model: Model, principal: Principal, prompt: Prompt, exchange: Exchange) -> Dispatching:
         version = model.only or self._choose(model, principal, prompt, exchange)
         call = exchange.call(prompt, version)
-        work = _work(call, prompt, exchange)
+        work = _work(version, call, prompt, exchange)
         hedge = model.hedge
         if hedge is not None and not hedge.suits(principal.priority, call):
             hedge = None
         shadow = model.shadow
         if shadow is not None and shadow.wants(version):
-            copy = shadow.copy(_copied(call, prompt, shadow.version), work)
+            other = _copied(call, prompt, shadow.version)
+            copy = shadow.copy(other, _work(shadow.version, other, prompt, exchange))
             return copy.beside(self._dispatcher.dispatch(version, call, work, exchange.record, hedge))
         return self._dispatcher.dispatch(version, call, work, exchange.record, hedge)
 
@@ -100,10 +101,11 @@ def _copied(call: Call, prompt: Prompt, version: Version) -> Call:
     return replace(call, id=f"{call.id}{MARK}", fields=fields, model=version.model)
 
 
-def _work(call: Call, prompt: Prompt, exchange: Exchange) -> Work:
+def _work(version: Version, call: Call, prompt: Prompt, exchange: Exchange) -> Work:
     cap = prompt.max_tokens
     answer = OUTPUT if cap is None or cap > OUTPUT else cap
-    fields = call.fields
-    session = exchange.session or prompt.user
     tokens = (exchange.record.body_bytes >> 2) + answer * prompt.n
-    return Work(tokens, session, fields.get(SUBJECTS[call.kind], b""))
+    if not version.pool.looks_inside:
+        return Work(tokens)
+    said = bytes(call.fields.get(SUBJECTS[call.kind], b""))  # a Raw of msgspec has no parts
+    return Work(tokens, exchange.session or prompt.user, said)

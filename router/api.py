@@ -126,6 +126,9 @@ class Policy(Protocol):
     The more tokens per `weight` a replica has, the less should come to it.
     """
 
+    looks_inside: bool
+    """Whether it looks at a work's session or prompt; where it does not, nobody has to find them."""
+
     def pick(self, replicas: Sequence[Replica], work: Work) -> Replica: ...
 
 

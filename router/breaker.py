@@ -89,7 +89,11 @@ class Breaker:
         """First content is here, after so many seconds; None: they can't be compared with those of others."""
         self.life = self.answered_at = now
         self._streak = 0
-        self.outcomes.first(waited)
+        current = self.outcomes.current  # counted here: it is each request's time
+        current.good += 1
+        if waited is not None:
+            current.firsts += 1
+            current.waited += waited
         return self._recover(now, sent) if self.out and self.cuts < WARM_STREAK else ""
 
     def finished(self, now: float, sent: float) -> str:

@@ -42,12 +42,13 @@ class _Count:
 class Outcomes:
     """Counts of the last ten seconds, in a ring of one for each; `now` in seconds of a clock that only rises."""
 
-    __slots__ = ("_current", "_past", "_ring", "_second")
+    __slots__ = ("_past", "_ring", "_second", "current")
 
     def __init__(self, now: float = 0.0) -> None:
         self._ring = [_Count() for _ in range(SPAN)]
         self._second = int(now)
-        self._current = self._ring[self._second % SPAN]
+        self.current = self._ring[self._second % SPAN]
+        """The present second, as of the last turn: a tenth of a second is no matter."""
         self._past = _Count()  # all but the current one
 
     def __repr__(self) -> str:
@@ -55,21 +56,21 @@ class Outcomes:
 
     @property
     def good(self) -> int:
-        return self._past.good + self._current.good
+        return self._past.good + self.current.good
 
     @property
     def bad(self) -> int:
-        return self._past.bad + self._current.bad
+        return self._past.bad + self.current.bad
 
     @property
     def firsts(self) -> int:
         """First contents whose time counts."""
-        return self._past.firsts + self._current.firsts
+        return self._past.firsts + self.current.firsts
 
     @property
     def mean(self) -> float:
         """Seconds that first contents took; 0.0 if there were none."""
-        return (self._past.waited + self._current.waited) / (self.firsts or 1)
+        return (self._past.waited + self.current.waited) / (self.firsts or 1)
 
     def turn(self, now: float) -> None:
         """Forget what is older."""
@@ -82,20 +83,12 @@ class Outcomes:
         self._past = _Count()
         for count in self._ring:
             self._past.add(count)  # the current one is empty yet
-        self._current = self._ring[second % SPAN]
-
-    def first(self, waited: float | None) -> None:
-        """First content, after so many seconds; None: they don't count."""
-        current = self._current  # as of the last turn: a tenth of a second is no matter, and it is each request's time
-        current.good += 1
-        if waited is not None:
-            current.firsts += 1
-            current.waited += waited
+        self.current = self._ring[second % SPAN]
 
     def add(self, now: float, *, good: bool) -> None:
         """The end of a call that had no content before."""
         self.turn(now)
         if good:
-            self._current.good += 1
+            self.current.good += 1
         else:
-            self._current.bad += 1
+            self.current.bad += 1

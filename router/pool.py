@@ -42,6 +42,8 @@ class Pool:
         """Whether ejections, or the verdicts of probes, are not heeded because too few would be left."""
         self.retries = RetryBudget(clock)
         """What may be tried again, of this version's own work: an outage of others takes nothing from it."""
+        self.looks_inside = policy.looks_inside
+        """Whether what it is asked for has to tell its session and prompt."""
         self._policy = policy
         self._clock = clock
         self._random = random
@@ -97,14 +99,15 @@ class Pool:
             return
         now = self._clock()
         replica.active[notes] = -sent
-        waited: float | None = now - sent
+        compared: float | None = now - sent
         if notes.whole:
-            self._learn(now - sent)
-            waited = None
+            before, waited = self._usual_whole, now - sent
+            self._usual_whole = waited if before == NEVER else before + (waited - before) / LATEST
+            compared = None
         breaker = replica.breaker
-        before = breaker.state
-        if reason := breaker.answered(now, sent, waited):
-            self._changed(replica, before, reason, now)
+        state = breaker.state
+        if reason := breaker.answered(now, sent, compared):
+            self._changed(replica, state, reason, now)
 
     def left(self, replica: Replica, work: Work, notes: Notes, error: BaseException | None) -> None:
         """Uncharge it and judge it by `error`; None is a whole answer. A second time, nothing happens."""
@@ -165,11 +168,6 @@ class Pool:
             if replica not in asked:
                 return replica
         raise NoReplica
-
-    def _learn(self, waited: float) -> None:
-        """How long a whole text took."""
-        before = self._usual_whole
-        self._usual_whole = waited if before == NEVER else before + (waited - before) / LATEST
 
     def _judge(self, replica: Replica, sent: float, error: BaseException, now: float) -> str:
         breaker = replica.breaker

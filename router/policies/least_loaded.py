@@ -18,6 +18,8 @@ class LeastLoaded:
     under way it is as idle as any other, and one that fails at once always is.
     """
 
+    looks_inside = False
+
     def __init__(self, random: Random) -> None:
         self._draw = random.random
 

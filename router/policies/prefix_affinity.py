@@ -31,6 +31,8 @@ class PrefixAffinity:
     it takes. Hashes are the interpreter's own, keyed per process: nobody else has to agree on them.
     """
 
+    looks_inside = True
+
     def __init__(self, random: Random) -> None:
         self._otherwise = LeastLoaded(random)
         self._owners: OrderedDict[int, str] = OrderedDict()

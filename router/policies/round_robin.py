@@ -16,6 +16,8 @@ class RoundRobin:
     choice of each request. One that may have half of a share lets half of its turns pass.
     """
 
+    looks_inside = False
+
     def __init__(self, random: Random) -> None:
         self._draw = random.random
         self._turns: Counter[int] = Counter()

@@ -24,6 +24,8 @@ class SessionAffinity:
     The same holds for weights: a replica's share of sessions shrinks and grows, and the others exchange none.
     """
 
+    looks_inside = True
+
     def __init__(self, random: Random) -> None:
         self._otherwise = LeastLoaded(random)
         self._place = lru_cache(maxsize=1024)(_hash)  # of replica names

@@ -34,6 +34,8 @@ class Sent:
 class LightestFirst:
     """Fewest tokens per weight, the new call's included; equals in turn."""
 
+    looks_inside = False
+
     def __init__(self) -> None:
         self._turn = 0
 
