@@ -22,5 +22,5 @@ def enveloped(answer: httpx2.Response, status: int, code: str, param: str | None
     assert set(error) == {"message", "type", "param", "code"}
     assert (error["code"], error["param"]) == (code, param)
     assert error["type"] == _TYPES.get(status, "invalid_request_error" if status < 500 else "server_error")
-    assert error["message"].endswith((".", "…"))
+    assert error["message"].endswith((".", "?", "…"))
     assert SECRET not in answer.text

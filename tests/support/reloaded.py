@@ -12,6 +12,7 @@ import yaml
 
 from gateway.config import load
 from gateway.reloading import Reloaded, Source
+from security.keys import NewKey
 from tests.support.asking import Answer, ask, body
 from tests.support.gateway import RunningGateway, running_gateway
 
@@ -53,12 +54,16 @@ def reloadable(tree: dict[str, Any], folder: Path) -> Iterator[Reloadable]:
 
 
 class Crowd:
-    """Callers in threads of their own, each asking again as soon as it has its answer; half of them for streams."""
+    """Callers in threads of their own, each asking again as soon as it has its answer; half of them for streams.
 
-    def __init__(self, gateway: RunningGateway, size: int, **members: Any) -> None:
+    `key`: one that all of them show.
+    """
+
+    def __init__(self, gateway: RunningGateway, size: int, key: NewKey | None = None, **members: Any) -> None:
         self.answers: list[Answer] = []
         self.broken: list[Exception] = []
         self._gateway = gateway
+        self._headers = {"authorization": f"Bearer {key.text}"} if key else {}
         self._members = members
         self._stopped = threading.Event()
         self._threads = [threading.Thread(target=self._ask, args=(bool(n % 2),)) for n in range(size)]
@@ -81,6 +86,7 @@ class Crowd:
     def _ask(self, stream: bool) -> None:
         try:
             with self._gateway.client() as client:
+                client.headers.update(self._headers)
                 while not self._stopped.is_set():
                     self.answers.append(ask(client, body(stream=stream, **self._members)))
         except Exception as error:  # noqa: BLE001  # told by the test's own thread

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import httpx2
@@ -9,14 +10,18 @@ import pytest
 
 from loadtests.bench.processes import free_ports
 from security.keys import NewKey
-from tests.flows.admin.conftest import admin_tree, administration
+from tests.flows.admin.conftest import Administration, admin_tree, administration
 from tests.flows.keys.conftest import VARIABLE
-from tests.support.envelopes import enveloped
+from tests.support.databases import sqlite
+from tests.support.envelopes import SECRET, enveloped
 from tests.support.gateway import spawned_gateway
 from tests.support.knocking import ask, seconds_until
-from tests.support.stored import KeyBook
+from tests.support.stored import SOMEBODY, KeyBook
 
 FILE: list[dict[str, Any]] = [{"name": "chat", "engine": "scripted", "replicas": [{"text": "the file's"}]}]
+URL = "http://127.0.0.1:9/v1"
+OPENAI = {"engine": "openai", "replicas": [{"url": URL}]}
+ROUTING = [{"model": "chat", "aliases": ["talk"]}]
 
 
 @pytest.fixture
@@ -24,6 +29,13 @@ def shared_book(database: str, monkeypatch: pytest.MonkeyPatch) -> KeyBook:
     """In either kind of database."""
     monkeypatch.setenv(VARIABLE, database)
     return KeyBook(database)
+
+
+@pytest.fixture(scope="module")
+def unchanged(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Administration]:
+    """For requests that come to nothing."""
+    with administration(KeyBook(sqlite(tmp_path_factory.mktemp("book"))), FILE, ROUTING) as opened:
+        yield opened
 
 
 def entry(text: str, **settings: Any) -> dict[str, Any]:
@@ -128,3 +140,76 @@ def test_the_trail_has_each_entry_before_and_after(shared_book: KeyBook) -> None
         ("set", "version", one, two),
         ("clear", "version", two, {}),
     ]
+
+
+@pytest.mark.parametrize(
+    ("place", "given", "status", "param"),
+    [
+        ("chat@2", entry("x", wieght=SECRET), 400, "wieght"),
+        ("chat@2", {**OPENAI, "engine": SECRET}, 400, "engine"),
+        ("chat@2", {"replicas": []}, 400, "engine"),
+        ("chat@2", {**OPENAI, "replicas": [{"ulr": URL}]}, 400, "replicas.0.url"),
+        ("chat@2", {**OPENAI, "replicas": [{"url": URL}, {"url": SECRET}]}, 400, "replicas.1.url"),
+        ("chat@2", {**OPENAI, "replicas": [{"url": URL}, {"url": URL}]}, 400, "replicas.1"),
+        ("chat@2", {**OPENAI, "replicas": [{"url": URL, "api_key": SECRET}]}, 400, "replicas.0.api_key"),
+        ("chat@2", {**OPENAI, "replicas": [{"url": URL, "api_key": {"env": "HOME"}}]}, 400, "replicas.0.api_key"),
+        ("chat@2", {**OPENAI, "replicas": [{"url": URL, "api_key": {"file": "/etc/passwd"}}]}, 400,
+         "replicas.0.api_key"),
+        ("chat@2", {"engine": "triton", "replicas": [{"url": "h:1", "chat_template": "/etc/passwd"}]}, 400,
+         "replicas.0.chat_template"),
+        ("chat@2", {"engine": "embedded"}, 400, "engine"),
+        ("chat@2", {"engine": "tensorrt_llm", "replicas": [{"model": "/models/llama"}]}, 400, "engine"),
+        ("chat@2", entry("x", weight="much"), 400, "weight"),
+        ("chat@2", entry("x", weight=True), 400, "weight"),
+        ("chat@1", entry("x", weight=0), 400, "weight"),
+        ("chat@2", entry("x", name="chat"), 400, "name"),
+        ("chat@2", {"engine": "triton", "replicas": [{"url": "h:1", "adapters": [{"name": "a", "id": 1}]}]}, 400, None),
+        ("talk@1", entry("x"), 409, "routing.0.aliases.0"),
+        ("ch%40at@1", entry("x"), 400, "name"),
+        ("chat@a%3Ab", entry("x"), 400, "version"),
+        ("chat@a%20b", entry("x"), 400, "version"),
+        ("chat@2", {**OPENAI, "replicas": [{"url": URL}] * 5_000}, 413, None),
+    ],
+)  # fmt: skip
+def test_p25_what_can_not_be_is_refused_whole(
+    unchanged: Administration, place: str, given: dict[str, Any], status: int, param: str | None
+) -> None:
+    client = unchanged.client()
+    before = shown(client), client.get("/v1/audit?limit=1000").json(), unchanged.gateway.objects.catalog.number
+    codes = {400: "invalid_value", 409: "conflict", 413: "request_too_large"}
+    enveloped(client.put(at(*place.split("@")), json=given), status, codes[status], param)
+    assert (
+        shown(client), client.get("/v1/audit?limit=1000").json(), unchanged.gateway.objects.catalog.number
+    ) == before  # fmt: skip
+
+
+def test_whoever_is_no_admin_is_told_so_before_anything_is_said_of_models(unchanged: Administration) -> None:
+    client = unchanged.client("operator")
+    for answer in (client.put(at("chat", "2"), json={"engine": SECRET}), client.delete(at("chat", "2"))):
+        enveloped(answer, 403, "insufficient_permissions")
+        assert "admin" in answer.json()["error"]["message"]
+
+
+def test_what_another_release_or_another_file_allowed_is_left_aside_at_the_start(
+    book: KeyBook, caplog: pytest.LogCaptureFixture
+) -> None:
+    """And can be taken back; it keeps neither the gateway nor what else was set from holding."""
+    with administration(book, FILE) as admin:
+        for model in ("new", "talk"):
+            admin.client().put(at(model, "1"), json=entry(model))
+        seen = {model: {"1": entry(model)} for model in ("new", "talk")}
+    odd = {"engine": "of tomorrow"}
+    book.do(lambda them: them.steering.set_version("chat", "1", odd, seen, by=SOMEBODY))
+    caplog.clear()
+    with administration(book, FILE, ROUTING) as admin:
+        url, caller = admin.gateway.url, admin.keys["inference"]
+        assert (said(url, caller), said(url, caller, "new")) == ("chat@1: the file's", "new@1: new")
+        assert said(url, caller, "talk") == "chat@1: the file's", "which is the file's alias"
+        told = [vars(one) for one in caplog.records if one.msg == "override left aside"]
+        assert [(one["levelname"], one["model"]) for one in told] == [("ERROR", "chat@1"), ("ERROR", "talk@1")]
+        assert "chat@1.engine: must be one of" in told[0]["reason"]
+        assert "(talk@1)" in told[1]["reason"]
+        for model in ("chat", "talk"):
+            assert admin.client().delete(at(model, "1")).status_code == 200
+        assert admin.client().put(at("chat", "1"), json=entry("set again")).status_code == 200
+        assert said(url, caller) == "chat@1: set again"
