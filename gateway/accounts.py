@@ -38,6 +38,8 @@ class Record:
     replica: str = ""
     failed: Sequence[tuple[str, type[EngineError]]] = ()
     """The attempts that came to nothing: which replica, and how."""
+    tokens: int = 0
+    """What it asks of a replica, prompt and answer, estimated; for the router."""
     stream: bool = False
     whole: bool = False
     """Whether the client gets a text in one piece."""

@@ -10,7 +10,7 @@ from typing import Any
 from engines.api import SUBJECTS, Call, EngineError, Rejected
 from gateway.exchange import Exchange
 from gateway.prompt import Prompt
-from router.api import Caller, NoReplica, NoSuchModel, Work
+from router.api import NO_AFFINITY, Affinity, Caller, NoReplica, NoSuchModel
 from router.catalog import STEER, Catalog
 from router.dispatch import Dispatched, Dispatcher
 from router.model import Fallback, Model, Version, trouble_of
@@ -35,6 +35,7 @@ class Routes:
 
     def dispatch(self, model: Model, principal: Principal, prompt: Prompt, exchange: Exchange) -> Dispatching:
         """Raises, once awaited or at once, what the dispatcher raises, of the model that was asked last."""
+        exchange.record.tokens = _tokens(prompt, exchange.record.body_bytes)
         # No coroutine of our own around the dispatcher's, where there is nothing to wait for but its end.
         if model.fallback is None:
             return self._dispatch(model, principal, prompt, exchange)
@@ -69,16 +70,17 @@ class Routes:
     def _dispatch(self, model: Model, principal: Principal, prompt: Prompt, exchange: Exchange) -> Dispatching:
         version = model.only or self._choose(model, principal, prompt, exchange)
         call = exchange.call(prompt, version)
-        work = _work(version, call, prompt, exchange)
+        affinity = _affinity(version, call, prompt, exchange)
         hedge = model.hedge
         if hedge is not None and not hedge.suits(principal.priority, call):
             hedge = None
         shadow = model.shadow
         if shadow is not None and shadow.wants(version):
             other = _copied(call, prompt, shadow.version)
-            copy = shadow.copy(other, _work(shadow.version, other, prompt, exchange))
-            return copy.beside(self._dispatcher.dispatch(version, call, work, exchange.record, hedge))
-        return self._dispatcher.dispatch(version, call, work, exchange.record, hedge)
+            others = _affinity(shadow.version, other, prompt, exchange)
+            copy = shadow.copy(other, others, exchange.record.tokens)
+            return copy.beside(self._dispatcher.dispatch(version, call, affinity, exchange.record, hedge))
+        return self._dispatcher.dispatch(version, call, affinity, exchange.record, hedge)
 
     def _choose(self, model: Model, principal: Principal, prompt: Prompt, exchange: Exchange) -> Version:
         headers = exchange.headers
@@ -101,11 +103,14 @@ def _copied(call: Call, prompt: Prompt, version: Version) -> Call:
     return replace(call, id=f"{call.id}{MARK}", fields=fields, model=version.model)
 
 
-def _work(version: Version, call: Call, prompt: Prompt, exchange: Exchange) -> Work:
+def _tokens(prompt: Prompt, body_bytes: int) -> int:
     cap = prompt.max_tokens
     answer = OUTPUT if cap is None or cap > OUTPUT else cap
-    tokens = (exchange.record.body_bytes >> 2) + answer * prompt.n
-    if not version.pool.looks_inside:
-        return Work(tokens)
+    return (body_bytes >> 2) + answer * prompt.n
+
+
+def _affinity(version: Version, call: Call, prompt: Prompt, exchange: Exchange) -> Affinity:
+    if not version.pool.heeds_affinity:
+        return NO_AFFINITY
     said = bytes(call.fields.get(SUBJECTS[call.kind], b""))  # a Raw of msgspec has no parts
-    return Work(tokens, exchange.session or prompt.user, said)
+    return Affinity(exchange.session or prompt.user, said)

@@ -37,6 +37,8 @@ class Notes(Protocol):
 
     attempts: int
     replica: str
+    tokens: int
+    """What the request asks of a replica, prompt and answer, estimated."""
     failed: Sequence[tuple[str, type[EngineError]]]
     """The attempts that came to nothing: which replica, and how."""
     whole: bool
@@ -48,16 +50,18 @@ class Notes(Protocol):
 
 
 @dataclass(slots=True, eq=False)
-class Work:
-    """What a request asks of a replica: how much, and what might lie there already.
+class Affinity:
+    """What of a request may lie on a replica already: that of calls before it.
 
-    `tokens`: prompt and answer, estimated. `session`: calls with the same one belong together; b"" if nothing tells.
-    `prompt`: the prompt's own JSON, for policies that look for a common beginning.
+    `session`: calls with the same one belong together; b"" if nothing tells. `prompt`: the prompt's own JSON, for what
+    begins alike.
     """
 
-    tokens: int
     session: bytes = b""
     prompt: bytes = b""
+
+
+NO_AFFINITY = Affinity()
 
 
 class Replica:
@@ -85,7 +89,7 @@ class Replica:
         self.active: dict[Notes, float] = {}
         """Requests it is busy with, and when (loop seconds) each was sent; negative once its first content came."""
         self.tokens = 0
-        """Of the work it is busy with; charged when a request is sent, so that the next choice sees it."""
+        """Of the requests it is busy with; charged when a request is sent, so that the next choice sees it."""
         self.others = 0.0
         """Tokens of work that its engine has from elsewhere, as `busy.listen` makes it out."""
         self.heard: Load | None = None
@@ -126,10 +130,10 @@ class Policy(Protocol):
     The more tokens per `weight` a replica has, the less should come to it.
     """
 
-    looks_inside: bool
-    """Whether it looks at a work's session or prompt; where it does not, nobody has to find them."""
+    heeds_affinity: bool
+    """Whether it heeds affinities; where it does not, nobody has to find them."""
 
-    def pick(self, replicas: Sequence[Replica], work: Work) -> Replica: ...
+    def pick(self, replicas: Sequence[Replica], affinity: Affinity) -> Replica: ...
 
 
 @dataclass(slots=True, frozen=True)

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from functools import partial
 from types import TracebackType
 from typing import NoReturn
 
 from engines.api import Call, EngineError, Overloaded, Reply, TimedOut
-from router.api import NoReplica, Notes, Replica, Work
+from router.api import Affinity, NoReplica, Notes, Replica
 from router.hedging import Hedge
 from router.model import Version
 from router.pool import Pool
 from router.quarantine import DEATHS, Quarantine
-from router.racing import Leave, Race
+from router.racing import Race
 
 SILENT_WAITS = 2
 """Each one more lets the client wait as long again, and has the prompt prefilled once more."""
@@ -21,13 +20,16 @@ SILENT_WAITS = 2
 class Dispatched:
     """A reply together with its place on the replica; leaving the block gives up both, once and at once."""
 
-    __slots__ = ("_call", "_leave", "_quarantine", "replica", "reply")
+    __slots__ = ("_call", "_notes", "_pool", "_quarantine", "replica", "reply")
 
-    def __init__(self, reply: Reply, replica: Replica, leave: Leave, call: Call, quarantine: Quarantine) -> None:
+    def __init__(  # all that its end is told to
+        self, reply: Reply, replica: Replica, pool: Pool, call: Call, notes: Notes, quarantine: Quarantine
+    ) -> None:
         self.reply = reply
         self.replica = replica
-        self._leave: Leave | None = leave
+        self._pool = pool
         self._call = call
+        self._notes = notes
         self._quarantine = quarantine
 
     def __repr__(self) -> str:
@@ -44,13 +46,11 @@ class Dispatched:
         try:
             self.reply.__exit__(kind, exc, tb)
         finally:
-            if (leave := self._leave) is not None:
-                self._leave = None
-                leave(exc)
-                if exc is None:
-                    self._quarantine.survived(self._call)
-                elif isinstance(exc, EngineError) and exc.died:
-                    self._quarantine.died(self._call, self.replica.name)
+            self._pool.left(self.replica, self._notes, exc)
+            if exc is None:
+                self._quarantine.survived(self._call)
+            elif isinstance(exc, EngineError) and exc.died:
+                self._quarantine.died(self._call, self.replica.name)
 
 
 class Dispatcher:
@@ -64,55 +64,56 @@ class Dispatcher:
         return f"<Dispatcher up to {self._attempts} attempts, {self._quarantine!r}>"
 
     async def dispatch(
-        self, version: Version, call: Call, work: Work, notes: Notes, hedge: Hedge | None = None
+        self, version: Version, call: Call, affinity: Affinity, notes: Notes, hedge: Hedge | None = None
     ) -> Dispatched:
         """A reply whose first content is here. Raises NoReplica, Quarantined, or the EngineError that decided."""
-        self._quarantine.check(call)
-        pool = version.pool
-        replica = pool.pick(work)
-        pool.retries.admitted(work.tokens)
+        quarantine, pool = self._quarantine, version.pool
+        quarantine.check(call)
+        replica = pool.pick(affinity)
+        pool.retries.admitted(notes.tokens)
         asked: list[Replica] = []
         errors: list[EngineError] = []
         if hedge is not None:
-            race = Race(pool, self._quarantine, call, work, notes)
+            race = Race(pool, quarantine, call, affinity, notes)
             if (won := await hedge.run(race, replica)) is not None:
-                return Dispatched(won.reply, won.replica, race.leave(won), call, self._quarantine)
+                return Dispatched(won.reply, won.replica, pool, call, notes, quarantine)
             asked, errors = race.asked, race.errors
-            replica = self._next(pool, work, asked, errors)
+            replica = self._next(pool, affinity, notes, asked, errors)
         while True:
             notes.attempts += 1
             notes.replica = replica.name
-            pool.sent(replica, work, notes)
+            pool.sent(replica, notes)
             try:
                 reply = await replica.engine.call(call)
             except EngineError as error:
-                pool.left(replica, work, notes, error)
+                pool.left(replica, notes, error)
                 notes.failed = (*notes.failed, (replica.name, type(error)))
                 if error.died:
-                    self._quarantine.died(call, replica.name)
+                    quarantine.died(call, replica.name)
                 if not error.retry_safe:
                     raise
                 asked.append(replica)
                 errors.append(error)
-                replica = self._next(pool, work, asked, errors)
+                replica = self._next(pool, affinity, notes, asked, errors)
             except BaseException as left:
-                pool.left(replica, work, notes, left)
+                pool.left(replica, notes, left)
                 raise
             else:
                 pool.answered(replica, notes)
                 call.spent = None  # of an attempt before: this reply tells its own
-                leave = partial(pool.left, replica, work, notes)
-                return Dispatched(reply, replica, leave, call, self._quarantine)
+                return Dispatched(reply, replica, pool, call, notes, quarantine)
 
-    def _next(self, pool: Pool, work: Work, asked: list[Replica], errors: list[EngineError]) -> Replica:
+    def _next(
+        self, pool: Pool, affinity: Affinity, notes: Notes, asked: list[Replica], errors: list[EngineError]
+    ) -> Replica:
         """The one to ask after those that have failed. Raises the most telling of their errors if there is none."""
         if not self._makes_sense(errors):
             _give_up(pool, errors)
         try:
-            replica = pool.pick(work, asked)
+            replica = pool.pick(affinity, asked)
         except NoReplica:
             _give_up(pool, errors)
-        if pool.saturated or not pool.retries.may_retry(work.tokens):
+        if pool.saturated or not pool.retries.may_retry(notes.tokens):
             _give_up(pool, errors)
         return replica
 

@@ -45,7 +45,7 @@ class Hedge:
 
         Raises what is no failure of a replica: the caller's mistake.
         """
-        self._account.budget.admitted(race.work.tokens)
+        self._account.budget.admitted(race.notes.tokens)
         timer = asyncio.get_running_loop().call_later(self.after, self._hedge, race, first)
         try:
             with race:
@@ -58,10 +58,10 @@ class Hedge:
     def _hedge(self, race: Race, first: Replica) -> None:
         """There is nothing from the first one yet."""
         try:
-            other = race.pool.pick(race.work, (first,))
+            other = race.pool.pick(race.affinity, (first,))
         except NoReplica:
             other = None
-        if other is None or race.pool.saturated or not self._account.budget.may_retry(race.work.tokens):
+        if other is None or race.pool.saturated or not self._account.budget.may_retry(race.notes.tokens):
             self._account.outcomes["withheld"] += 1
         else:
             race.start(other)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterable
 from random import Random
 
 from engines.api import EngineError, Overloaded
-from router.api import NoReplica, Notes, Policy, Replica, Work
+from router.api import Affinity, NoReplica, Notes, Policy, Replica
 from router.breaker import NEVER, State
 from router.busy import listen
 from router.events import Change, ignore
@@ -42,8 +42,8 @@ class Pool:
         """Whether ejections, or the verdicts of probes, are not heeded because too few would be left."""
         self.retries = RetryBudget(clock)
         """What may be tried again, of this version's own work: an outage of others takes nothing from it."""
-        self.looks_inside = policy.looks_inside
-        """Whether what it is asked for has to tell its session and prompt."""
+        self.heeds_affinity = policy.heeds_affinity
+        """Whether who picks has to tell one."""
         self._policy = policy
         self._clock = clock
         self._random = random
@@ -69,10 +69,10 @@ class Pool:
         candidates = self._candidates
         return bool(candidates) and all(replica.breaker.push_back.share(now) < 1 for replica in candidates)
 
-    def pick(self, work: Work, asked: Collection[Replica] = ()) -> Replica:
+    def pick(self, affinity: Affinity, asked: Collection[Replica] = ()) -> Replica:
         """One that may be asked; not one of those that were `asked` for this request. Raises NoReplica."""
         if asked:
-            return self._pick_another(work, asked)
+            return self._pick_another(affinity, asked)
         if self._awaiting:
             return self._awaiting[0]
         candidates = self._candidates
@@ -80,13 +80,13 @@ class Pool:
             return candidates[0]
         if not candidates:
             raise NoReplica
-        return self._policy.pick(candidates, work)
+        return self._policy.pick(candidates, affinity)
 
-    def sent(self, replica: Replica, work: Work, notes: Notes) -> None:
+    def sent(self, replica: Replica, notes: Notes) -> None:
         """Charge it; every call that was sent has to be told to `left`."""
         now = self._clock()
         replica.active[notes] = now
-        replica.tokens += work.tokens
+        replica.tokens += notes.tokens
         replica.calls += 1
         if replica.breaker.state == "probing":
             replica.breaker.sent(now)
@@ -109,12 +109,12 @@ class Pool:
         if reason := breaker.answered(now, sent, compared):
             self._changed(replica, state, reason, now)
 
-    def left(self, replica: Replica, work: Work, notes: Notes, error: BaseException | None) -> None:
+    def left(self, replica: Replica, notes: Notes, error: BaseException | None) -> None:
         """Uncharge it and judge it by `error`; None is a whole answer. A second time, nothing happens."""
         sent = replica.active.pop(notes, None)
         if sent is None:
             return
-        replica.tokens -= work.tokens
+        replica.tokens -= notes.tokens
         breaker = replica.breaker
         if error is None and sent < 0 and not (breaker.out or breaker.cuts):  # as nearly all do
             if not notes.whole:  # whose first content was just now
@@ -160,10 +160,10 @@ class Pool:
         before = replica.breaker.state
         self._changed(replica, before, replica.breaker.restore(now), now)
 
-    def _pick_another(self, work: Work, asked: Collection[Replica]) -> Replica:
+    def _pick_another(self, affinity: Affinity, asked: Collection[Replica]) -> Replica:
         others = [replica for replica in self._candidates if replica not in asked]
         if others:
-            return self._policy.pick(others, work)
+            return self._policy.pick(others, affinity)
         for replica in self._awaiting:
             if replica not in asked:
                 return replica

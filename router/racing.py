@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from types import TracebackType
 from typing import Final, Literal, NamedTuple, Self
 
 from engines.api import Call, EngineError, Reply
-from router.api import Notes, Replica, Work
+from router.api import Affinity, Notes, Replica
 from router.pool import Pool
 from router.quarantine import Quarantine
 
@@ -20,8 +18,6 @@ _logger = logging.getLogger("snowshed")
 MARK: Final = "-hedge"
 """Ends a hedge's id, so that its server tells it from the call that it stands in for."""
 
-Leave = Callable[[BaseException | None], None]
-"""Gives up a place on a replica, told how it ended."""
 HedgeOutcome = Literal["won", "lost", "failed", "cancelled", "withheld"]
 """Its content came first, or the other's; it failed; the request ended before; or silence lasted and none was sent."""
 HEDGE_OUTCOMES: Final[tuple[HedgeOutcome, ...]] = ("won", "lost", "failed", "cancelled", "withheld")
@@ -64,9 +60,10 @@ class Race:
     would. Leaving the block undoes a hedge that has not won.
     """
 
-    def __init__(self, pool: Pool, quarantine: Quarantine, call: Call, work: Work, notes: Notes) -> None:
+    def __init__(self, pool: Pool, quarantine: Quarantine, call: Call, affinity: Affinity, notes: Notes) -> None:
         self.pool = pool
-        self.work = work
+        self.affinity = affinity
+        self.notes = notes
         self.asked: list[Replica] = []
         """Replicas that have failed it, in the order in which they did."""
         self.errors: list[EngineError] = []
@@ -75,7 +72,6 @@ class Race:
         """Of the hedge, if there was one."""
         self._quarantine = quarantine
         self._call = call
-        self._notes = notes
         self._waiting: asyncio.Task[object] | None = None  # for the first one's content
         self._interrupted = False
         self._over = False
@@ -94,7 +90,7 @@ class Race:
         error = lane.error
         if error is not None:
             self.outcome = "failed"
-        self.pool.left(lane.replica, self.work, self._notes, error or asyncio.CancelledError())  # too late is not wrong
+        self.pool.left(lane.replica, self.notes, error or asyncio.CancelledError())  # too late is not wrong
         if lane.heard:
             _close(lane.task)
         else:  # then that is done when it is
@@ -102,7 +98,7 @@ class Race:
 
     async def run(self, first: Replica) -> Won | None:
         """Whose content came first; None if all have failed. Raises what is no failure of a replica."""
-        self._notes.replica = first.name
+        self.notes.replica = first.name
         self._send(first)
         try:
             reply = await self._first(first)
@@ -112,10 +108,10 @@ class Race:
                 raise
             return await self._second()
         except BaseException as left:
-            self.pool.left(first, self.work, self._notes, left)
+            self.pool.left(first, self.notes, left)
             raise
         if reply is None:
-            self.pool.left(first, self.work, self._notes, asyncio.CancelledError())
+            self.pool.left(first, self.notes, asyncio.CancelledError())
             return await self._second()
         self.outcome = "lost"
         return self._won(first, reply)
@@ -125,9 +121,6 @@ class Race:
         self._send(replica)
         self.hedge = Lane(replica, self._call)
         self.hedge.task.add_done_callback(self._hear)
-
-    def leave(self, won: Won) -> Leave:
-        return partial(self.pool.left, won.replica, self.work, self._notes)
 
     async def _first(self, replica: Replica) -> Reply | None:
         """None if the hedge's content is here before its own."""
@@ -157,14 +150,14 @@ class Race:
         if error is None:
             lane.won = True
             self.outcome = "won"
-            self._notes.replica = lane.replica.name
+            self.notes.replica = lane.replica.name
             return self._won(lane.replica, lane.task.result())
         if isinstance(error, EngineError) and error.retry_safe:
             return None
         raise error
 
     def _won(self, replica: Replica, reply: Reply) -> Won:
-        self.pool.answered(replica, self._notes)
+        self.pool.answered(replica, self.notes)
         self._call.spent = None  # by whom the other was: this reply tells its own
         return Won(replica, reply)
 
@@ -180,7 +173,7 @@ class Race:
         if isinstance(error, EngineError):
             self._failed(lane.replica, error)
         elif error is not None:
-            self.pool.left(lane.replica, self.work, self._notes, error)
+            self.pool.left(lane.replica, self.notes, error)
             if not isinstance(error, asyncio.CancelledError):
                 _logger.error("hedge broke", extra={"request": self._call.id}, exc_info=error)
         elif self._waiting is not None:
@@ -188,12 +181,12 @@ class Race:
             self._waiting.cancel()
 
     def _send(self, replica: Replica) -> None:
-        self._notes.attempts += 1
-        self.pool.sent(replica, self.work, self._notes)
+        self.notes.attempts += 1
+        self.pool.sent(replica, self.notes)
 
     def _failed(self, replica: Replica, error: EngineError) -> None:
-        self.pool.left(replica, self.work, self._notes, error)
-        self._notes.failed = (*self._notes.failed, (replica.name, type(error)))
+        self.pool.left(replica, self.notes, error)
+        self.notes.failed = (*self.notes.failed, (replica.name, type(error)))
         if error.died:
             self._quarantine.died(self._call, replica.name)
         if error.retry_safe:

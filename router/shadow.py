@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Final, Literal, Protocol
 
 from engines.api import Call, EngineError, Reply, pass_on
-from router.api import NoReplica, Work
+from router.api import Affinity, NoReplica
 from router.comparing import Ear, HeardReply, Side, side
 from router.dispatch import Dispatched
 from router.model import Version
@@ -63,9 +63,9 @@ class Shadow:
             return False
         return True
 
-    def copy(self, call: Call, work: Work) -> Copy:
+    def copy(self, call: Call, affinity: Affinity, tokens: int) -> Copy:
         """Begins once the request itself waits for something. `call` is as the shadow version's replicas want it."""
-        copy = Copy(self, call, work)
+        copy = Copy(self, call, affinity, tokens)
         self.scores.running.add(copy)
         return copy
 
@@ -75,15 +75,16 @@ class Copy:
 
     paused = False
 
-    def __init__(self, shadow: Shadow, call: Call, work: Work) -> None:
+    def __init__(self, shadow: Shadow, call: Call, affinity: Affinity, tokens: int) -> None:
         self.attempts = 1
         self.replica = ""
         self.whole = call.whole
+        self.tokens = tokens
         self.last_at = 0.0
         self.failed: Sequence[tuple[str, type[EngineError]]] = ()
         self._shadow = shadow
         self._call = call
-        self._work = work
+        self._affinity = affinity
         self._ear = shadow.ear()
         self._primary: Side | None = None
         self._own: Side | None = None
@@ -127,20 +128,20 @@ class Copy:
         self._compare()
 
     async def _ask(self) -> Side:
-        pool, work, clock = self._shadow.version.pool, self._work, self._shadow.clock
-        replica = pool.pick(work)
+        pool, clock = self._shadow.version.pool, self._shadow.clock
+        replica = pool.pick(self._affinity)
         self.replica = replica.name
         sent = clock()
-        pool.sent(replica, work, self)
+        pool.sent(replica, self)
         try:
             with await replica.engine.call(self._call) as reply:
                 first_content = clock() - sent
                 pool.answered(replica, self)
                 await pass_on(reply, self)
         except BaseException as error:
-            pool.left(replica, work, self, error)
+            pool.left(replica, self, error)
             raise
-        pool.left(replica, work, self, None)
+        pool.left(replica, self, None)
         return side(first_content, reply, self._ear)
 
     def _compare(self) -> None:

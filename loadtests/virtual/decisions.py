@@ -10,7 +10,7 @@ from statistics import median
 from time import process_time
 
 from engines.api import Call, EngineError, Health, Reply
-from router.api import Caller, Replica, Work
+from router.api import Affinity, Caller, Replica
 from router.policies import POLICIES
 from router.pool import Pool
 from router.split import Split
@@ -36,13 +36,13 @@ class Mute:
     async def aclose(self) -> None: ...
 
 
-def works(random: Random) -> list[Work]:
+def requests(random: Random) -> list[Affinity]:
     """Four turns of each conversation, mixed; all of them begin alike."""
     alike = random.randbytes(PROMPT // 2)
     asked = []
     for number in range(CONVERSATIONS):
         own = random.randbytes(PROMPT // 2)
-        asked += [Work(random.randint(50, 2000), b"session %d" % number, alike + own) for _ in range(4)]
+        asked += [Affinity(b"session %d" % number, alike + own) for _ in range(4)]
     random.shuffle(asked)
     return asked
 
@@ -62,7 +62,8 @@ class Noted:
 
     failed: Sequence[tuple[str, type[EngineError]]] = ()
 
-    def __init__(self) -> None:
+    def __init__(self, tokens: int) -> None:
+        self.tokens = tokens
         self.attempts = 0
         self.replica = ""
         self.whole = False
@@ -73,7 +74,7 @@ class Noted:
 def choosing(policy: str, count: int) -> float:
     """Microseconds of CPU per choice of a replica."""
     random = Random(1)
-    return per_work(pool(policy, count, random).pick, works(random))
+    return per_request(pool(policy, count, random).pick, requests(random))
 
 
 def routing(policy: str, count: int) -> float:
@@ -83,25 +84,25 @@ def routing(policy: str, count: int) -> float:
     split = Split("virtual", {"1": 95, "2": 5}, "key")
     callers = cycle([Caller(f"key{number}", "tenant") for number in range(1000)])
 
-    def route(work: Work) -> None:
+    def route(affinity: Affinity) -> None:
         split.choose(next(callers), random)
-        notes = Noted()
-        replica = chosen_by.pick(work)
-        chosen_by.retries.admitted(work.tokens)
-        chosen_by.sent(replica, work, notes)
+        notes = Noted(random.randint(50, 2000))
+        replica = chosen_by.pick(affinity)
+        chosen_by.retries.admitted(notes.tokens)
+        chosen_by.sent(replica, notes)
         chosen_by.answered(replica, notes)
-        chosen_by.left(replica, work, notes, None)
+        chosen_by.left(replica, notes, None)
 
-    return per_work(route, works(random))
+    return per_request(route, requests(random))
 
 
-def per_work(decide: Callable[[Work], object], asked: list[Work]) -> float:
+def per_request(decide: Callable[[Affinity], object], asked: list[Affinity]) -> float:
     """Microseconds of CPU: the median of all repetitions."""
     costs = []
     for _ in range(REPETITIONS):
         began = process_time()
-        for work in asked:
-            decide(work)
+        for affinity in asked:
+            decide(affinity)
         costs.append((process_time() - began) / len(asked) * 1e6)
     return round(median(costs), 2)
 

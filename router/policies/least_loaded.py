@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from random import Random
 
-from router.api import Replica, Work
+from router.api import Affinity, Replica
 
 ALL = 8
 """Up to so many are all compared. Of more, two random ones are nearly as good, for less, and no herd's target."""
@@ -18,7 +18,7 @@ class LeastLoaded:
     under way it is as idle as any other, and one that fails at once always is.
     """
 
-    looks_inside = False
+    heeds_affinity = False
 
     def __init__(self, random: Random) -> None:
         self._draw = random.random
@@ -26,7 +26,7 @@ class LeastLoaded:
     def __repr__(self) -> str:
         return "<LeastLoaded>"
 
-    def pick(self, replicas: Sequence[Replica], work: Work) -> Replica:
+    def pick(self, replicas: Sequence[Replica], affinity: Affinity) -> Replica:
         count = len(replicas)
         if count == 1:
             return replicas[0]

@@ -6,7 +6,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from random import Random
 
-from router.api import Replica, Work
+from router.api import Affinity, Replica
 from router.busy import load, mean_load
 from router.policies.least_loaded import LeastLoaded
 
@@ -31,7 +31,7 @@ class PrefixAffinity:
     it takes. Hashes are the interpreter's own, keyed per process: nobody else has to agree on them.
     """
 
-    looks_inside = True
+    heeds_affinity = True
 
     def __init__(self, random: Random) -> None:
         self._otherwise = LeastLoaded(random)
@@ -40,13 +40,13 @@ class PrefixAffinity:
     def __repr__(self) -> str:
         return f"<PrefixAffinity {len(self._owners)} blocks>"
 
-    def pick(self, replicas: Sequence[Replica], work: Work) -> Replica:
-        if len(replicas) == 1 or len(work.prompt) < WORTH * BLOCK:
-            return self._otherwise.pick(replicas, work)
-        blocks = _blocks(work.prompt)
+    def pick(self, replicas: Sequence[Replica], affinity: Affinity) -> Replica:
+        if len(replicas) == 1 or len(affinity.prompt) < WORTH * BLOCK:
+            return self._otherwise.pick(replicas, affinity)
+        blocks = _blocks(affinity.prompt)
         replica = self._owner(replicas, blocks)
         if replica is None or load(replica) > TOLERATED * mean_load(replicas) + SLACK:
-            replica = self._otherwise.pick(replicas, work)
+            replica = self._otherwise.pick(replicas, affinity)
         self._remember(blocks, replica.name)
         return replica
 

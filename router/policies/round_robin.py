@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from random import Random
 
-from router.api import Replica, Work
+from router.api import Affinity, Replica
 
 
 class RoundRobin:
@@ -16,7 +16,7 @@ class RoundRobin:
     choice of each request. One that may have half of a share lets half of its turns pass.
     """
 
-    looks_inside = False
+    heeds_affinity = False
 
     def __init__(self, random: Random) -> None:
         self._draw = random.random
@@ -25,7 +25,7 @@ class RoundRobin:
     def __repr__(self) -> str:
         return f"<RoundRobin after {self._turns.total()} turns>"
 
-    def pick(self, replicas: Sequence[Replica], work: Work) -> Replica:
+    def pick(self, replicas: Sequence[Replica], affinity: Affinity) -> Replica:
         count = len(replicas)
         if count == 1:
             return replicas[0]

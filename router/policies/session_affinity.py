@@ -7,7 +7,7 @@ from functools import lru_cache
 from hashlib import blake2b
 from random import Random
 
-from router.api import Replica, Work
+from router.api import Affinity, Replica
 from router.busy import load, mean_load
 from router.policies.least_loaded import LeastLoaded
 
@@ -24,7 +24,7 @@ class SessionAffinity:
     The same holds for weights: a replica's share of sessions shrinks and grows, and the others exchange none.
     """
 
-    looks_inside = True
+    heeds_affinity = True
 
     def __init__(self, random: Random) -> None:
         self._otherwise = LeastLoaded(random)
@@ -33,12 +33,12 @@ class SessionAffinity:
     def __repr__(self) -> str:
         return f"<SessionAffinity of {self._place.cache_info().currsize} replicas>"
 
-    def pick(self, replicas: Sequence[Replica], work: Work) -> Replica:
-        if not work.session or len(replicas) == 1:
-            return self._otherwise.pick(replicas, work)
-        replica = self._home(replicas, _hash(work.session))
+    def pick(self, replicas: Sequence[Replica], affinity: Affinity) -> Replica:
+        if not affinity.session or len(replicas) == 1:
+            return self._otherwise.pick(replicas, affinity)
+        replica = self._home(replicas, _hash(affinity.session))
         if load(replica) > TOLERATED * mean_load(replicas) + SLACK:
-            return self._otherwise.pick(replicas, work)
+            return self._otherwise.pick(replicas, affinity)
         return replica
 
     def _home(self, replicas: Sequence[Replica], session: int) -> Replica:

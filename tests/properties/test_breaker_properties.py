@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engines.api import Failed, Interrupted, Overloaded, Rejected, TimedOut, Unreachable
-from router.api import NoReplica, Replica
+from router.api import NO_AFFINITY, NoReplica, Replica
 from router.breaker import EJECTION, JITTER, LEAST, LONGEST
-from tests.support.pools import WORK, Sent, Stage
+from tests.support.pools import TOKENS, Sent, Stage
 
 ERRORS: Sequence[BaseException | None] = (
     None,
@@ -133,7 +133,7 @@ class Story:
             breaker = replica.breaker
             sent = [notes for notes in self.under_way if notes.asked is replica]
             assert set(replica.active) == set(sent)
-            assert replica.tokens == WORK.tokens * len(sent)
+            assert replica.tokens == TOKENS * len(sent)
             assert breaker.state in repr(breaker)
             assert LEAST <= replica.weight <= 1
             assert breaker.state in NEXT
@@ -189,7 +189,7 @@ def test_who_is_picked_may_be_asked(replicas: int, story: list[Step]) -> None:
         told.stage.pool.refresh()
         serving = [each for each in told.stage.replicas if not (each.draining or each.breaker.by_hand)]
         try:
-            picked = told.stage.pool.pick(WORK)
+            picked = told.stage.pool.pick(NO_AFFINITY)
         except NoReplica:
             assert not serving
             continue

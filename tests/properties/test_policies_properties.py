@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engines.api import Load
-from router.api import Replica, Work
+from router.api import Affinity, Replica
 from router.busy import listen, load, mean_load
 from router.policies import POLICIES
 from router.policies.least_loaded import ALL
@@ -22,10 +22,10 @@ from router.policies.session_affinity import SessionAffinity
 from tests.support.choosing import SaysLoad, charge, replicas
 
 counts = st.none() | st.integers(0, 200)
+charges = st.integers(1, 10_000)
 loads = st.none() | st.builds(Load, counts, counts, st.none() | st.floats(0, 1))
-works = st.builds(
-    Work,
-    tokens=st.integers(1, 10_000),
+affinities = st.builds(
+    Affinity,
     session=st.sampled_from([b"", b"one", b"two"]),
     prompt=st.lists(st.sampled_from("ab"), max_size=5).map(lambda letters: "".join(letters).encode() * BLOCK),
 )
@@ -50,51 +50,51 @@ def standings(draw: st.DrawFn) -> list[Replica]:
 @given(
     st.sampled_from(sorted(POLICIES)),
     standings(),
-    st.lists(st.tuples(works, st.sets(st.integers(0, 2 * ALL))), min_size=1, max_size=8),
+    st.lists(st.tuples(affinities, st.sets(st.integers(0, 2 * ALL)), charges), min_size=1, max_size=8),
     st.integers(),
 )
 def test_a_choice_is_one_of_those_that_may_be_asked(
-    name: str, among: list[Replica], asking: list[tuple[Work, set[int]]], seed: int
+    name: str, among: list[Replica], asking: list[tuple[Affinity, set[int], int]], seed: int
 ) -> None:
     policy = POLICIES[name](Random(seed))
-    for work, gone in asking:
+    for affinity, gone, tokens in asking:
         left = [replica for at, replica in enumerate(among) if at not in gone] or among[:1]
         before = [(replica.tokens, replica.others, replica.weight) for replica in left]
-        replica = policy.pick(left, work)
+        replica = policy.pick(left, affinity)
         assert replica in left
         assert before == [(each.tokens, each.others, each.weight) for each in left], "choosing charges nothing"
-        charge(replica, work.tokens)
+        charge(replica, tokens)
 
 
-@given(st.sampled_from(sorted(POLICIES)), standings(), st.lists(works, min_size=1, max_size=8), st.integers())
+@given(st.sampled_from(sorted(POLICIES)), standings(), st.lists(affinities, min_size=1, max_size=8), st.integers())
 def test_the_same_randomness_makes_the_same_choices(
-    name: str, among: list[Replica], asking: list[Work], seed: int
+    name: str, among: list[Replica], asking: list[Affinity], seed: int
 ) -> None:
     first, second = POLICIES[name](Random(seed)), POLICIES[name](Random(seed))
-    assert [first.pick(among, work) for work in asking] == [second.pick(among, work) for work in asking]
+    assert [first.pick(among, affinity) for affinity in asking] == [second.pick(among, affinity) for affinity in asking]
 
 
-@given(standings(), works, st.integers())
+@given(standings(), affinities, st.integers())
 def test_of_a_few_whole_replicas_none_is_less_loaded_than_the_choice(
-    among: list[Replica], work: Work, seed: int
+    among: list[Replica], affinity: Affinity, seed: int
 ) -> None:
     few = among[:ALL]
     for replica in few:
         replica.weight = 1.0
-    assert load(POLICIES["least_loaded"](Random(seed)).pick(few, work)) == min(map(load, few))
+    assert load(POLICIES["least_loaded"](Random(seed)).pick(few, affinity)) == min(map(load, few))
 
 
 @given(standings(), st.sampled_from([b"one", b"two"]), st.integers())
 def test_a_session_is_at_its_home_or_its_home_is_too_busy(among: list[Replica], session: bytes, seed: int) -> None:
-    work = Work(100, session)
-    home = SessionAffinity(Random(seed)).pick(_idle(among), work).name
-    replica = SessionAffinity(Random(seed)).pick(among, work)
+    affinity = Affinity(session)
+    home = SessionAffinity(Random(seed)).pick(_idle(among), affinity).name
+    replica = SessionAffinity(Random(seed)).pick(among, affinity)
     assert replica.name == home or _too_busy(_named(among, home), among, SESSION_TOLERATED, SESSION_SLACK)
 
 
-@given(standings(), works, works, st.integers())
+@given(standings(), affinities, affinities, charges, st.integers())
 def test_a_prompt_goes_back_to_where_it_was_or_that_is_too_busy(
-    among: list[Replica], asked: Work, other: Work, seed: int
+    among: list[Replica], asked: Affinity, other: Affinity, tokens: int, seed: int
 ) -> None:
     policy = PrefixAffinity(Random(seed))
     asked.prompt += b"a" * 2 * BLOCK
@@ -104,7 +104,7 @@ def test_a_prompt_goes_back_to_where_it_was_or_that_is_too_busy(
     shares_all = other.prompt.startswith(asked.prompt[:BLOCK])
     if not shares_all:
         policy.pick(among, other)
-    charge(home, other.tokens)
+    charge(home, tokens)
     again = policy.pick(among, asked)
     assert again is home or _too_busy(home, among, PREFIX_TOLERATED, PREFIX_SLACK)
     assert len(policy._owners) <= REMEMBERED
@@ -125,7 +125,7 @@ def test_a_prompt_goes_to_who_had_the_longest_beginning_last(
     had: dict[tuple[str, ...], Replica] = {}
     for blocks, gone in asking:
         left = [replica for at, replica in enumerate(among) if at not in gone]
-        replica = policy.pick(left, Work(1, prompt="".join(letter * BLOCK for letter in blocks).encode()))
+        replica = policy.pick(left, Affinity(prompt="".join(letter * BLOCK for letter in blocks).encode()))
         beginnings = [tuple(blocks[:length]) for length in range(1, len(blocks) + 1)]
         if len(blocks) < WORTH:
             continue
@@ -142,7 +142,7 @@ def test_however_many_prompts_come_memory_is_bounded(prompts: int, own: int, see
     policy, among = PrefixAffinity(Random(seed)), replicas(3)
     for number in range(prompts):
         shared = b"." * (LOOKED_AT - own) * BLOCK
-        policy.pick(among, Work(1, prompt=shared + b"%08d" % number * (own * BLOCK // 8)))
+        policy.pick(among, Affinity(prompt=shared + b"%08d" % number * (own * BLOCK // 8)))
     blocks = min(REMEMBERED, prompts * own + LOOKED_AT - own)
     assert repr(policy) == f"<PrefixAffinity {blocks} blocks>"
 
@@ -152,7 +152,7 @@ def test_where_hardly_anybody_may_have_work_somebody_gets_it(among: list[Replica
     for replica in among:
         replica.weight = 1e-9
     for policy in POLICIES.values():
-        assert policy(Random(seed)).pick(among, Work(100, b"one")) in among
+        assert policy(Random(seed)).pick(among, Affinity(b"one")) in among
 
 
 @given(standings())

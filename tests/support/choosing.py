@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from engines.api import Call, EngineError, Health, Load, Reply
-from router.api import Policy, Replica, Work
+from router.api import Affinity, Policy, Replica
 
 
 class SaysLoad:
@@ -39,6 +39,7 @@ class Busy:
 
     attempts = 1
     replica = ""
+    tokens = 100
     failed: Sequence[tuple[str, type[EngineError]]] = ()
     whole = False
     last_at = 0.0
@@ -59,7 +60,7 @@ def charge(replica: Replica, tokens: int) -> None:
     replica.tokens += tokens
 
 
-def shares(policy: Policy, among: Sequence[Replica], works: Sequence[Work]) -> list[float]:
+def shares(policy: Policy, among: Sequence[Replica], affinities: Sequence[Affinity]) -> list[float]:
     """Of these picks, with nothing charged in between; in the order of the replicas."""
-    picked = Counter(policy.pick(among, work) for work in works)
-    return [picked[replica] / len(works) for replica in among]
+    picked = Counter(policy.pick(among, affinity) for affinity in affinities)
+    return [picked[replica] / len(affinities) for replica in among]

@@ -90,6 +90,7 @@ class Noted:
     def __init__(self) -> None:
         self.attempts = 0
         self.replica = ""
+        self.tokens = 1
         self.failed: Sequence[tuple[str, type[EngineError]]] = ()
         self.whole = False
         self.last_at = 0.0

@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import replace
 
 from engines.api import Call
-from router.api import Replica, Work
+from router.api import NO_AFFINITY, Replica
 from router.dispatch import Dispatched, Dispatcher
 from router.hedging import Hedge, HedgeAccount
 from router.model import Version
@@ -38,7 +38,7 @@ class Hedged:
         self.account = account or HedgeAccount(RetryBudget(lambda: 0.0, 0.02, floor=1))
         dispatcher = Dispatcher(quarantine or Quarantine(lambda: 0.0, b"key"))
         hedge = Hedge(after, self.account)
-        dispatching = dispatcher.dispatch(self.version, self.call, Work(1), self.notes, hedge)
+        dispatching = dispatcher.dispatch(self.version, self.call, NO_AFFINITY, self.notes, hedge)
         self.task: asyncio.Task[Dispatched] = asyncio.get_running_loop().create_task(dispatching)
 
     async def asked(self, *numbers: int) -> None:

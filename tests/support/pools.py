@@ -8,20 +8,21 @@ from random import Random
 from engines.api import EngineError, Surroundings, Timers
 from engines.scripted import ScriptedEngine, ScriptedOptions
 from engines.sweeper import Sweeper
-from router.api import Policy, Replica, Work
+from router.api import NO_AFFINITY, Affinity, Policy, Replica
 from router.breaker import State
 from router.events import Change
 from router.pool import Pool
 
 TICK = 0.1
-WORK = Work(100)
+TOKENS = 100
+"""Of each call."""
 
 
 class Sent:
     """Notes of one call."""
 
-    def __init__(self, replica: Replica, work: Work = WORK, *, whole: bool = False) -> None:
-        self.work = work
+    def __init__(self, replica: Replica, *, whole: bool = False) -> None:
+        self.tokens = TOKENS
         self.whole = whole
         self.attempts = 1
         self.replica = replica.name
@@ -34,15 +35,15 @@ class Sent:
 class LightestFirst:
     """Fewest tokens per weight, the new call's included; equals in turn."""
 
-    looks_inside = False
+    heeds_affinity = False
 
     def __init__(self) -> None:
         self._turn = 0
 
-    def pick(self, replicas: Sequence[Replica], work: Work) -> Replica:
+    def pick(self, replicas: Sequence[Replica], affinity: Affinity) -> Replica:
         self._turn += 1
         turned = [replicas[(at + self._turn) % len(replicas)] for at in range(len(replicas))]
-        return min(turned, key=lambda replica: (replica.tokens + work.tokens) / replica.weight)
+        return min(turned, key=lambda replica: (replica.tokens + TOKENS) / replica.weight)
 
 
 class Stage:
@@ -70,9 +71,9 @@ class Stage:
 
     def send(self, replica: Replica | None = None, asked: Collection[Replica] = (), *, whole: bool = False) -> Sent:
         """To this replica, or to the one that is picked."""
-        chosen = replica or self.pool.pick(WORK, asked)
+        chosen = replica or self.pool.pick(NO_AFFINITY, asked)
         notes = Sent(chosen, whole=whole)
-        self.pool.sent(chosen, WORK, notes)
+        self.pool.sent(chosen, notes)
         return notes
 
     def answer(self, notes: Sent) -> None:
@@ -81,7 +82,7 @@ class Stage:
         notes.last_at = self.now
 
     def end(self, notes: Sent, error: BaseException | None = None) -> None:
-        self.pool.left(notes.asked, notes.work, notes, error)
+        self.pool.left(notes.asked, notes, error)
 
     def call(self, replica: Replica | None = None, error: BaseException | None = None) -> Replica:
         """One that takes no time."""

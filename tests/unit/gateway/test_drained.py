@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 
 from gateway.overrides import Overrides
-from router.api import NoReplica, Replica, Work
+from router.api import NO_AFFINITY, NoReplica, Replica
 from tests.support.upstreams import Stage, configured, model, staged
 
 
 def pick(stage: Stage, version: str = "1") -> Replica:
-    return stage.upstreams.catalog.snapshot.models["m"].versions[version].pool.pick(Work(1))
+    return stage.upstreams.catalog.snapshot.models["m"].versions[version].pool.pick(NO_AFFINITY)
 
 
 async def test_a_replica_is_drained_by_hand_and_stays_so_over_changes() -> None:

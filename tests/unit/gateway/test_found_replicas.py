@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from engines.api import EngineError
-from router.api import NoReplica, Work
+from router.api import NO_AFFINITY, NoReplica
 from tests.support.pools import Sent
 from tests.support.upstreams import Names, NotingEngine, configured, model, staged
 from tests.support.waiting import until
@@ -66,7 +66,7 @@ async def test_a_host_that_is_not_there_yet_keeps_nobody_from_starting() -> None
     async with staged(configured(found(), model("a", name="n")), names) as stage:
         assert stage.names == ["n-0"]
         with pytest.raises(NoReplica):
-            stage.upstreams.catalog.snapshot.models["m"].versions["1"].pool.pick(Work(1))
+            stage.upstreams.catalog.snapshot.models["m"].versions["1"].pool.pick(NO_AFFINITY)
         names.answers["pods"] = ["10.0.0.1"]
         await until(lambda: stage.names == ["m-10.0.0.1", "n-0"])
 

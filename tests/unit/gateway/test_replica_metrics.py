@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from random import Random
 from typing import Any, cast
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from engines.api import Engine, EngineError, Health, Rejected, TimedOut, Unreachable
+from engines.api import Engine, Health, Rejected, TimedOut, Unreachable
 from gateway.readiness import Readiness
 from gateway.replica_metrics import REASONS, STATES, ReplicaMetrics
 from gateway.traffic import Traffic
@@ -18,15 +18,9 @@ from router import health
 from router.api import Replica
 from router.catalog import Catalog
 from router.events import Events
+from tests.support.gates import Noted
 from tests.support.models import catalog, made_of
 from tests.support.waiting import until
-
-
-class Noted:
-    """What is written down of a request."""
-
-    attempts, replica, last_at, paused = 1, "a-0", 0.0, False
-    failed: Sequence[tuple[str, type[EngineError]]] = ()
 
 
 class Probed:

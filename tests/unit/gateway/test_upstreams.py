@@ -12,12 +12,10 @@ from gateway.config import ConfigError
 from gateway.overrides import Overrides
 from gateway.readiness import Readiness
 from gateway.traffic import Traffic
-from router.api import Replica, Work
+from router.api import NO_AFFINITY, Replica
 from tests.support.pools import Sent
 from tests.support.upstreams import NotingEngine, Stage, configured, model, staged
 from tests.support.waiting import PATIENCE, settle, until
-
-WORK = Work(1)
 
 
 def busy(replica: Replica) -> Sent:
@@ -32,7 +30,7 @@ def done(notes: Sent) -> None:
 
 
 def pick(stage: Stage, name: str = "m", version: str = "1") -> Replica:
-    return stage.upstreams.catalog.snapshot.models[name].versions[version].pool.pick(WORK)
+    return stage.upstreams.catalog.snapshot.models[name].versions[version].pool.pick(NO_AFFINITY)
 
 
 async def test_what_has_not_changed_is_kept_and_the_rest_exchanged() -> None:
@@ -259,4 +257,4 @@ async def test_with_another_policy_the_replicas_stay_and_requests_under_way_may_
         after = stage.upstreams.catalog.snapshot.models["m"].versions["1"].pool
         assert before is not after
         assert before.replicas == after.replicas
-        assert {before.pick(WORK).name, before.pick(WORK, [stage.replica("m-0")]).name} <= {"m-0", "m-2"}
+        assert {before.pick(NO_AFFINITY).name, before.pick(NO_AFFINITY, [stage.replica("m-0")]).name} <= {"m-0", "m-2"}

@@ -1,4 +1,4 @@
-"""Work of others is what an engine says beyond our own; who says nothing is not taken for idle."""
+"""Affinity of others is what an engine says beyond our own; who says nothing is not taken for idle."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from random import Random
 import pytest
 
 from engines.api import Load
-from router.api import Replica, Work
+from router.api import NO_AFFINITY, Replica
 from router.busy import UNKNOWN, listen, load, mean_load
 from router.policies.least_loaded import LeastLoaded
 from router.pool import Pool
@@ -100,4 +100,4 @@ def test_a_pool_hears_its_engines_and_prefers_those_that_others_leave_alone() ->
     among = saying(Load(running=2, waiting=0), Load(running=0, waiting=0))
     pool = Pool("m", among, LeastLoaded(Random(1)), lambda: 0.0, Random(1))
     pool.refresh()
-    assert {pool.pick(Work(100)) for _ in range(20)} == {among[1]}
+    assert {pool.pick(NO_AFFINITY) for _ in range(20)} == {among[1]}

@@ -23,7 +23,7 @@ from engines.api import (
     Unreachable,
     Usage,
 )  # fmt: skip
-from router.api import NoReplica, Quarantined, Replica, Work
+from router.api import NO_AFFINITY, NoReplica, Quarantined, Replica
 from router.dispatch import Dispatched, Dispatcher
 from router.model import Version
 from router.quarantine import Quarantine
@@ -89,7 +89,7 @@ class Asking(Dispatcher):
     """Asks for the least there is."""
 
     async def ask(self, of: Version, call: Call, taken: Noted) -> Dispatched:
-        return await self.dispatch(of, call, Work(1), taken)
+        return await self.dispatch(of, call, NO_AFFINITY, taken)
 
 
 def dispatcher(attempts: int = 3) -> Asking:
@@ -102,6 +102,7 @@ class Noted:
     def __init__(self) -> None:
         self.attempts = 0
         self.replica = ""
+        self.tokens = 1
         self.failed: Sequence[tuple[str, type[EngineError]]] = ()
         self.whole = False
         self.last_at = 0.0

@@ -7,7 +7,7 @@ from random import Random
 
 import pytest
 
-from router.api import Work
+from router.api import NO_AFFINITY, Affinity
 from router.policies.prefix_affinity import BLOCK, LOOKED_AT, REMEMBERED, SLACK, PrefixAffinity
 from tests.support.choosing import charge, replicas
 
@@ -16,9 +16,9 @@ def policy_() -> PrefixAffinity:
     return PrefixAffinity(Random(1))
 
 
-def prompt(*blocks: str, tail: int = 0) -> Work:
+def prompt(*blocks: str, tail: int = 0) -> Affinity:
     """Blocks of one repeated letter, and what does not fill one more."""
-    return Work(100, prompt="".join(letter * BLOCK for letter in blocks).encode() + b"." * tail)
+    return Affinity(prompt="".join(letter * BLOCK for letter in blocks).encode() + b"." * tail)
 
 
 def test_a_conversation_stays_where_it_began() -> None:
@@ -47,11 +47,11 @@ def test_the_longest_beginning_that_is_alike_decides() -> None:
         prompt("x", "a", "b"),
         prompt("b", "a"),
         prompt("a", tail=BLOCK - 1),
-        Work(100),
+        NO_AFFINITY,
     ],
     ids=["one block", "another beginning", "shifted", "another order", "not two whole blocks", "no prompt"],
 )
-def test_a_beginning_that_is_less_than_two_blocks_alike_goes_to_the_idlest(asked: Work) -> None:
+def test_a_beginning_that_is_less_than_two_blocks_alike_goes_to_the_idlest(asked: Affinity) -> None:
     policy, among = policy_(), replicas(2)
     policy.pick(among[:1] * 2, prompt("a", "b"))
     charge(among[0], 1)
@@ -100,7 +100,7 @@ def test_memory_is_bounded_and_what_many_share_is_forgotten_last() -> None:
     shared = "a" * BLOCK * 2
     for number in range(100_000):
         own = f"{number:08}" * (BLOCK // 8)
-        policy.pick(among, Work(100, prompt=f"{shared}{own}".encode()))
+        policy.pick(among, Affinity(prompt=f"{shared}{own}".encode()))
     assert repr(policy) == f"<PrefixAffinity {REMEMBERED} blocks>"
     assert Counter(policy._owners.values()).total() == REMEMBERED
     home = policy.pick(among, prompt("a", "a"))
@@ -113,7 +113,7 @@ def test_of_one_prompt_its_end_is_forgotten_first() -> None:
     home = policy.pick(among[:1] * 2, prompt(*"abcd"))
     for number in range(REMEMBERED // LOOKED_AT):
         blocks = LOOKED_AT if number else LOOKED_AT - 2
-        policy.pick(among[1:] * 2, Work(100, prompt=f"{number:08}".encode() * (blocks * BLOCK // 8)))
+        policy.pick(among[1:] * 2, Affinity(prompt=f"{number:08}".encode() * (blocks * BLOCK // 8)))
     charge(home, 1)
     assert policy.pick(among, prompt(*"ab")) is home
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from engines.api import Unreachable
-from router.api import NoReplica
-from tests.support.pools import WORK, Sent, Stage
+from router.api import NO_AFFINITY, NoReplica
+from tests.support.pools import Sent, Stage
 
 GONE = Unreachable("no connection")
 
@@ -46,9 +46,9 @@ def test_three_failures_in_a_row_take_a_replica_out() -> None:
 def test_who_was_asked_for_this_request_is_not_asked_again() -> None:
     stage = Stage(2)
     first, second = stage.replicas
-    assert stage.pool.pick(WORK, [first]) is second
+    assert stage.pool.pick(NO_AFFINITY, [first]) is second
     with pytest.raises(NoReplica):
-        stage.pool.pick(WORK, [first, second])
+        stage.pool.pick(NO_AFFINITY, [first, second])
 
 
 def test_a_pool_of_one_is_never_dark() -> None:
@@ -167,7 +167,7 @@ def test_draining_replicas_are_never_asked() -> None:
     broken.draining = True
     stage.rest(0.1)
     with pytest.raises(NoReplica):
-        stage.pool.pick(WORK)
+        stage.pool.pick(NO_AFFINITY)
     assert not stage.pool.saturated
 
 
@@ -177,7 +177,7 @@ def test_what_a_person_has_ejected_stays_out_whatever_it_answers() -> None:
     under_way = stage.send()
     stage.pool.eject(replica, None)
     with pytest.raises(NoReplica):
-        stage.pool.pick(WORK)
+        stage.pool.pick(NO_AFFINITY)
     stage.rest(600)
     stage.answer(under_way)
     stage.end(under_way)
@@ -217,7 +217,7 @@ def test_a_probe_is_a_request_s_last_resort_if_it_has_failed_before() -> None:
     stage.rest(12.1)
     assert stage.send(asked=[other]).asked is broken
     with pytest.raises(NoReplica):
-        stage.pool.pick(WORK, [other])
+        stage.pool.pick(NO_AFFINITY, [other])
     assert stage.send(asked=[broken]).asked is other
 
 
@@ -233,7 +233,7 @@ def test_replicas_are_exchanged_under_their_calls() -> None:
     assert [replica.in_flight for replica in old] == [0, 0]
     stage.pool.replace([])
     with pytest.raises(NoReplica):
-        stage.pool.pick(WORK)
+        stage.pool.pick(NO_AFFINITY)
 
 
 def test_its_repr_shows_who_may_be_asked() -> None:

@@ -11,9 +11,9 @@ from random import Random
 import pytest
 
 from engines.api import Failed, TimedOut
-from router.api import Replica
+from router.api import NO_AFFINITY, Replica
 from router.policies.least_loaded import LeastLoaded
-from tests.support.pools import TICK, WORK, Sent, Stage
+from tests.support.pools import TICK, Sent, Stage
 
 Ending = tuple[float, BaseException | None]
 """Seconds after which a call ends, and how."""
@@ -39,7 +39,7 @@ def load(stage: Stage, requests: int, rate: float, ends: Callable[[Replica], End
                     stage.answer(notes)
                 stage.end(notes, error)
         stage.now = arrives
-        notes = stage.send(stage.pool.pick(WORK))
+        notes = stage.send(stage.pool.pick(NO_AFFINITY))
         seconds, error = ends(notes.asked)
         heappush(endings, (arrives + seconds, next(order), notes, error))
         asked.append(notes.asked)

@@ -7,11 +7,9 @@ from random import Random
 
 import pytest
 
-from router.api import Work
+from router.api import NO_AFFINITY
 from router.policies.round_robin import RoundRobin
 from tests.support.choosing import replicas, shares
-
-WORK = Work(100)
 
 
 def round_robin() -> RoundRobin:
@@ -21,7 +19,7 @@ def round_robin() -> RoundRobin:
 @pytest.mark.parametrize("count", [1, 2, 3, 5])
 def test_replicas_are_picked_in_turn(count: int) -> None:
     policy, all_of_them = round_robin(), replicas(count)
-    assert [policy.pick(all_of_them, WORK) for _ in range(2 * count)] == 2 * all_of_them
+    assert [policy.pick(all_of_them, NO_AFFINITY) for _ in range(2 * count)] == 2 * all_of_them
 
 
 @pytest.mark.parametrize("count", [2, 3, 5])
@@ -30,10 +28,10 @@ def test_a_replica_that_is_down_is_the_first_choice_no_more_often_than_the_other
     down = all_of_them[0]
     first, second = Counter[str](), Counter[str]()
     for _ in range(60 * (count - 1)):
-        choice = policy.pick(all_of_them, WORK)
+        choice = policy.pick(all_of_them, NO_AFFINITY)
         first[choice.name] += 1
         if choice is down:
-            second[policy.pick(all_of_them[1:], WORK).name] += 1
+            second[policy.pick(all_of_them[1:], NO_AFFINITY).name] += 1
     assert len(set(first.values())) == 1
     assert len(first) == count
     assert len(second) == count - 1
@@ -41,16 +39,16 @@ def test_a_replica_that_is_down_is_the_first_choice_no_more_often_than_the_other
 
 
 def test_p47_a_replica_of_little_weight_lets_turns_pass_and_the_others_share_them() -> None:
-    weak, second, third = shares(round_robin(), replicas(3, 0.1), [WORK] * 6000)
+    weak, second, third = shares(round_robin(), replicas(3, 0.1), [NO_AFFINITY] * 6000)
     assert weak == pytest.approx(0.1 / 2.1, abs=0.015)
     assert second == pytest.approx(third, abs=0.015)
 
 
 def test_somebody_has_to_do_it() -> None:
-    assert sum(shares(round_robin(), replicas(3, 0.01, 0.01, 0.01), [WORK] * 300)) == pytest.approx(1.0)
+    assert sum(shares(round_robin(), replicas(3, 0.01, 0.01, 0.01), [NO_AFFINITY] * 300)) == pytest.approx(1.0)
 
 
 def test_it_tells_how_far_it_is() -> None:
     policy = round_robin()
-    policy.pick(replicas(2), WORK)
+    policy.pick(replicas(2), NO_AFFINITY)
     assert repr(policy) == "<RoundRobin after 1 turns>"

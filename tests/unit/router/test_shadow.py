@@ -12,7 +12,7 @@ import pytest
 from engines.api import Call, EngineError, Failed, Interrupted, Overloaded, Unreachable
 from gateway.finish import FinishEar
 from gateway.shadow_scores import ShadowScores
-from router.api import Quarantined, Replica, Work
+from router.api import NO_AFFINITY, Quarantined, Replica
 from router.dispatch import Dispatched, Dispatcher
 from router.model import Version
 from router.quarantine import Quarantine
@@ -39,10 +39,10 @@ class Stand:
 
     def copy(self, deadline: float = 1e9) -> Copy:
         assert self.shadow.wants(self.version)
-        return self.shadow.copy(replace(CALL, id="call-1-shadow", deadline=deadline), Work(5))
+        return self.shadow.copy(replace(CALL, id="call-1-shadow", deadline=deadline), NO_AFFINITY, 5)
 
     def dispatching(self) -> Coroutine[object, object, Dispatched]:
-        return self._dispatcher.dispatch(self.version, replace(CALL), Work(5), Noted())
+        return self._dispatcher.dispatch(self.version, replace(CALL), NO_AFFINITY, Noted())
 
     def beside(self, copy: Copy) -> asyncio.Task[Shadowed]:
         return asyncio.get_running_loop().create_task(copy.beside(self.dispatching()))
