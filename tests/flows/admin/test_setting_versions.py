@@ -107,7 +107,9 @@ def test_another_process_follows_within_five_seconds(shared_book: KeyBook, tmp_p
         assert seconds_until(lambda: said(other.url, caller, "new") == "404") < 5
 
 
-def test_weights_and_drains_are_for_versions_that_were_set_as_for_others(book: KeyBook) -> None:
+def test_weights_and_drains_are_for_versions_that_were_set_as_for_others(
+    book: KeyBook, caplog: pytest.LogCaptureFixture
+) -> None:
     with administration(book, FILE) as admin:
         client, url, caller = admin.client(), admin.gateway.url, admin.keys["inference"]
         client.put(at("chat", "2"), json=entry("beside it", weight=0))
@@ -117,6 +119,7 @@ def test_weights_and_drains_are_for_versions_that_were_set_as_for_others(book: K
     with administration(book, FILE) as admin:
         client, url = admin.client(), admin.gateway.url
         assert said(url, caller) == "chat@2: beside it", "both, before the first request"
+        assert "override left aside" not in caplog.messages
         client.put(at("chat", "3"), json=entry("a third"))
         assert shown(client)["chat@3"] == ("admin", 0, "admin"), "weights that were set leave no room for others"
         client.delete("/v1/models/chat/weights")

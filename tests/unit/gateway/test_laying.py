@@ -204,6 +204,8 @@ async def test_what_can_not_hold_is_left_aside_told_once_and_tried_again(
     await desk.stage.upstreams.apply(configured(model("file's"), model("b", name="o")))
     await desk.laying.refresh()
     assert desk.holding == ["m@1", "o@1", "m@3", "n@1", "p@1"], "o@1 is the file's, and n@1 can be started by now"
+    told = [vars(record)["model"] for record in caplog.records]
+    assert sorted(told) == ["m@2", "n@1", "o@1"], "once, though other things have changed"
     await desk.laying.set("m", "2", entry(), by=SOMEBODY)
     await desk.laying.clear("o", "1", by=SOMEBODY)
     assert desk.holding == ["m@1", "o@1", "m@2", "m@3", "n@1", "p@1"]
