@@ -1,6 +1,6 @@
 """What holds for every test: hypothesis tries the same examples on each run, and Ctrl-C works, however it is started.
 
-And what a whole run has only one of: the Triton server, the PostgreSQL server.
+And what a whole run has only one of: the Triton server, the PostgreSQL server, the process that commands are forks of.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import pytest
 from hypothesis import settings
 
 from loadtests.triton import TritonServer
+from tests.support.command_line import forks
 from tests.support.databases import PostgresServer, running_postgres, sqlite
 from tests.support.triton import revived, running_triton
 
@@ -24,6 +25,13 @@ settings.load_profile("steady")  # unless the command says --hypothesis-profile=
 # Programs that tests start and interrupt would inherit a Ctrl-C that is ignored, as a shell's background jobs have it.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def forks_end() -> Iterator[None]:
+    yield
+    if forks.cache_info().currsize:
+        forks().close()
 
 
 @pytest.fixture(scope="session")

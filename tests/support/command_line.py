@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import pty
 import subprocess
 import sys
+from tempfile import TemporaryFile
+from typing import IO
 
+from tests.support.forking import ForkServer
 from tests.support.gateway import ROOT
 
 
@@ -16,24 +20,39 @@ def environment(**more: str) -> dict[str, str]:
     return {**ours, "PYTHONPATH": str(ROOT), **more}
 
 
+@functools.cache
+def forks() -> ForkServer:
+    """Started by the first command, and closed by the end of the session."""
+    return ForkServer(environment())
+
+
 def snowshed(*arguments: str, given: bytes = b"", **more: str) -> subprocess.CompletedProcess[str]:
     """Run to its end, which must come by itself; `given` is its standard input, `more` its environment."""
+    with TemporaryFile() as asked, TemporaryFile() as out, TemporaryFile() as err:
+        asked.write(given)
+        asked.seek(0)
+        status = forks().run(arguments, environment(**more), [file.fileno() for file in (asked, out, err)])
+        said = [_all_of(file) for file in (out, err)]
+    return _without_traceback(subprocess.CompletedProcess(arguments, status, *said))
+
+
+def started(*arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
+    """The same from the very start: an interpreter that has imported nothing yet."""
+    command = [sys.executable, "-m", "gateway", *arguments]
     ended = subprocess.run(
-        [sys.executable, "-m", "gateway", *arguments],
-        cwd=ROOT, env=environment(**more), input=given, capture_output=True, timeout=60, check=False,
+        command, cwd=ROOT, env=environment(**more), stdin=subprocess.DEVNULL, capture_output=True, text=True,
+        timeout=60, check=False,
     )  # fmt: skip
-    said = subprocess.CompletedProcess(ended.args, ended.returncode, ended.stdout.decode(), ended.stderr.decode())
-    assert "Traceback" not in said.stderr, said.stderr
-    return said
+    return _without_traceback(ended)
 
 
 def on_terminal(*arguments: str, **more: str) -> str:
     """What a terminal gets to see of a command that ends with status 0 or 1, in lines as a terminal ends them."""
     ours, theirs = pty.openpty()
     try:
-        command = [sys.executable, "-m", "gateway", *arguments]
-        ended = subprocess.run(command, cwd=ROOT, env=environment(**more), stdout=theirs, timeout=60, check=False)
-        assert ended.returncode in {0, 1}
+        with TemporaryFile() as nothing:
+            status = forks().run(arguments, environment(**more), [nothing.fileno(), theirs, nothing.fileno()])
+        assert status in {0, 1}
         return os.read(ours, 65536).decode()  # all of it: a command says less than a terminal holds
     finally:
         os.close(ours)
@@ -45,3 +64,13 @@ def complaint(ended: subprocess.CompletedProcess[str], status: int) -> str:
     assert (ended.returncode, ended.stdout) == (status, ""), ended
     assert ended.stderr.count("\n") == 1, ended.stderr
     return ended.stderr.rstrip("\n")
+
+
+def _all_of(file: IO[bytes]) -> str:
+    file.seek(0)
+    return file.read().decode()
+
+
+def _without_traceback(ended: subprocess.CompletedProcess[str]) -> subprocess.CompletedProcess[str]:
+    assert "Traceback" not in ended.stderr, ended.stderr
+    return ended

@@ -15,7 +15,7 @@ import pytest
 
 from gateway.cli.program import COMMANDS, program
 from gateway.version import VERSION
-from tests.support.command_line import environment, snowshed
+from tests.support.command_line import environment, snowshed, started
 from tests.support.gateway import ROOT
 
 
@@ -39,7 +39,7 @@ def every(group: click.Group, before: str = "") -> Iterator[str]:
 
 @pytest.mark.parametrize("command", [*every(program)])
 def test_each_command_teaches_by_example(command: str) -> None:
-    ended = snowshed(*command.split(), "-h")
+    ended = started(*command.split(), "-h")
     assert (ended.returncode, ended.stderr) == (0, "")
     assert ended.stdout.startswith(f"Usage: snowshed {command}")
     if "Commands:" not in ended.stdout:
