@@ -11,7 +11,7 @@ from tests.support.knocking import ask
 from tests.support.stored import KeyBook
 from tests.support.waiting import wait_until
 
-ALONE = {"version": "1", "weight": 1.0, "weight_from": "file", "drained": False}
+ALONE = {"set_by": "file", "version": "1", "weight": 1.0, "weight_from": "file", "drained": False}
 
 
 def test_models_and_the_replicas_behind_them_as_they_are(book: KeyBook) -> None:
