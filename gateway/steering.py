@@ -76,15 +76,15 @@ class Steering:
 
     async def refresh(self) -> None:
         """What is set now. While the database is away, what is known holds; that is told once. Never raises."""
-        try:
-            await self.laying.refresh()  # first: the rest may be about new versions
-            await self._learn()
-        except StoreAway as away:
-            self._tell(away.reason)
-        except Exception:  # what holds goes on
-            _logger.exception("overrides not taken over")
-        else:
-            self._tell("")
+        trouble = ""
+        for learn in (self.laying.refresh, self._learn):  # in this order: the rest may be about new versions
+            try:
+                await learn()
+            except StoreAway as away:
+                trouble = away.reason
+            except Exception:  # what holds goes on
+                _logger.exception("overrides not taken over")
+        self._tell(trouble)
 
     def _check(self, model: str, version: str) -> None:
         if version not in {spec.version for spec in self.versions(model)}:

@@ -179,6 +179,19 @@ async def test_what_others_set_and_clear_is_followed(desk: Desk) -> None:
     assert desk.holding == ["m@1", "m@2", "n@1"]
 
 
+async def test_who_looks_for_changes_does_not_wait_for_one(desk: Desk) -> None:
+    """Nor for a replica that takes its time: drains and weights are to be looked for as well."""
+    slow = desk.stage.maker.prepared["m@2-0"] = NotingEngine()
+    slow.hold = asyncio.Event()
+    change = asyncio.create_task(desk.set("2"))
+    await until(lambda: "m@2-0" in desk.stage.maker.engines)
+    await desk.laying.refresh()
+    assert desk.holding == ["m@1"]
+    slow.hold.set()
+    await change
+    assert desk.holding == ["m@1", "m@2"]
+
+
 async def test_what_can_not_hold_is_left_aside_told_once_and_tried_again(
     desk: Desk, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -72,6 +72,16 @@ async def test_what_others_set_is_learnt_and_holds_while_the_database_is_away(
     assert "FileNotFoundError" not in repr(desk.steering)
 
 
+async def test_drains_are_learnt_whatever_becomes_of_versions(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def broken() -> None:
+        raise RuntimeError("a mistake of ours")
+
+    monkeypatch.setattr(desk.steering.laying, "refresh", broken)
+    desk.book.do(lambda registry: registry.steering.drain("chat", "1", by=SOMEBODY))
+    await desk.steering.refresh()
+    assert desk.upstreams.overrides == Overrides(drained={"chat": frozenset("1")})
+
+
 async def test_what_the_configuration_has_not_is_refused_and_nothing_is_kept(desk: Desk) -> None:
     steering = desk.steering
     for refused in (
