@@ -1,6 +1,6 @@
 """What holds for every test: hypothesis tries the same examples on each run, and Ctrl-C works, however it is started.
 
-And what a whole run has only one of: the Triton server, the PostgreSQL server, the process that commands are forks of.
+And what a whole run has only one of: the Triton server, the PostgreSQL server, the process that others are forks of.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ import pytest
 from hypothesis import settings
 
 from loadtests.triton import TritonServer
-from tests.support.command_line import forks
 from tests.support.databases import PostgresServer, running_postgres, sqlite
+from tests.support.forking import forks
 from tests.support.triton import revived, running_triton
 
 # A merge must not hang on luck or on a busy neighbour; searching with many seeds is `make prove`'s work.

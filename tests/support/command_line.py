@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import os
 import pty
 import subprocess
@@ -10,7 +9,7 @@ import sys
 from tempfile import TemporaryFile
 from typing import IO
 
-from tests.support.forking import ForkServer
+from tests.support.forking import forks
 from tests.support.gateway import ROOT
 
 
@@ -18,12 +17,6 @@ def environment(**more: str) -> dict[str, str]:
     """The tester's, without settings of ours."""
     ours = {key: value for key, value in os.environ.items() if not key.startswith(("SNOWSHED_", "NO_COLOR"))}
     return {**ours, "PYTHONPATH": str(ROOT), **more}
-
-
-@functools.cache
-def forks() -> ForkServer:
-    """Started by the first command, and closed by the end of the session."""
-    return ForkServer(environment())
 
 
 def snowshed(*arguments: str, given: bytes = b"", **more: str) -> subprocess.CompletedProcess[str]:

@@ -1,11 +1,12 @@
-"""Commands without the start of an interpreter: one process has imported the program, and each command is a fork of it.
+"""Processes without the start of an interpreter: one process has imported the program, and each other is its fork.
 
-What a command is to the system stays as it is: a process with arguments, an environment and standard streams of its
-own, which ends as an interpreter ends. What it does not prove is that its imports are complete; `started` does.
+What a process is to the system stays as it is: it has arguments, an environment and standard streams of its own, and
+ends as an interpreter ends. What it does not prove is that its imports are complete; those that are started afresh do.
 """
 
 from __future__ import annotations
 
+import functools
 import gc
 import importlib
 import json
@@ -19,42 +20,75 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
+_ROOT = Path(__file__).parents[2]
 PATIENCE = 60.0
 LONGEST = 1 << 20
 """Bytes: what arguments and environment come to, at most."""
 
 
-class ForkServer:
-    """Forks commands of `snowshed` until it is closed."""
+class Forked:
+    """One of the processes; it is asked and told things as one of `subprocess` is. Must be waited for."""
 
-    def __init__(self, environment: Mapping[str, str]) -> None:
+    def __init__(self, news: socket.socket) -> None:
+        news.settimeout(PATIENCE)
+        self._news = news
+        self.pid = int(news.recv(32))
+        self.returncode: int | None = None
+
+    def __repr__(self) -> str:
+        return f"<Forked {self.pid}{'' if self.returncode is None else f', ended with {self.returncode}'}>"
+
+    def wait(self, timeout: float = PATIENCE) -> int:
+        """`TimeoutError` if it has not ended by then."""
+        if self.returncode is None:
+            self._news.settimeout(timeout)
+            self.returncode = os.waitstatus_to_exitcode(int(self._news.recv(32)))
+            self._news.close()
+        return self.returncode
+
+    def poll(self) -> int | None:
+        try:
+            return self.wait(0)
+        except BlockingIOError:
+            return None
+
+    def send_signal(self, sign: int) -> None:
+        if self.poll() is None:
+            os.kill(self.pid, sign)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
+
+
+class ForkServer:
+    """Forks until it is closed."""
+
+    def __init__(self) -> None:
         self._control, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         command = [sys.executable, "-m", "tests.support.forking"]
         with its:
-            self._process = subprocess.Popen(command, cwd=ROOT, env=environment, stdin=its.fileno())
+            environment = {**os.environ, "PYTHONPATH": str(_ROOT)}
+            self._process = subprocess.Popen(command, cwd=_ROOT, env=environment, stdin=its.fileno())
 
     def __repr__(self) -> str:
         return f"<ForkServer pid {self._process.pid}{'' if self._process.returncode is None else ', closed'}>"
 
-    def run(self, arguments: Sequence[str], environment: Mapping[str, str], streams: Sequence[int]) -> int:
-        """The status of a command that came to its end, as `subprocess` gives it; `TimeoutError` if it did not.
-
-        `streams` are the descriptors of its standard input, output and error.
-        """
-        news, its = socket.socketpair()
-        with news, its:
-            asked = json.dumps({"arguments": arguments, "environment": dict(environment)}).encode()
+    def start(self, arguments: Sequence[str], environment: Mapping[str, str], streams: Sequence[int]) -> Forked:
+        """`python -m gateway {arguments}`; `streams` are the descriptors of its standard input, output and error."""
+        news, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        asked = json.dumps({"arguments": arguments, "environment": dict(environment)}).encode()
+        with its:
             socket.send_fds(self._control, [asked], [*streams, its.fileno()])
-            its.close()
-            news.settimeout(PATIENCE)
-            with news.makefile("rb") as lines:
-                pid = int(lines.readline())
-                try:
-                    return os.waitstatus_to_exitcode(int(lines.readline()))
-                except TimeoutError:
-                    os.kill(pid, signal.SIGKILL)
-                    raise
+        return Forked(news)
+
+    def run(self, arguments: Sequence[str], environment: Mapping[str, str], streams: Sequence[int]) -> int:
+        """The status of a command that came to its end by itself; it is killed if it did not, and that raised."""
+        started = self.start(arguments, environment, streams)
+        try:
+            return started.wait()
+        finally:
+            started.kill()
+            started.wait()
 
     def close(self) -> None:
         """It ends by itself when nobody can ask it any more."""
@@ -62,27 +96,33 @@ class ForkServer:
         self._process.wait(PATIENCE)
 
 
+@functools.cache
+def forks() -> ForkServer:
+    """Started by who asks for the first process, and closed by the end of the session."""
+    return ForkServer()
+
+
 def _serve(control: socket.socket) -> list[str]:
-    """Returns in each command's process: its arguments. In this one it returns never."""
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for those that wait for commands
+    """Returns in each process that was asked for: its arguments. In this one it returns never."""
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for those that wait
     while True:
         asked, descriptors, _, _ = socket.recv_fds(control, LONGEST, 4)
         if not asked:
             os._exit(0)
         if os.fork() == 0:
-            control.detach()  # its number is the command's standard input from here on
-            return _command(json.loads(asked), descriptors)
+            control.detach()  # its number is the process's standard input from here on
+            return _begin(descriptors, **json.loads(asked))
         for descriptor in descriptors:
             os.close(descriptor)
 
 
-def _command(asked: dict[str, object], descriptors: list[int]) -> list[str]:
-    """Forks once more: the parent tells how the command ended, the child becomes the command."""
+def _begin(descriptors: list[int], arguments: list[str], environment: dict[str, str]) -> list[str]:
+    """Forks once more: the parent tells how the child ends."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     *streams, news = descriptors
     if pid := os.fork():
-        os.write(news, b"%d\n" % pid)
-        os.write(news, b"%d\n" % os.waitpid(pid, 0)[1])
+        os.write(news, b"%d" % pid)
+        os.write(news, b"%d" % os.waitpid(pid, 0)[1])
         os._exit(0)
     for number, descriptor in enumerate(streams):
         os.dup2(descriptor, number)
@@ -93,23 +133,20 @@ def _command(asked: dict[str, object], descriptors: list[int]) -> list[str]:
         line = 1 if name == "stderr" else -1  # else by whether it is a terminal, as the interpreter decides
         now = open(number, before.mode, line, before.encoding, before.errors, closefd=False)  # noqa: SIM115  # to the end
         setattr(sys, name, now)
-    environment, arguments = asked["environment"], asked["arguments"]
-    assert isinstance(environment, dict)
-    assert isinstance(arguments, list)
     os.environ.clear()
     os.environ.update(environment)
     return arguments
 
 
 def _import_all() -> None:
-    """What commands import while they run, too."""
+    """What is imported while commands run, too."""
     for package in ("gateway", "engines", "router", "security"):
         for module in pkgutil.walk_packages(importlib.import_module(package).__path__, f"{package}."):
             if not module.name.endswith("__main__"):
                 importlib.import_module(module.name)
     for dialect in ("sqlite.aiosqlite", "postgresql.asyncpg"):
         importlib.import_module(f"sqlalchemy.dialects.{dialect}")
-    gc.freeze()  # else a collection in a command would copy what it shares with this process
+    gc.freeze()  # else a collection in a fork would copy what it shares with this process
 
 
 if __name__ == "__main__":

@@ -28,6 +28,7 @@ from gateway.wiring import Gateway, build
 from loadtests.bench.processes import free_ports
 from router.breaker import Breaker
 from router.retries import RetryBudget
+from tests.support.forking import Forked, forks
 from tests.support.waiting import wait_until
 
 T = TypeVar("T")
@@ -158,7 +159,9 @@ def _run(server: uvicorn.Server, serve: Callable[[], Any]) -> None:
 class SpawnedGateway:
     """The process that users run; `lines` are its request records so far."""
 
-    def __init__(self, child: subprocess.Popen[bytes], url: str, ops_url: str, log: Path, errors: Path) -> None:
+    def __init__(
+        self, child: subprocess.Popen[bytes] | Forked, url: str, ops_url: str, log: Path, errors: Path
+    ) -> None:
         self.child = child
         self.pid = child.pid
         self.url = url
@@ -183,20 +186,21 @@ def spawned_gateway(
 ) -> Iterator[SpawnedGateway]:
     """`python -m gateway serve {options} --config …` with logs in `folder`; killed by pid after the block.
 
+    A fork of the process that has imported it, unless another `module` is to be run in its place.
     Ports are picked here, because the process is told them by its configuration as a user would.
     """
     port, ops_port = free_ports(2)
     tree = {**tree, "server": {**tree.get("server", {}), "port": port}, "ops": {"port": ops_port}}
     file, log, errors = folder / "gateway.yaml", folder / "records.jsonl", folder / "errors.txt"
     file.write_text(yaml.safe_dump(tree))
+    arguments, environment = ["serve", *options, "--config", str(file)], {**os.environ, "PYTHONPATH": str(ROOT)}
+    child: subprocess.Popen[bytes] | Forked
     with log.open("wb") as out, errors.open("wb") as err:
-        child = subprocess.Popen(
-            [sys.executable, "-m", module, "serve", *options, "--config", str(file)],
-            stdout=out,
-            stderr=err,
-            cwd=ROOT,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
-        )
+        if module == "gateway":
+            child = forks().start(arguments, environment, [0, out.fileno(), err.fileno()])
+        else:
+            command = [sys.executable, "-m", module, *arguments]
+            child = subprocess.Popen(command, stdout=out, stderr=err, cwd=ROOT, env=environment)
     spawned = SpawnedGateway(child, f"http://127.0.0.1:{port}", f"http://127.0.0.1:{ops_port}", log, errors)
     try:
         if ready:
