@@ -85,7 +85,7 @@ class Laying:
         file = self._upstreams.file
         if (stored, file) == self._taken:
             return
-        wanted, aside = _read(stored)
+        wanted, aside = await asyncio.to_thread(_read, stored)  # many take their time
         if wanted != self._upstreams.entries:
             aside |= await self._lay(wanted)
         for label, reason in aside.items():
@@ -96,27 +96,27 @@ class Laying:
 
     async def _lay(self, wanted: Entries) -> dict[str, str]:
         """All at once, or where that can't be, those that can; the others by label, each with the reason."""
-        if not await self._refused(wanted):
-            return {}
-        held = self._upstreams.entries
-        kept = {label: spec for label, spec in held.items() if wanted.get(label) == spec}
-        if reason := await self._refused(kept):
-            return dict.fromkeys({*held, *wanted} - kept.keys(), reason)
-        left = [label for label in wanted if label not in kept]
+        trying = dict(wanted)
+        while (refusal := await self._refused(trying)) and trying:
+            suspects = refusal.culprits if isinstance(refusal, Unfit) else tuple(trying)
+            held = self._upstreams.entries
+            for label in [label for label in suspects if held.get(label) != trying[label]] or suspects:
+                del trying[label]
+        left = [label for label in wanted if label not in trying]
         refused: dict[str, str] = {}
-        while left:  # some may need others
+        while left:  # each by itself: it may have been suspected for another, and some need others
             tried = {label: await self._refused({**self._upstreams.entries, label: wanted[label]}) for label in left}
-            refused = {label: reason for label, reason in tried.items() if reason}
+            refused = {label: str(refusal) for label, refusal in tried.items() if refusal}
             left = list(refused) if len(refused) < len(left) else []
         return refused
 
-    async def _refused(self, entries: Entries) -> str:
-        """Why these can't hold; "" if they do now."""
+    async def _refused(self, entries: Entries) -> ConfigError | EngineError | None:
+        """Why these can't hold; None if they do now."""
         try:
             await self._upstreams.lay(entries)
         except (ConfigError, EngineError) as error:
-            return str(error)
-        return ""
+            return error
+        return None
 
 
 def _read(stored: Stored) -> tuple[Entries, dict[str, str]]:

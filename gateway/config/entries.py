@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from math import isfinite
 from typing import Any
 
@@ -27,15 +27,17 @@ OWN_PATH = frozenset({"name", "version"})
 
 class Unfit(ConfigError):
     """What was set can't be, by itself or with the file. `found`: each mistake's path, which begins with the label of
-    what was set, or else leads through the file; and what is wrong, without values.
+    what was set, or else leads through the file; and what is wrong, without values. `culprits`: whose mistakes they are
+    beside the file, by label.
     """
 
-    def __init__(self, found: Sequence[Mistake], *culprits: str) -> None:
+    def __init__(self, found: Sequence[Mistake], culprits: Sequence[str] = ()) -> None:
         lines = [f"{dotted(path)}: {words}" for path, words in found]
         if culprits:
             lines.insert(0, f"what was set over the admin API stands in the way ({', '.join(culprits)}):")
         super().__init__("\n  ".join(lines))
         self.found = found
+        self.culprits = culprits
 
 
 def read_entry(name: str, version: str, given: Any) -> ModelSpec:
@@ -58,17 +60,21 @@ def laid_over(file: Config, entries: Entries) -> Config:
     Raises Unfit: what holds is checked as a file is, and entries lead nowhere on this machine where the file does not.
     """
     if found := list(_mistakes(file, entries)):
-        raise Unfit(found, *(_in_the_way(file, entries) or entries))
+        culprits = set(_culprits(found, file, entries))
+        raise Unfit(found, [label for label in entries if label in culprits] or tuple(entries))
     return file.model_copy(update={"models": _merged(file, entries)})
 
 
-def _in_the_way(file: Config, entries: Entries) -> Sequence[str]:
-    """Labels of those without any one of which the others would go with the file."""
-    return [
-        label
-        for label in entries
-        if not any(_mistakes(file, {other: spec for other, spec in entries.items() if other != label}))
-    ]
+def _culprits(found: Iterable[Mistake], file: Config, entries: Entries) -> Iterator[str]:
+    """The file is right by itself: where a mistake is found there, it is about the same model or ends with its name."""
+    for path, words in found:
+        match path:
+            case ("models", int(at), *_):
+                yield from (label for label, spec in entries.items() if spec.name == file.models[at].name)
+            case ("routing", *_):
+                yield words.rpartition(" ")[2]
+            case (label, *_):
+                yield str(label)
 
 
 def _merged(file: Config, entries: Entries) -> tuple[ModelSpec, ...]:

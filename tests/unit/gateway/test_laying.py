@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
@@ -58,7 +58,7 @@ class Desk:
     async def set(self, version: str, *, name: str = "m", **settings: Any) -> None:
         await self.laying.set(name, version, entry(**settings), by=SOMEBODY)
 
-    def store(self, **versions: dict[str, dict[str, Any] | None]) -> None:
+    def store(self, **versions: Mapping[str, dict[str, Any] | None]) -> None:
         """As another gateway would: by model and version; None clears it."""
         for name, entries in versions.items():
             for version, given in entries.items():
@@ -223,6 +223,25 @@ async def test_what_can_not_hold_is_left_aside_told_once_and_tried_again(
     await desk.laying.clear("o", "1", by=SOMEBODY)
     assert desk.holding == ["m@1", "o@1", "m@2", "m@3", "n@1", "p@1"]
     assert desk.stored.keys() == {"m", "n", "p"}
+
+
+@pytest.mark.parametrize("odd", [{"engine": "scripted", "weight": 0}, {"engine": "scripted"}])
+async def test_one_that_is_odd_among_many_takes_no_other_out_of_service(desk: Desk, odd: dict[str, Any]) -> None:
+    """By itself, or as its replica can't start: those that hold go on, and the others come all the same."""
+    names = [f"n{number}" for number in range(20)]
+    for name in names[:10]:
+        await desk.set("1", name=name)
+    held, number = desk.stage.upstreams.replicas, desk.stage.upstreams.number
+    bad = NotingEngine()
+    bad.failure = Unreachable("no luck")
+    desk.stage.maker.prepared = Failing({"odd-0": bad})
+    desk.store(odd={"1": odd}, **{name: {"1": entry()} for name in names[10:]})
+    await desk.laying.refresh()
+    assert desk.holding == ["m@1", *sorted(f"{name}@1" for name in names)]
+    assert held == [replica for replica in desk.stage.upstreams.replicas if replica in held]
+    assert not any(replica.draining for replica in held)
+    if "weight" in odd:
+        assert desk.stage.upstreams.number == number + 1, "all others at once"
 
 
 async def test_those_that_need_others_are_not_left_aside_for_one_that_is_odd(desk: Desk) -> None:
