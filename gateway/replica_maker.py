@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
@@ -61,17 +62,19 @@ class ReplicaMaker:
         del self._made[replica]
 
     def _home(self, spec: ModelSpec, addresses: Addresses) -> Sequence[Replica]:
-        unclaimed = [replica for replica, origin in self._made.items() if origin.label == spec.label]
+        unclaimed: dict[_Origin, deque[Replica]] = {}
+        for replica, origin in self._made.items():
+            if origin.label == spec.label:
+                unclaimed.setdefault(origin, deque()).append(replica)
+        taken = {replica.name for replica in self._made}
         home = []
         for names, options in _wanted(spec, addresses):
             origin = _Origin(spec.label, spec.engine, spec.upstream or spec.name, options.model_dump_json())
-            replica = next((one for one in unclaimed if self._made[one] == origin), None)
-            if replica is None:
-                taken = {one.name for one in self._made}
+            if same := unclaimed.get(origin):
+                replica = same.popleft()
+            else:
                 replica = self._make(next(name for name in names if name not in taken), spec, options)
                 self._made[replica] = origin
-            else:
-                unclaimed.remove(replica)
             home.append(replica)
         return home
 
@@ -81,10 +84,11 @@ class ReplicaMaker:
 
 
 def _wanted(spec: ModelSpec, addresses: Addresses) -> Iterator[tuple[Iterator[str], BaseModel]]:
-    """For each replica names, the first free one of which it takes, and its options."""
+    """For each replica names that no other has had, the first free one of which it takes, and its options."""
     if spec.discover is None:
+        numbered = (f"{spec.home}-{n}" for n in count())  # one for all: to count anew for each takes a square of time
         for options in spec.replicas:
-            yield (f"{spec.home}-{n}" for n in count()), options
+            yield numbered, options
     else:
         for address in addresses.get(spec.discover.host, ()):
             yield _named_after(f"{spec.home}-{address}"), spec.replica_at(address)

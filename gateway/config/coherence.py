@@ -70,9 +70,10 @@ def _as_alias(alias: str, group: Sequence[tuple[int, ModelSpec]] | None) -> Sequ
 
 def _replicas(at: int, spec: ModelSpec) -> Iterator[Mistake]:
     """The same server twice would get twice the work and be taken for two that agree."""
+    before: dict[str, int] = {}  # by what they say: to compare each with each takes a square of time
     for nth, options in enumerate(spec.replicas):
-        if "url" in type(options).model_fields and options in spec.replicas[:nth]:
-            yield ("models", at, "replicas", nth), f"is replicas[{spec.replicas.index(options)}] once more"
+        if "url" in type(options).model_fields and (first := before.setdefault(options.model_dump_json(), nth)) < nth:
+            yield ("models", at, "replicas", nth), f"is replicas[{first}] once more"
 
 
 def _route(at: int, route: RoutingSpec, before: Sequence[RoutingSpec], groups: Groups) -> Iterator[Mistake]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from time import monotonic
+
 import pytest
 
 from tests.support.upstreams import NotingMaker, configured, model
@@ -49,3 +51,13 @@ def test_a_forgotten_one_is_made_again_under_its_old_name() -> None:
     maker.forget(homes["m@1"][0])
     assert named(maker, model("a")) == {"m@1": ["m-0"]}
     assert maker.replicas[0] is not homes["m@1"][0]
+
+
+def test_what_thousands_cost_grows_with_their_number_alone() -> None:
+    """It is the loop's time, also of those that an admin's one request asks for: half a minute, if it grew squarely."""
+    maker = NotingMaker()
+    config = configured(model(*(["a"] * 4000), *map(str, range(4000))))
+    began = monotonic()
+    first = maker.homes(config.models, {})
+    assert maker.homes(config.models, {}) == first
+    assert monotonic() - began < 5

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from time import monotonic
 from typing import Any
 
 import pytest
 
 from gateway.config import Config, ConfigError, check
+from gateway.config.coherence import mistakes
 from gateway.config.showing import shown
 from router.split import Rule
 
@@ -220,6 +222,14 @@ def test_a_server_is_a_replica_once(engine: str, options: dict[str, Any]) -> Non
     other = {**options, "connections": 2}
     models = [{"name": "m", "engine": engine, "replicas": [options, other, options]}]
     assert complaints(models=models) == {"models[0].replicas[2]": "is replicas[0] once more"}
+
+
+def test_thousands_of_servers_are_told_apart_at_once() -> None:
+    """On the loop, where they are an admin's; each compared with each took two seconds."""
+    spec = configured(models=[version(engine="openai", replicas=[{"url": f"http://{n}/v1"} for n in range(2400)])])
+    began = monotonic()
+    assert list(mistakes(spec.models, ())) == []
+    assert monotonic() - began < 1
 
 
 def test_replicas_without_an_address_may_be_alike_and_versions_may_share_a_server() -> None:
