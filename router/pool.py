@@ -69,6 +69,10 @@ class Pool:
         candidates = self._candidates
         return bool(candidates) and all(replica.breaker.push_back.share(now) < 1 for replica in candidates)
 
+    def asks(self, replica: Replica) -> bool:
+        """Whether it may get work now, ready or not."""
+        return replica in self._candidates or replica in self._awaiting
+
     def pick(self, affinity: Affinity, asked: Collection[Replica] = ()) -> Replica:
         """One that may be asked; not one of those that were `asked` for this request. Raises NoReplica."""
         if asked:

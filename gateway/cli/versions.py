@@ -82,6 +82,8 @@ def _version(seen: SeenModel) -> tuple[str, ...]:
 
 def _replica(seen: SeenReplica) -> tuple[str, ...]:
     state = seen.reason or ("ready" if seen.state == "closed" else seen.state)
+    if seen.asked and not seen.ready:
+        state = f"{state.removesuffix('.')}; asked all the same"
     failures = _list(f"{kind}: {count}" for kind, count in seen.failures.items() if count) or "-"
     numbers = f"{seen.weight:g}", str(seen.in_flight), str(seen.tokens), str(seen.calls)
     return seen.name, _list(seen.models), state, *numbers, failures

@@ -65,8 +65,9 @@ class SeenModel(msgspec.Struct):
 
 
 class SeenReplica(msgspec.Struct):
-    """`reason`: why it gets no new work. Calls and failures, by their kind, are since the start.
+    """`reason`: why it is not ready. Calls and failures, by their kind, are since the start.
 
+    `asked`: whether it gets work; where too few are ready, others do all the same.
     `weight`: the share of a healthy replica's work that it may have now. `tokens`: of the work in flight, estimated.
     """
 
@@ -75,6 +76,7 @@ class SeenReplica(msgspec.Struct):
     version: str
     ready: bool
     reason: str
+    asked: bool
     state: State
     drained: bool
     weight: float

@@ -44,6 +44,7 @@ def replicas(upstreams: Upstreams) -> Iterator[SeenReplica]:
             pool.name,
             not trouble,
             trouble,
+            pool.asks(replica),
             breaker.state,
             replica.draining,
             round(replica.weight, 3),

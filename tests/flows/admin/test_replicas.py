@@ -62,6 +62,17 @@ def test_a_replica_is_ejected_for_a_while_or_until_it_is_restored(admin: Adminis
     assert client.get("/v1/events?after=3&limit=1").json() == {"data": [events["data"][3]], "next": 4}
 
 
+def test_one_that_is_out_is_asked_all_the_same_where_no_other_is_left(book: KeyBook) -> None:
+    away = {"name": "away", "engine": "openai", "replicas": [{"url": "http://127.0.0.1:1/v1"}]}
+    with administration(book, [away]) as admin:
+        client = admin.client("operator")
+        for _ in range(3):
+            assert ask(admin.gateway.url, admin.keys["inference"], "away").status_code == 502
+        seen = replica(client, "away-0")
+        assert (seen["state"], seen["ready"], seen["asked"]) == ("ejected", False, True)
+        assert client.post("/v1/replicas/away-0/eject", json={"seconds": None}).json()["asked"] is False
+
+
 def test_p25_what_an_ejection_does_not_take(admin: Administration) -> None:
     client = admin.client("operator")
     for seconds in (0, -1, "5", True, 1e11):

@@ -147,6 +147,14 @@ def test_the_admin_listener_is_asked_for_versions_only_when_told(desk: Desk) -> 
     assert "operator" in Desk(desk.admin, desk.file, "viewer").refused("drain", "chat@1")
 
 
+def test_who_is_asked_all_the_same_is_shown(tmp_path: Path) -> None:
+    away = {"name": "away", "engine": "openai", "replicas": [{"url": "http://127.0.0.1:1/v1"}]}
+    with administration(KeyBook(sqlite(tmp_path)), [away]) as admin:
+        desk = Desk(admin, tmp_path / "none")
+        shown = wait_until(lambda: desk.ended("replicas").stdout.splitlines()[1], lambda row: "ready" not in row)
+        assert "can't be reached; asked all the same" in shown
+
+
 def test_a_name_that_means_two_things_steers_neither(tmp_path: Path) -> None:
     models = [{"name": "chat", "version": version, "engine": "scripted"} for version in ("2", "2-0")]
     with administration(KeyBook(sqlite(tmp_path)), models) as admin:
