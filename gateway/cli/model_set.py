@@ -14,6 +14,9 @@ from gateway.cli.output import json_option
 from gateway.cli.trouble import Mistake
 from gateway.cli.versions import print_versions, whole
 
+LONGEST = 1 << 20
+"""Bytes of a file, as of the configuration's."""
+
 
 @click.command(
     epilog=examples(
@@ -40,7 +43,11 @@ def _entry(file: Path) -> Any:
     from gateway.config.strict_yaml import UnreadableError, parse
 
     try:
-        entry = parse(file.read_text(encoding="utf-8"), str(file))
+        with file.open("rb") as opened:
+            content = opened.read(LONGEST + 1)
+        if len(content) > LONGEST:
+            raise Mistake(f"{file}: longer than {LONGEST} bytes")
+        entry = parse(content.decode(), str(file))
         json.dumps(entry)
     except OSError as error:
         raise Mistake(f"{file}: {error.strerror}") from None

@@ -54,6 +54,7 @@ def test_a_version_and_a_new_model_are_set_and_cleared(desk: Desk) -> None:
         (["set", "chat@2", "{file}"], "engine: 2026-02-03\n", 2, "{file}: holds what JSON has no word for"),
         (["set", "chat@2", "{file}"], "engine: scripted\nwieght: 5\n", 1, "wieght: there is no such setting; did you"),
         (["set", "chat@2", "{file}"], "[1, 2]", 1, "The body: "),
+        (["set", "chat@2", "{file}"], f"#{'#' * 2**20}", 2, "{file}: longer than 1048576 bytes"),
         (["set", "chat@2", "{file}"], "engine: embedded", 1, "engine: runs on the gateway's own machine"),
     ],
 )
