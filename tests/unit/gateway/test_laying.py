@@ -25,7 +25,7 @@ from security.api import StoreAway
 from tests.support.databases import sqlite
 from tests.support.stored import SOMEBODY, KeyBook
 from tests.support.upstreams import NotingEngine, Stage, configured, model, staged
-from tests.support.waiting import settle, until
+from tests.support.waiting import PATIENCE, settle, until
 
 NONE: dict[str, Any] = {}
 
@@ -184,11 +184,14 @@ async def test_who_looks_for_changes_does_not_wait_for_one(desk: Desk) -> None:
     slow = desk.stage.maker.prepared["m@2-0"] = NotingEngine()
     slow.hold = asyncio.Event()
     change = asyncio.create_task(desk.set("2"))
-    await until(lambda: "m@2-0" in desk.stage.maker.engines)
-    await desk.laying.refresh()
-    assert desk.holding == ["m@1"]
-    slow.hold.set()
-    await change
+    try:
+        await until(lambda: "m@2-0" in desk.stage.maker.engines)
+        async with asyncio.timeout(PATIENCE):
+            await desk.laying.refresh()
+        assert desk.holding == ["m@1"]
+    finally:
+        slow.hold.set()
+        await change
     assert desk.holding == ["m@1", "m@2"]
 
 
@@ -244,9 +247,13 @@ async def test_one_that_is_odd_among_many_takes_no_other_out_of_service(desk: De
         assert desk.stage.upstreams.number == number + 1, "all others at once"
 
 
-async def test_those_that_need_others_are_not_left_aside_for_one_that_is_odd(desk: Desk) -> None:
+@pytest.mark.parametrize("odd", [{"engine": "scripted", "weight": 0}, {"engine": "scripted"}])
+async def test_those_that_need_others_are_not_left_aside_for_one_that_is_odd(desk: Desk, odd: dict[str, Any]) -> None:
     """The first weighs nothing: it can hold once the second does."""
-    desk.store(m={"1": entry(weight=0), "2": entry()}, n={"1": entry(weight=0)})
+    bad = NotingEngine()
+    bad.failure = Unreachable("no luck")
+    desk.stage.maker.prepared = Failing({"n-0": bad})
+    desk.store(m={"1": entry(weight=0), "2": entry()}, n={"1": odd})
     await desk.laying.refresh()
     assert desk.holding == ["m@1", "m@2"]
     assert [spec.weight for spec in desk.stage.upstreams.config.models] == [0, 1]

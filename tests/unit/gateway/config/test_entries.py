@@ -108,6 +108,8 @@ ADAPTED = served({"url": "127.0.0.1:9", "adapters": [{"name": "poet", "id": 1}]}
         (file(), {"v2": ADAPTED}, ("chat@2",), "versions of a model must list the same adapters, as models[0] does"),
         (file({"weight": 1}), {"v1": served(weight=0)}, ("chat@1", "weight"), "the weights of a model's versions"),
         (file({"version": "a"}, {"version": "b", "weight": 0}), {"va": served(weight=0)}, ("chat@a", "weight"), "the"),
+        (file({"version": "a", "weight": 0}, {"version": "b"}), {"vb": served(weight=0)}, ("models", 0, "weight"),
+         "the weights of a model's versions must not sum to 0"),
         (file(), {"new": served(weight=0)}, ("new@1", "weight"), "the weights of a model's versions must not sum to 0"),
         (file(routing=[{"model": "chat", "aliases": ["new"]}]), {"new": served()}, ("routing", 0, "aliases", 0),
          "that name, or it with an adapter, is taken by new@1"),
