@@ -64,7 +64,7 @@ async def _registry(_: Request, error: Exception) -> Response:
 
 def unchanged(error: ConfigError | EngineError) -> Conflict:
     """What is to be raised in its place: it stands against a change of models."""
-    told = "; ".join(line.strip() for line in str(error).splitlines())
+    told = "; ".join(line.strip() for line in str(error).splitlines()).replace(":; ", ": ")  # below a head
     return Conflict(f"Nothing is changed: {told.rstrip('.')}.")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -17,6 +18,7 @@ from tests.support.envelopes import SECRET, enveloped
 from tests.support.gateway import spawned_gateway
 from tests.support.knocking import ask, seconds_until
 from tests.support.stored import SOMEBODY, KeyBook
+from tests.support.tiny_tokenizer import write_tiny_tokenizer
 
 FILE: list[dict[str, Any]] = [{"name": "chat", "engine": "scripted", "replicas": [{"text": "the file's"}]}]
 URL = "http://127.0.0.1:9/v1"
@@ -94,7 +96,7 @@ def test_what_is_set_is_called_at_once_and_after_a_restart_until_it_is_cleared(s
         assert said(admin.gateway.url, caller) == "chat@1: the file's"
 
 
-def test_another_process_follows_within_five_seconds(shared_book: KeyBook, tmp_path: Any) -> None:
+def test_another_process_follows_within_five_seconds(shared_book: KeyBook, tmp_path: Path) -> None:
     (port,) = free_ports(1)
     there = {**admin_tree(shared_book.url, port=port), "models": FILE}
     with administration(shared_book, FILE) as admin, spawned_gateway(there, tmp_path) as other:
@@ -216,3 +218,19 @@ def test_what_another_release_or_another_file_allowed_is_left_aside_at_the_start
             assert admin.client().delete(at(model, "1")).status_code == 200
         assert admin.client().put(at("chat", "1"), json=entry("set again")).status_code == 200
         assert said(url, caller) == "chat@1: set again"
+
+
+def test_a_version_whose_replica_can_not_start_is_neither_kept_nor_served(book: KeyBook, tmp_path: Path) -> None:
+    """The file's own has read the tokenizer that is broken since; the servers need not be there."""
+    tokenizer = write_tiny_tokenizer(tmp_path / "tokenizer")
+    (port,) = free_ports(1)
+    replica = {"url": f"127.0.0.1:{port}", "tokenizer": str(tokenizer)}
+    with administration(book, [*FILE, {"name": "theirs", "engine": "triton", "replicas": [replica]}]) as admin:
+        client = admin.client()
+        assert client.put(at("chat", "2"), json={"engine": "triton", "replicas": [replica]}).status_code == 200
+        (tokenizer / "tokenizer.json").write_text("no tokenizer")
+        before = shown(client), client.get("/v1/audit?limit=1000").json()
+        answer = client.put(at("chat", "3"), json={"engine": "triton", "replicas": [replica]})
+        enveloped(answer, 409, "conflict")
+        assert "Replica chat@3-0: The tokenizer or chat template can't be used" in answer.json()["error"]["message"]
+        assert (shown(client), client.get("/v1/audit?limit=1000").json()) == before

@@ -150,8 +150,10 @@ def test_a_file_that_does_not_go_with_what_was_set_is_refused_and_told_what(
     number, expected = stand.upstreams.number, stand.labels
     answer = stand.reload(mock(stand), routing=[{"model": "mock", "aliases": ["new"]}])
     enveloped(answer, 409, "conflict")
-    assert "(new@1)" in answer.json()["error"]["message"]
-    assert "routing[0].aliases[0]" in answer.json()["error"]["message"]
+    assert answer.json()["error"]["message"] == (
+        "Nothing is changed: what was set over the admin API stands in the way (new@1): "
+        "routing[0].aliases[0]: that name, or it with an adapter, is taken by new@1."
+    )
     said = [vars(one)["reason"] for one in caplog.records if one.msg == "configuration not reloaded"]
     assert said
     assert all("stands in the way (new@1)" in reason for reason in said)
