@@ -6,7 +6,7 @@ The two other replicas are the same for all models, but each model has its own t
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from statistics import median
@@ -121,9 +121,13 @@ async def seen(gateway: RunningGateway, fleet: SpawnedFleet, ways: Sequence[Way]
             changed.notify_all()
 
     async def one(way: Way, replica: SpawnedReplica) -> Seen:
+        sent = asyncio.Event()
         async with share(DENSE if way[0].silent else USUAL):
             await asyncio.to_thread(way[0].show, replica)
-            return await _tried(gateway, way)
+            trying = asyncio.create_task(_tried(gateway, way, sent.set if way[0].silent else lambda: None))
+            trying.add_done_callback(lambda _: sent.set())
+            await sent.wait()  # those who still wait for a silent replica keep nobody busy
+        return await trying
 
     async with asyncio.TaskGroup() as group:
         pairs = zip(ways, fleet.replicas, strict=False)
@@ -131,7 +135,7 @@ async def seen(gateway: RunningGateway, fleet: SpawnedFleet, ways: Sequence[Way]
     return {model: task.result() for model, task in tasks.items()}
 
 
-async def _tried(gateway: RunningGateway, way: Way) -> Seen:
+async def _tried(gateway: RunningGateway, way: Way, sent: Callable[[], None]) -> Seen:
     fault, stream = way
     pool = pool_of(gateway, model_of(way))
     faulty, heard = pool.replicas[0], changes(pool)
@@ -146,7 +150,7 @@ async def _tried(gateway: RunningGateway, way: Way) -> Seen:
 
     with traffic(gateway.port, model_of(way), stream=stream) as clients:
         rate, seconds = DENSE if fault.silent else USUAL, LONGEST if fault.ejects else HARMLESS
-        await clients.trickle(rate, seconds, left_alone)
+        await clients.trickle(rate, seconds, left_alone, sent)
     return Seen(
         way,
         clients.told,

@@ -73,8 +73,14 @@ class Traffic:
         visitor = await arrive(self._port)
         await visitor.visit(self._request(), leave_after=1)
 
-    async def trickle(self, rate: float, seconds: float, enough: Callable[[], bool] = lambda: False) -> None:
-        """So many requests a second, whether answers come or not, until it is `enough`; then until all have ended."""
+    async def trickle(
+        self, rate: float, seconds: float, enough: Callable[[], bool] = lambda: False,
+        sent: Callable[[], None] = lambda: None,
+    ) -> None:  # fmt: skip
+        """So many requests a second, whether answers come or not, until it is `enough`; then until all have ended.
+
+        `sent` is told when no more of them follow.
+        """
         loop = asyncio.get_running_loop()
         start = loop.time()
         async with asyncio.TaskGroup() as group:
@@ -83,6 +89,7 @@ class Traffic:
                 if enough():
                     break
                 group.create_task(self.ask())
+            sent()
 
     async def crowd(self, requests: int, clients: int) -> None:
         """So many requests of clients who each wait for an answer before they ask again."""
