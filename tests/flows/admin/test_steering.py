@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import httpx2
@@ -9,9 +10,10 @@ import pytest
 
 from loadtests.bench.processes import free_ports
 from security.keys import NewKey
-from tests.flows.admin.conftest import admin_tree, administration
+from tests.flows.admin.conftest import Administration, admin_tree, administration
 from tests.flows.keys.conftest import VARIABLE
 from tests.support.admin import visiting
+from tests.support.databases import sqlite
 from tests.support.envelopes import enveloped
 from tests.support.gateway import spawned_gateway
 from tests.support.knocking import ask, seconds_until
@@ -30,6 +32,13 @@ def shared_book(database: str, monkeypatch: pytest.MonkeyPatch) -> KeyBook:
     """In either kind of database."""
     monkeypatch.setenv(VARIABLE, database)
     return KeyBook(database)
+
+
+@pytest.fixture(scope="module")
+def lasting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Administration]:
+    """With the versions of the file, for what changes nothing."""
+    with administration(KeyBook(sqlite(tmp_path_factory.mktemp("book"))), VERSIONS) as opened:
+        yield opened
 
 
 def version(url: str, key: NewKey, model: str = "chat") -> str:
@@ -135,16 +144,17 @@ def test_what_names_a_version_that_the_file_has_not_is_left_aside_with_a_warning
         ('{"1": 1, "2": null}', "2"),
     ],
 )
-def test_p25_weights_that_do_not_suit_are_refused_whole(book: KeyBook, weights: str, param: str | None) -> None:
-    with administration(book, VERSIONS) as admin:
-        client = admin.client("operator")
-        before, trail = seen(client), client.get("/v1/audit").json()
-        answer = client.put("/v1/models/chat/weights", content=weights, headers={"content-type": "application/json"})
-        enveloped(answer, 400, "invalid_value", param)
-        for unknown, named in (("3", "3"), ("a\nb", r"a\nb")):
-            answer = client.put("/v1/models/chat/weights", json={"1": 1, unknown: 5})
-            enveloped(answer, 404, "not_found", named)
-        assert (seen(client), client.get("/v1/audit").json()) == (before, trail)
+def test_p25_weights_that_do_not_suit_are_refused_whole(
+    lasting: Administration, weights: str, param: str | None
+) -> None:
+    client = lasting.client("operator")
+    before, trail = seen(client), client.get("/v1/audit").json()
+    answer = client.put("/v1/models/chat/weights", content=weights, headers={"content-type": "application/json"})
+    enveloped(answer, 400, "invalid_value", param)
+    for unknown, named in (("3", "3"), ("a\nb", r"a\nb")):
+        answer = client.put("/v1/models/chat/weights", json={"1": 1, unknown: 5})
+        enveloped(answer, 404, "not_found", named)
+    assert (seen(client), client.get("/v1/audit").json()) == (before, trail)
 
 
 def test_the_trail_has_the_weights_before_and_after(book: KeyBook) -> None:

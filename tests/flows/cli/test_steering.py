@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -49,13 +50,26 @@ class Desk:
         return complaint(self.ended(*words), status)
 
 
-@pytest.fixture
-def desk(tmp_path: Path) -> Iterator[Desk]:
-    book, file = KeyBook(sqlite(tmp_path)), tmp_path / "gateway.yaml"
+@contextmanager
+def opened(folder: Path) -> Iterator[Desk]:
+    book, file = KeyBook(sqlite(folder)), folder / "gateway.yaml"
     tree = {**admin_tree(book.url), "models": MODELS}
     file.write_text(yaml.safe_dump(tree))
     with administration(book, MODELS, source=Source(file)) as admin:
         yield Desk(admin, file)
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Iterator[Desk]:
+    with opened(tmp_path) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def lasting_desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
+    """For what changes nothing."""
+    with opened(tmp_path_factory.mktemp("desk")) as made:
+        yield made
 
 
 def test_weights_are_shown_set_and_cleared(desk: Desk) -> None:
@@ -90,8 +104,10 @@ def test_weights_are_shown_set_and_cleared(desk: Desk) -> None:
         (["explain", "req_0"], 1, "It is not among the last requests"),
     ],
 )
-def test_what_can_not_be_is_told_in_a_sentence(desk: Desk, words: list[str], status: int, said: str) -> None:
-    assert desk.refused(*words, status=status).startswith(said)
+def test_what_can_not_be_is_told_in_a_sentence(lasting_desk: Desk, words: list[str], status: int, said: str) -> None:
+    before = lasting_desk.told("models", "--versions")
+    assert lasting_desk.refused(*words, status=status).startswith(said)
+    assert lasting_desk.told("models", "--versions") == before
 
 
 def test_versions_and_replicas_are_taken_out_of_service_and_put_back(desk: Desk) -> None:

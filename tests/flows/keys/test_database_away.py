@@ -20,11 +20,19 @@ from tests.support.stored import KeyBook
 from tests.support.waiting import wait_until
 
 
-@pytest.fixture
-def server() -> Iterator[PostgresServer]:
-    """Of this test's own, as it is stopped."""
+@pytest.fixture(scope="module")
+def stoppable() -> Iterator[PostgresServer]:
+    """Of this module's own."""
     with running_postgres() as server:
         yield server
+
+
+@pytest.fixture
+def server(stoppable: PostgresServer) -> Iterator[PostgresServer]:
+    """As if nobody had stopped it before."""
+    yield stoppable
+    stoppable.stop()
+    stoppable.start()
 
 
 @pytest.fixture
