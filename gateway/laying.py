@@ -97,21 +97,31 @@ class Laying:
     async def _lay(self, wanted: Entries) -> dict[str, str]:
         """All at once, or where that can't be, those that can; the others by label, each with the reason."""
         trying = dict(wanted)
-        while (refusal := await self._refused(trying)) and trying:
-            suspects = refusal.culprits if isinstance(refusal, Unfit) else tuple(trying)
+        while refusal := await self._refused(trying):
             held = self._upstreams.entries
+            suspects = [label for label in getattr(refusal, "culprits", ()) if label in trying]
+            if not suspects:
+                break
             for label in [label for label in suspects if held.get(label) != trying[label]] or suspects:
                 del trying[label]
-        left = [label for label in wanted if label not in trying]
+        left = [label for label in {**self._upstreams.entries, **wanted} if not self._holds(label, wanted)]
         refused: dict[str, str] = {}
         while left:  # each by itself: it may have been suspected for another, and some need others
-            tried = {label: await self._refused({**self._upstreams.entries, label: wanted[label]}) for label in left}
+            tried = {label: await self._refused(self._with(label, wanted)) for label in left}
             refused = {label: str(refusal) for label, refusal in tried.items() if refusal}
             left = list(refused) if len(refused) < len(left) else []
         return refused
 
+    def _holds(self, label: str, wanted: Entries) -> bool:
+        return self._upstreams.entries.get(label) == wanted.get(label)
+
+    def _with(self, label: str, wanted: Entries) -> Entries:
+        """What holds, but for this one, which is as it is wanted, or not there."""
+        others = {other: spec for other, spec in self._upstreams.entries.items() if other != label}
+        return {**others, label: wanted[label]} if label in wanted else others
+
     async def _refused(self, entries: Entries) -> ConfigError | EngineError | None:
-        """Why these can't hold; None if they do now."""
+        """Why these can't hold; None if they do now. Its `culprits`, if it has any, are those that it is laid to."""
         try:
             await self._upstreams.lay(entries)
         except (ConfigError, EngineError) as error:

@@ -11,13 +11,21 @@ from typing import Any
 from pydantic import BaseModel
 
 from engines import ENGINES
-from engines.api import Surroundings
+from engines.api import EngineError, Surroundings, Unreachable
 from gateway.config import ModelSpec
 from gateway.discovery import Addresses
 from router.api import Replica
 
 Homes = Mapping[str, Sequence[Replica]]
 """The replicas of each version, by its label (`name@version`)."""
+
+
+class NotStarted(Unreachable):
+    """Says which replica can't start, and why. `culprits`: the label of its version."""
+
+    def __init__(self, replica: str, error: EngineError, label: str) -> None:
+        super().__init__(f"Replica {replica}: {error}")
+        self.culprits = (label,)
 
 
 @dataclass(slots=True, frozen=True)
@@ -57,6 +65,10 @@ class ReplicaMaker:
         except ValueError:
             self._made = before
             raise
+
+    def label(self, replica: Replica) -> str:
+        """Of the version that it was made for."""
+        return self._made[replica].label
 
     def forget(self, replica: Replica) -> None:
         del self._made[replica]

@@ -7,12 +7,12 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
-from engines.api import EngineError, Unreachable
+from engines.api import EngineError
 from gateway.config import Config, ConfigError
 from gateway.config.entries import Entries, laid_over
 from gateway.discovery import Addresses, Discovery, hosts_of
 from gateway.overrides import Overrides
-from gateway.replica_maker import Homes, ReplicaMaker
+from gateway.replica_maker import Homes, NotStarted, ReplicaMaker
 from gateway.snapshots import Pools, snapshot
 from router import health
 from router.api import Replica
@@ -85,20 +85,20 @@ class Upstreams:
         return hosts
 
     async def start(self, tasks: asyncio.TaskGroup) -> None:
-        """Raises EngineError that says which replica can't start."""
+        """Raises NotStarted."""
         self._tasks = tasks
         async with self._changing:
             hosts = await self.locate()
             for replica in self.replicas:
                 self._watch(replica)
             for replica in self.replicas:
-                await _start(replica)
+                await self._start(replica)
             self._discovery.follow(hosts, tasks, self._discovered)
 
     async def apply(self, file: Config) -> None:
         """Take over the models and routes of another file, with the entries that hold over them.
 
-        Raises EngineError if a new replica can't start, ConfigError if a secret can't be used, or if the entries do not
+        Raises NotStarted if a new replica can't start, ConfigError if a secret can't be used, or if the entries do not
         go with the file: then nothing changes.
         """
         async with self._changing:
@@ -223,7 +223,7 @@ class Upstreams:
                 undoing.callback(self._maker.forget, replica)
                 undoing.push_async_callback(replica.engine.aclose)
             for replica in new:
-                await _start(replica)
+                await self._start(replica)
             with suppress(TimeoutError):  # a gateway that is ready stays so, if those who come are
                 async with asyncio.timeout(FIRST_LOOK):
                     await asyncio.gather(*map(health.look, new))
@@ -232,18 +232,17 @@ class Upstreams:
         for replica in new:
             self._watch(replica)
 
+    async def _start(self, replica: Replica) -> None:
+        try:
+            await replica.engine.start()
+        except EngineError as error:
+            raise NotStarted(replica.name, error, self._maker.label(replica)) from None
+
     def _watch(self, replica: Replica) -> None:
         self._watches[replica] = self._tasks.create_task(health.watch(replica))
 
     def _named(self, name: str) -> Replica:
         return {replica.name: replica for replica in self.replicas}[name]
-
-
-async def _start(replica: Replica) -> None:
-    try:
-        await replica.engine.start()
-    except EngineError as error:
-        raise Unreachable(f"Replica {replica.name}: {error}") from None
 
 
 async def _close(replica: Replica) -> None:
