@@ -70,21 +70,27 @@ class Steering:
 
     async def watch(self) -> None:
         """Keep what others set current, until cancelled."""
-        while True:
-            await asyncio.sleep(POLL)
-            await self.refresh()
+        async with asyncio.TaskGroup() as tasks:
+            while True:
+                await asyncio.sleep(POLL)
+                laying = tasks.create_task(self._tried(self.laying.refresh))
+                await asyncio.wait((laying,), timeout=POLL)  # drains and weights don't wait for a replica's slow start
+                self._tell(await self._tried(self._learn))
 
     async def refresh(self) -> None:
         """What is set now. While the database is away, what is known holds; that is told once. Never raises."""
-        trouble = ""
-        for learn in (self.laying.refresh, self._learn):  # in this order: the rest may be about new versions
-            try:
-                await learn()
-            except StoreAway as away:
-                trouble = away.reason
-            except Exception:  # what holds goes on
-                _logger.exception("overrides not taken over")
-        self._tell(trouble)
+        trouble = await self._tried(self.laying.refresh)  # first: the rest may be about new versions
+        self._tell(await self._tried(self._learn) or trouble)
+
+    async def _tried(self, learn: Callable[[], Awaitable[None]]) -> str:
+        """Why the database can't be asked; "" if it can."""
+        try:
+            await learn()
+        except StoreAway as away:
+            return away.reason
+        except Exception:  # what holds goes on
+            _logger.exception("overrides not taken over")
+        return ""
 
     def _check(self, model: str, version: str) -> None:
         if version not in {spec.version for spec in self.versions(model)}:

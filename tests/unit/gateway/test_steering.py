@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator
@@ -22,6 +23,7 @@ from security.api import StoreAway
 from tests.support.databases import sqlite
 from tests.support.stored import SOMEBODY, KeyBook
 from tests.support.upstreams import Stage, configured, staged
+from tests.support.waiting import until
 
 
 class Desk:
@@ -80,6 +82,19 @@ async def test_drains_are_learnt_whatever_becomes_of_versions(desk: Desk, monkey
     desk.book.do(lambda registry: registry.steering.drain("chat", "1", by=SOMEBODY))
     await desk.steering.refresh()
     assert desk.upstreams.overrides == Overrides(drained={"chat": frozenset("1")})
+
+
+async def test_drains_are_learnt_while_a_version_takes_its_time_to_start(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.steering.POLL", 0.01)
+    monkeypatch.setattr(desk.steering.laying, "refresh", asyncio.Event().wait)  # for ever
+    desk.book.do(lambda registry: registry.steering.drain("chat", "1", by=SOMEBODY))
+    watch = asyncio.create_task(desk.steering.watch())
+    await until(lambda: desk.upstreams.overrides == Overrides(drained={"chat": frozenset("1")}))
+    watch.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await watch
 
 
 async def test_what_the_configuration_has_not_is_refused_and_nothing_is_kept(desk: Desk) -> None:
