@@ -259,6 +259,20 @@ async def test_those_that_need_others_are_not_left_aside_for_one_that_is_odd(des
     assert [spec.weight for spec in desk.stage.upstreams.config.models] == [0, 1]
 
 
+async def test_those_that_need_others_come_in_turns_where_nobody_is_to_blame(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A secret that is there no more, though the file refers to it, does not say whose it was."""
+    monkeypatch.setenv("THEIR_KEY", "sk-theirs")
+    signed = {"engine": "openai", "replicas": [{"url": "http://127.0.0.1:1/v1", "api_key": {"env": "THEIR_KEY"}}]}
+    await desk.stage.upstreams.apply(configured(model("file's"), {"name": "theirs", **signed}))
+    monkeypatch.delenv("THEIR_KEY")
+    desk.store(m={"1": entry(weight=0), "2": entry()}, n={"1": signed})
+    await desk.laying.refresh()
+    assert desk.holding == ["m@1", "theirs@1", "m@2"]
+    assert [spec.weight for spec in desk.stage.upstreams.config.models] == [0, 1, 1]
+
+
 async def test_what_was_not_set_can_not_be_cleared_and_what_others_need_is_kept(desk: Desk) -> None:
     with pytest.raises(NotThere):
         await desk.laying.clear("m", "1", by=SOMEBODY)
