@@ -10,7 +10,7 @@ from typing import TypeVar
 from sqlalchemy import URL, String, cast, or_, select
 
 from gateway.admin.roles import ROLES
-from gateway.store.database import connect, is_sqlite
+from gateway.store.database import close, connect, is_sqlite
 from gateway.store.records import RegistryError
 from gateway.store.registry import Registry
 from gateway.store.tables import CHANGES, KEYS
@@ -79,4 +79,4 @@ class BoundedRegistry:
             raise FileNotFoundError
 
     async def aclose(self) -> None:
-        await self._engine.dispose()
+        await close(self._engine)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from contextlib import suppress
 from typing import Any, Final
@@ -68,6 +69,13 @@ def connect(url: URL, *, keeping: bool = True) -> AsyncEngine:
     if is_sqlite(url):
         event.listen(engine.sync_engine, "connect", _prepare)
     return engine
+
+
+async def close(engine: AsyncEngine) -> None:
+    """Its connections too, as far as the server takes leave of them in time: the driver would wait for it for ever."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(PATIENCE):
+            await engine.dispose()
 
 
 def is_sqlite(url: URL) -> bool:

@@ -14,7 +14,7 @@ from sqlalchemy import URL, bindparam, or_, select, text, update
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from gateway.store.database import PATIENCE, connect, is_sqlite
+from gateway.store.database import PATIENCE, close, connect, is_sqlite
 from gateway.store.migrations import NEWEST
 from gateway.store.tables import CHANGES, KEYS, TENANTS
 from security.api import Changes, Grant, Principal, StoreAway
@@ -126,7 +126,7 @@ class SqlKeyStore:
             await connection.commit()
 
     async def aclose(self) -> None:
-        await self._engine.dispose()
+        await close(self._engine)
 
     @asynccontextmanager
     async def _asking(self) -> AsyncIterator[AsyncConnection]:
