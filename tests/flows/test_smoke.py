@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import httpx2
 import openai
 import pytest
 
+from tests.support import plain
 from tests.support.fleet import spawn_fleet
 from tests.support.gateway import Adapter, RunningGateway, configuration, metric, running_gateway
 
@@ -36,4 +36,4 @@ def test_what_happened_is_counted() -> None:
 
 
 def scrape(gateway: RunningGateway) -> str:
-    return httpx2.get(f"{gateway.ops_url}/metrics", trust_env=False).text
+    return plain.get(f"{gateway.ops_url}/metrics").text

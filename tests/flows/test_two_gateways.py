@@ -10,6 +10,7 @@ from contextlib import ExitStack
 import httpx2
 import pytest
 
+from tests.support import plain
 from tests.support.asking import Answer, ask, body
 from tests.support.balancer import Pair
 from tests.support.gateway import SpawnedGateway, metric
@@ -76,4 +77,4 @@ def test_p27_a_killed_process_takes_its_gauges_along(two_gateways: Pair) -> None
 
 
 def in_flight(gateway: SpawnedGateway) -> float:
-    return metric(httpx2.get(f"{gateway.ops_url}/metrics", trust_env=False).text, "snowshed_in_flight")
+    return metric(plain.get(f"{gateway.ops_url}/metrics").text, "snowshed_in_flight")

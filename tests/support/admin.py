@@ -9,6 +9,7 @@ from typing import Any
 import httpx2
 
 from security.keys import NewKey
+from tests.support import plain
 from tests.support.gateway import RunningGateway
 from tests.support.waiting import wait_until
 
@@ -26,7 +27,5 @@ def admin_port(gateway: RunningGateway) -> int:
 def visiting(port: int, key: NewKey | None, **options: Any) -> Iterator[httpx2.Client]:
     """A client that shows this key."""
     headers = {"authorization": f"Bearer {key.text}"} if key else {}
-    with httpx2.Client(
-        base_url=f"http://127.0.0.1:{port}", headers=headers, trust_env=False, timeout=30, **options
-    ) as client:
+    with plain.client(base_url=f"http://127.0.0.1:{port}", headers=headers, timeout=30, **options) as client:
         yield client

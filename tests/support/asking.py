@@ -15,6 +15,7 @@ import httpx2
 import openai
 
 from loadtests.fleet.answers import words
+from tests.support import plain
 
 _SERIAL = itertools.count()
 
@@ -95,7 +96,7 @@ def answer_of(status: int, headers: Mapping[str, str], raw: bytes, *, stream: bo
 @contextmanager
 def sdk(url: str, max_retries: int = 0) -> Iterator[openai.OpenAI]:
     """The official client, without retries of its own unless asked for."""
-    with httpx2.Client(trust_env=False) as http:
+    with plain.client() as http:
         yield openai.OpenAI(base_url=f"{url}/v1", api_key="none", max_retries=max_retries, http_client=http)
 
 

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 import httpx2
 
+from tests.support import plain
 from tests.support.gateway import SpawnedGateway, metric, spawned_gateway
 
 
@@ -118,11 +119,11 @@ class Pair:
 
     def client(self) -> httpx2.Client:
         """A connection per request, so that requests take turns, too."""
-        return httpx2.Client(base_url=self.url, headers={"connection": "close"}, trust_env=False, timeout=30)
+        return plain.client(base_url=self.url, headers={"connection": "close"}, timeout=30)
 
     def metric(self, name: str, **labels: str) -> list[float]:
         """What each process says of itself on one scrape, in the order of `gateways`."""
-        pages = [httpx2.get(f"{gateway.ops_url}/metrics", trust_env=False).text for gateway in self.gateways]
+        pages = [plain.get(f"{gateway.ops_url}/metrics").text for gateway in self.gateways]
         return [metric(page, name, **labels) for page in pages]
 
 

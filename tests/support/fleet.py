@@ -18,6 +18,7 @@ import msgspec
 from loadtests.fleet.calls import Outcome
 from loadtests.fleet.settings import Mode
 from loadtests.fleet.triton.contracts import ContractName
+from tests.support import plain
 from tests.support.waiting import wait_until
 
 _ROOT = Path(__file__).parents[2]
@@ -119,7 +120,7 @@ def spawn_fleet(
     try:
         assert child.stdout is not None
         where = msgspec.json.decode(child.stdout.readline())  # empty, and thus an error, if it could not start
-        with httpx2.Client(base_url=where["control"], trust_env=False, timeout=10) as client:
+        with plain.client(base_url=where["control"], timeout=10) as client:
             yield SpawnedFleet(child.pid, where["urls"], where["targets"], client)
     finally:
         os.kill(child.pid, signal.SIGKILL)

@@ -28,6 +28,7 @@ from gateway.wiring import Gateway, build
 from loadtests.bench.processes import free_ports
 from router.breaker import Breaker
 from router.retries import RetryBudget
+from tests.support import plain
 from tests.support.forking import Forked, forks
 from tests.support.waiting import wait_until
 
@@ -67,7 +68,7 @@ class RunningGateway:
         return socket.create_connection(("127.0.0.1", self.port), timeout=timeout)
 
     def client(self) -> httpx2.Client:
-        return httpx2.Client(base_url=self.url, trust_env=False, timeout=30)
+        return plain.client(base_url=self.url, timeout=30)
 
     def wait_until(self, holds: Callable[[], bool], timeout: float = 10.0) -> None:
         """Poll plain state; `TimeoutError` with the traffic if it never holds."""
@@ -215,7 +216,7 @@ def _wait_ready(gateway: SpawnedGateway, timeout: float = 30.0) -> None:
     def ready() -> bool:
         assert gateway.child.poll() is None, gateway.errors.read_text()
         with contextlib.suppress(httpx2.TransportError):
-            return httpx2.get(f"{gateway.ops_url}/readyz", trust_env=False).status_code == 200
+            return plain.get(f"{gateway.ops_url}/readyz").status_code == 200
         return False
 
     wait_until(lambda: (ready(), gateway.errors.read_text()), lambda seen: seen[0], timeout)

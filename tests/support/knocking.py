@@ -9,6 +9,7 @@ from typing import Any
 import httpx2
 
 from security.keys import NewKey
+from tests.support import plain
 from tests.support.waiting import wait_until
 
 QUESTION = {"model": "mock", "messages": [{"role": "user", "content": "hello"}]}
@@ -25,12 +26,12 @@ def ask(url: str, key: NewKey | str | bytes | None, model: str = "mock") -> http
     """One chat."""
     sent: Any = headers(key)
     body = {**QUESTION, "model": model}
-    return httpx2.post(f"{url}/v1/chat/completions", json=body, headers=sent, trust_env=False, timeout=30)
+    return plain.post(f"{url}/v1/chat/completions", json=body, headers=sent, timeout=30)
 
 
 def models(url: str, key: NewKey | str | None, name: str = "") -> httpx2.Response:
     sent: Any = headers(key)
-    return httpx2.get(f"{url}/v1/models{name and '/'}{name}", headers=sent, trust_env=False, timeout=30)
+    return plain.get(f"{url}/v1/models{name and '/'}{name}", headers=sent, timeout=30)
 
 
 def code(answer: httpx2.Response) -> tuple[int, str | None]:

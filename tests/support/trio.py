@@ -6,11 +6,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-import httpx2
-
 from router.api import Replica
 from router.breaker import State
 from router.pool import Pool
+from tests.support import plain
 from tests.support.fleet import SpawnedFleet, SpawnedReplica, spawn_fleet
 from tests.support.gateway import RunningGateway, configuration, metric, running_gateway
 from tests.support.traffic import pool_of
@@ -51,7 +50,7 @@ class Trio:
 
     def shown(self, name: str, **labels: str) -> float:
         """What the gateway's metrics say."""
-        page = httpx2.get(f"{self.gateway.ops_url}/metrics", trust_env=False).text
+        page = plain.get(f"{self.gateway.ops_url}/metrics").text
         return metric(page, f"snowshed_{name}", **labels)
 
 

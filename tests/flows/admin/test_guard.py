@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import httpx2
 import pytest
 
 from loadtests.bench.processes import free_ports
 from tests.flows.admin.conftest import Administration, administration
+from tests.support import plain
 from tests.support.databases import sqlite
 from tests.support.envelopes import enveloped
 from tests.support.gateway import metric
@@ -27,7 +27,7 @@ def valkey() -> Iterator[ValkeyServer]:
 
 
 def shown(admin: Administration, name: str) -> float:
-    return metric(httpx2.get(f"{admin.gateway.ops_url}/metrics", trust_env=False).text, name)
+    return metric(plain.get(f"{admin.gateway.ops_url}/metrics").text, name)
 
 
 def test_guesses_count_and_then_a_good_key_waits_as_well(book: KeyBook) -> None:

@@ -13,6 +13,7 @@ from loadtests.bench.processes import free_ports
 from security.keys import NewKey, mint
 from tests.flows.admin.conftest import admin_tree
 from tests.flows.admin.routes import ROUTES
+from tests.support import plain
 from tests.support.admin import visiting
 from tests.support.gateway import spawned_gateway
 from tests.support.stored import KeyBook
@@ -63,7 +64,7 @@ def test_p32_no_secret_anywhere(tmp_path: Path, book: KeyBook, monkeypatch: pyte
             with visiting(port, key) as client:
                 said += everything(client, keys[0].id)
         for path in ("/metrics", "/readyz"):
-            said.append(httpx2.get(gateway.ops_url + path, trust_env=False).content)
+            said.append(plain.get(gateway.ops_url + path).content)
         said.append(Path(f"/proc/{gateway.pid}/cmdline").read_bytes())
         gateway.terminate()
         gateway.wait(20)

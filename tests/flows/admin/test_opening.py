@@ -5,11 +5,11 @@ from __future__ import annotations
 import socket
 import time
 
-import httpx2
 import pytest
 
 from loadtests.bench.processes import free_ports
 from tests.flows.admin.conftest import Administration, admin_tree, administration
+from tests.support import plain
 from tests.support.admin import admin_port, visiting
 from tests.support.gateway import configuration, metric, running_gateway
 from tests.support.stored import KeyBook
@@ -39,7 +39,7 @@ def test_it_opens_with_the_first_key_for_it_within_five_seconds(book: KeyBook, s
     book.revoke(book.key(scopes=["admin"]))
     with running_gateway(admin_tree(book.url, port=port)) as gateway:
         assert gateway.objects.admin is not None
-        assert metric(httpx2.get(f"{gateway.ops_url}/metrics", trust_env=False).text, "snowshed_admin_open") == 0
+        assert metric(plain.get(f"{gateway.ops_url}/metrics").text, "snowshed_admin_open") == 0
         assert not opened(port)
         started = time.monotonic()
         key = book.key(scopes=["inference", scope])
@@ -47,7 +47,7 @@ def test_it_opens_with_the_first_key_for_it_within_five_seconds(book: KeyBook, s
         assert time.monotonic() - started < 5
         with visiting(port, key) as client:
             assert client.get("/v1/whoami").json()["role"] == scope
-        assert metric(httpx2.get(f"{gateway.ops_url}/metrics", trust_env=False).text, "snowshed_admin_open") == 1
+        assert metric(plain.get(f"{gateway.ops_url}/metrics").text, "snowshed_admin_open") == 1
     assert not opened(port)
 
 
@@ -69,11 +69,11 @@ def test_it_is_asked_by_the_address_that_it_was_given(book: KeyBook) -> None:
         address = f"127.0.0.2:{admin.port}"
         key = {"authorization": f"Bearer {admin.keys['viewer'].text}"}
         for host, status in ((address, 200), ("localhost", 200), ("evil.example", 421)):
-            answer = httpx2.get(f"http://{address}/v1/whoami", headers={"host": host, **key}, trust_env=False)
+            answer = plain.get(f"http://{address}/v1/whoami", headers={"host": host, **key})
             assert answer.status_code == status
 
 
 def test_without_keys_there_is_none() -> None:
     with running_gateway(configuration()) as gateway:
         assert gateway.objects.admin is None
-        assert "snowshed_admin" not in httpx2.get(f"{gateway.ops_url}/metrics", trust_env=False).text
+        assert "snowshed_admin" not in plain.get(f"{gateway.ops_url}/metrics").text

@@ -6,7 +6,6 @@ import re
 from functools import cache
 from typing import Any
 
-import httpx2
 import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
@@ -14,6 +13,7 @@ from prometheus_client.samples import Sample
 
 from gateway.replica_metrics import REASONS
 from tests.architecture.tree import ROOT
+from tests.support import plain
 from tests.support.api import Api
 from tests.support.asking import body
 from tests.support.gateway import RunningGateway, configuration, running_gateway
@@ -30,7 +30,7 @@ def rules() -> list[dict[str, Any]]:
 
 
 def exposition(gateway: RunningGateway) -> str:
-    return httpx2.get(f"{gateway.ops_url}/metrics", trust_env=False).text
+    return plain.get(f"{gateway.ops_url}/metrics").text
 
 
 def samples(text: str) -> list[Sample]:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-import httpx2
-
+from tests.support import plain
 from tests.support.api import Api
 from tests.support.asking import body
 
@@ -15,12 +14,12 @@ CALLERS = 300
 
 def series(stand: Api) -> set[str]:
     """Names and labels of all samples."""
-    text = httpx2.get(f"{stand.gateway.ops_url}/metrics", trust_env=False).text
+    text = plain.get(f"{stand.gateway.ops_url}/metrics").text
     return {line.rpartition(" ")[0] for line in text.splitlines() if not line.startswith("#")}
 
 
 def counted(stand: Api) -> int:
-    text = httpx2.get(f"{stand.gateway.ops_url}/metrics", trust_env=False).text
+    text = plain.get(f"{stand.gateway.ops_url}/metrics").text
     return sum(int(float(found)) for found in re.findall(r"^snowshed_requests_total{.*} (\S+)$", text, re.MULTILINE))
 
 

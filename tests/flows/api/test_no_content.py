@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import httpx2
 import pytest
 
+from tests.support import plain
 from tests.support.fleet import SpawnedReplica, spawn_fleet
 from tests.support.gateway import SpawnedGateway, configuration, spawned_gateway
 from tests.support.waiting import wait_until
@@ -52,7 +53,7 @@ def loud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loud]:
         tree = configuration(models=models, timeouts={"first_token": 0.3, "inter_token": 0.3}, limits={"body": 65_536})
         with (
             spawned_gateway(tree, tmp_path_factory.mktemp("loud"), module="tests.support.loud_gateway") as gateway,
-            httpx2.Client(base_url=gateway.url, trust_env=False, timeout=30) as client,
+            plain.client(base_url=gateway.url, timeout=30) as client,
         ):
             yield Loud(gateway, fleet.replicas[0], client)
 
@@ -151,8 +152,8 @@ def test_p32_nothing_that_was_said_is_written_down(loud: Loud) -> None:
     ways = (faults, mistakes, elsewhere, leaving, bugs)
     for way in ways:
         way(loud)
-    metrics = httpx2.get(f"{loud.gateway.ops_url}/metrics", trust_env=False).text
-    ready = httpx2.get(f"{loud.gateway.ops_url}/readyz?{CANARY}", trust_env=False).text
+    metrics = plain.get(f"{loud.gateway.ops_url}/metrics").text
+    ready = plain.get(f"{loud.gateway.ops_url}/readyz?{CANARY}").text
     loud.gateway.terminate()
     assert loud.gateway.wait(20) == 0
     lines = [json.loads(line) for line in loud.gateway.log.read_text().splitlines()]

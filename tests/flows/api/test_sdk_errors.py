@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import httpx2
 import openai
 import pytest
 
+from tests.support import plain
 from tests.support.api import Api
 from tests.support.asking import body
 
@@ -62,7 +62,7 @@ def test_the_sdks_retries_succeed_after_a_failure(stand: Api) -> None:
         if int(request.headers["x-stainless-retry-count"]) == 1:
             stand.upstream.set(fault="")
 
-    with httpx2.Client(trust_env=False, event_hooks={"request": [recover]}) as http:
+    with plain.client(event_hooks={"request": [recover]}) as http:
         client = stand.client(max_retries=2, http_client=http)
         assert client.chat.completions.create(**body()).choices[0].finish_reason == "stop"
     assert len(stand.upstream.calls()) == 2

@@ -11,10 +11,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import httpx2
 import pytest
 import yaml
 
+from tests.support import plain
 from tests.support.gateway import ROOT, SpawnedGateway, configuration, spawned_gateway
 
 SECRET = "sk-canary-9f3b"
@@ -170,7 +170,7 @@ def told(gateway: SpawnedGateway) -> list[dict[str, Any]]:
 def test_a_whole_life_is_a_json_line_per_event_where_no_terminal_is(tmp_path: Path) -> None:
     with spawned_gateway(configuration(), tmp_path) as gateway:
         asked = {"model": "mock", "messages": [{"role": "user", "content": SECRET}]}
-        assert httpx2.post(f"{gateway.url}/v1/chat/completions", json=asked, trust_env=False).status_code == 200
+        assert plain.post(f"{gateway.url}/v1/chat/completions", json=asked).status_code == 200
         gateway.terminate()
         assert gateway.wait(20) == 0
         events = told(gateway)
@@ -186,8 +186,8 @@ def test_a_whole_life_is_a_json_line_per_event_where_no_terminal_is(tmp_path: Pa
 
 def test_at_a_higher_level_a_good_life_is_silent_but_for_its_requests(tmp_path: Path) -> None:
     with spawned_gateway(configuration(), tmp_path, options=["--log-level", "warning"]) as gateway:
-        httpx2.get(f"{gateway.url}/v1/models", trust_env=False).raise_for_status()
-        httpx2.post(f"{gateway.url}/v1/chat/completions", json={}, trust_env=False)
+        plain.get(f"{gateway.url}/v1/models").raise_for_status()
+        plain.post(f"{gateway.url}/v1/chat/completions", json={})
         gateway.terminate()
         assert gateway.wait(20) == 0
         assert told(gateway) == []
@@ -198,7 +198,7 @@ def test_the_configuration_says_how_to_log_and_options_go_over_it(tmp_path: Path
     tree = configuration(logs={"format": "console", "level": "warning"})
     for options, form in (([], "console"), (["--log-format", "json", "--log-level", "INFO"], "json")):
         with spawned_gateway(tree, tmp_path, options=options) as gateway:
-            httpx2.post(f"{gateway.url}/v1/chat/completions", json={}, trust_env=False)
+            plain.post(f"{gateway.url}/v1/chat/completions", json={})
             gateway.terminate()
             assert gateway.wait(20) == 0
             (line,) = gateway.log.read_text().splitlines()

@@ -8,6 +8,7 @@ from typing import Any, Literal
 import httpx2
 import pytest
 
+from tests.support import plain
 from tests.support.api import Api
 
 Kind = Literal["chat", "completion"]
@@ -112,7 +113,7 @@ def test_p23_of_a_document_that_the_client_did_not_wait_for(stand: Api, kind: Ki
     label = stand.label()
     body = asked(kind, "service_ms=20000", stream=False, include_usage=False)
     headers = {"x-client-request-id": label}
-    with httpx2.Client(base_url=stand.gateway.url, trust_env=False) as client, pytest.raises(httpx2.ReadTimeout):
+    with plain.client(base_url=stand.gateway.url) as client, pytest.raises(httpx2.ReadTimeout):
         client.post(PATHS[kind], json=body, headers=headers, timeout=0.3)
     record = stand.record(label)
     assert _ended(stand, record["id"], "cancelled").tokens == 0

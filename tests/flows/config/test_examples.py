@@ -9,10 +9,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-import httpx2
 import pytest
 
 from loadtests.bench.processes import free_ports
+from tests.support import plain
 from tests.support.command_line import snowshed
 from tests.support.fleet import spawn_fleet
 from tests.support.gateway import ROOT, SpawnedGateway, _wait_ready
@@ -86,7 +86,7 @@ def a_key(example: str, environment: Mapping[str, str]) -> str:
 def test_the_example_with_keys_serves_nobody_without_one(tmp_path: Path) -> None:
     example = "production.yaml"
     with places(example, tmp_path) as environment, served(example, tmp_path, environment) as gateway:
-        assert httpx2.get(f"{gateway.url}/v1/models", trust_env=False).status_code == 401
+        assert plain.get(f"{gateway.url}/v1/models").status_code == 401
 
 
 @pytest.mark.parametrize("example", EXAMPLES)
@@ -94,7 +94,7 @@ def test_an_example_starts_and_answers(example: str, tmp_path: Path) -> None:
     with places(example, tmp_path) as environment, served(example, tmp_path, environment) as gateway:
         key = a_key(example, environment) if "SNOWSHED_AUTH__SQLITE" in environment else "none"
         headers = {"authorization": f"Bearer {key}"}
-        with httpx2.Client(base_url=gateway.url, headers=headers, trust_env=False, timeout=60) as client:
+        with plain.client(base_url=gateway.url, headers=headers, timeout=60) as client:
             [model] = client.get("/v1/models").json()["data"]
             said = {"model": model["id"], "max_tokens": 3, "messages": [{"role": "user", "content": "Hello"}]}
             for _ in range(2):
@@ -109,7 +109,7 @@ def test_the_example_of_failing_over_does(tmp_path: Path) -> None:
     example = "openai-failover.yaml"
     with spawn_fleet(2, settings="tokens=3") as fleet:
         environment = {f"SNOWSHED_MODELS__0__REPLICAS__{at}__URL": url for at, url in enumerate(fleet.urls)}
-        with served(example, tmp_path, environment) as gateway, httpx2.Client(trust_env=False, timeout=60) as client:
+        with served(example, tmp_path, environment) as gateway, plain.client(timeout=60) as client:
             fleet.replicas[0].listen("refused", drop=True)
             said = {"model": "chat", "messages": [{"role": "user", "content": "Hello"}]}
             answers = [client.post(f"{gateway.url}/v1/chat/completions", json=said) for _ in range(4)]

@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
-import httpx2
 import openai
 import pytest
 
+from tests.support import plain
 from tests.support.asking import ask, body, request_bytes, sdk_text, text
 from tests.support.fleet import SpawnedFleet, spawn_fleet
 from tests.support.gateway import SpawnedGateway, configuration, spawned_gateway
@@ -62,21 +62,21 @@ def streams(
 
 
 def readiness(gateway: SpawnedGateway) -> tuple[int, list[str]]:
-    response = httpx2.get(f"{gateway.ops_url}/readyz", trust_env=False)
+    response = plain.get(f"{gateway.ops_url}/readyz")
     return response.status_code, response.json().get("reasons", [])
 
 
 def test_p11_streams_end_whole_while_newcomers_are_served_then_refused(
     patient: SpawnedGateway, fleet: SpawnedFleet, crowd: ThreadPoolExecutor
 ) -> None:
-    with httpx2.Client(base_url=patient.url, trust_env=False) as keeping, RawClient(patient.url) as silent:
+    with plain.client(base_url=patient.url) as keeping, RawClient(patient.url) as silent:
         assert "connection" not in ask(keeping, body("tokens=2")).headers
         running = streams(crowd, patient, fleet, "tokens=80,delay_ms=40")
         patient.terminate()
         end = time.monotonic() + 5
         while readiness(patient) != (503, ["draining"]):
             assert time.monotonic() < end
-        with httpx2.Client(base_url=patient.url, trust_env=False) as newcomer:
+        with plain.client(base_url=patient.url) as newcomer:
             served = ask(newcomer, body("tokens=2"))
         assert (served.status, served.headers["connection"]) == (200, "close")
         assert ask(keeping, body("tokens=2", stream=True)).headers["connection"] == "close"

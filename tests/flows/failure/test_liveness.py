@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import httpx2
 import pytest
 
+from tests.support import plain
 from tests.support.asking import body, request_bytes
 from tests.support.fleet import SpawnedFleet, spawn_fleet
 from tests.support.gateway import RunningGateway, configuration, running_gateway
@@ -35,7 +35,7 @@ def serving(fleet: SpawnedFleet) -> Iterator[RunningGateway]:
 
 
 def get(gateway: RunningGateway, path: str) -> tuple[int, Any]:
-    response = httpx2.get(f"{gateway.ops_url}{path}", trust_env=False)
+    response = plain.get(f"{gateway.ops_url}{path}")
     return response.status_code, response.json()
 
 

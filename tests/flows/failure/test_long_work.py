@@ -9,8 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
-import httpx2
-
+from tests.support import plain
 from tests.support.asking import ask, body
 from tests.support.gateway import configuration, running_gateway
 
@@ -49,7 +48,7 @@ def test_p31_long_cpu_work_elsewhere_neither_stalls_nor_kills() -> None:
             until = time.monotonic() + 3 * STALE
             lives, answers = [], []
             while time.monotonic() < until:
-                lives.append(httpx2.get(f"{gateway.ops_url}/livez", trust_env=False).status_code)
+                lives.append(plain.get(f"{gateway.ops_url}/livez").status_code)
                 answers.append(ask(client, body()).status)
         assert set(lives) == {200}
         assert set(answers) == {200}

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import httpx2
 import pytest
 
+from tests.support import plain
 from tests.support.asking import ask, body
 from tests.support.gateway import metric
 from tests.support.stand import Stand
@@ -13,7 +13,7 @@ ROUNDS = 6
 
 
 def shown(stand: Stand, name: str, **labels: str) -> float:
-    return metric(httpx2.get(f"{stand.gateway.ops_url}/metrics", trust_env=False).text, f"snowshed_{name}", **labels)
+    return metric(plain.get(f"{stand.gateway.ops_url}/metrics").text, f"snowshed_{name}", **labels)
 
 
 @pytest.mark.parametrize(

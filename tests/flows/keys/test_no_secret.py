@@ -10,6 +10,7 @@ import pytest
 
 from security.keys import NewKey, mint
 from tests.flows.keys.conftest import MODELS, VARIABLE, auth
+from tests.support import plain
 from tests.support.databases import running_postgres
 from tests.support.gateway import SpawnedGateway, configuration, metric, spawned_gateway
 from tests.support.knocking import ask, models
@@ -26,7 +27,7 @@ def files(folder: Path) -> Iterator[bytes]:
 
 
 def page(gateway: SpawnedGateway, path: str) -> httpx2.Response:
-    return httpx2.get(gateway.ops_url + path, trust_env=False)
+    return plain.get(gateway.ops_url + path)
 
 
 def test_p32_no_secret_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

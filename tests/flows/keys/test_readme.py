@@ -13,6 +13,7 @@ import httpx2
 import pytest
 
 from loadtests.bench.processes import free_ports
+from tests.support import plain
 from tests.support.gateway import ROOT, metric
 from tests.support.knocking import ask, code
 from tests.support.waiting import wait_until
@@ -85,7 +86,7 @@ def test_the_next_five_minutes(reader: Reader) -> None:
         wait_until(lambda: code(ask(reader.url, key, "smollm2-135m-instruct")) == (401, "invalid_api_key"))
         wait_until(
             lambda: metric(
-                httpx2.get(f"{reader.ops_url}/metrics", trust_env=False).text,
+                plain.get(f"{reader.ops_url}/metrics").text,
                 "snowshed_requests_total",
                 code="invalid_api_key",
             )

@@ -7,9 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import httpx2
-
 from router.breaker import STREAK
+from tests.support import plain
 from tests.support.asking import ask, body
 from tests.support.gateway import SpawnedGateway, configuration, metric, spawned_gateway
 from tests.support.waiting import wait_until
@@ -24,7 +23,7 @@ def said(gateway: SpawnedGateway) -> Sequence[dict[str, Any]]:
 
 
 def counted(gateway: SpawnedGateway, **labels: str) -> float:
-    shown = httpx2.get(f"{gateway.ops_url}/metrics", trust_env=False).text
+    shown = plain.get(f"{gateway.ops_url}/metrics").text
     return metric(shown, "snowshed_replica_changes_total", model="mock", **labels)
 
 
@@ -34,7 +33,7 @@ def test_each_change_is_one_line_and_one_count(tmp_path: Path) -> None:
     with spawned_gateway(configuration(models=[model]), tmp_path, options=("--log-format", "json")) as gateway:
         assert counted(gateway) == 0
         wholes: list[bool] = []
-        with httpx2.Client(base_url=gateway.url, trust_env=False, timeout=30) as http:
+        with plain.client(base_url=gateway.url, timeout=30) as http:
 
             def changed() -> Sequence[dict[str, Any]]:
                 """It fails less and less of them, as it gets less and less."""

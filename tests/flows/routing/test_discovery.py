@@ -6,10 +6,10 @@ import asyncio
 from collections.abc import Iterator
 from typing import Any
 
-import httpx2
 import pytest
 
 from gateway.discovery import resolve
+from tests.support import plain
 from tests.support.asking import ask, body, text
 from tests.support.fleet import SpawnedFleet, spawn_fleet
 from tests.support.gateway import RunningGateway, configuration, running_gateway
@@ -91,7 +91,7 @@ def test_a_name_that_is_not_there_makes_a_gateway_that_says_so(fleet: SpawnedFle
     with running_gateway(found("no-such-host.invalid", fleet.urls[0])) as gateway, gateway.client() as client:
         answer = ask(client, body())
         assert (answer.status, answer.document["error"]["code"]) == (503, "no_replica")
-        ready = httpx2.get(f"{gateway.ops_url}/readyz", trust_env=False)
+        ready = plain.get(f"{gateway.ops_url}/readyz")
         assert (ready.status_code, ready.json()["reasons"]) == (503, ["model mock: no replica"])
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import httpx2
 import pytest
 
+from tests.support import plain
 from tests.support.databases import sqlite
 from tests.support.gateway import RunningGateway, configuration, metric, running_gateway
 from tests.support.stored import KeyBook
@@ -64,7 +65,7 @@ def test_another_model_answers_and_says_so(gateway: RunningGateway, asked: str, 
     gateway.wait_until(
         lambda: (
             metric(
-                httpx2.get(f"{gateway.ops_url}/metrics", trust_env=False).text,
+                plain.get(f"{gateway.ops_url}/metrics").text,
                 "snowshed_fallbacks_total",
                 reason=trouble,
             )

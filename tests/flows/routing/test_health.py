@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import httpx2
 import pytest
 
+from tests.support import plain
 from tests.support.fleet import SpawnedFleet, spawn_fleet
 from tests.support.gateway import RunningGateway, configuration, running_gateway
 from tests.support.tiny_tokenizer import write_tiny_tokenizer
@@ -41,7 +41,7 @@ def serving(
 
 
 def readiness(gateway: RunningGateway) -> tuple[int, list[str]]:
-    answer = httpx2.get(f"{gateway.ops_url}/readyz", trust_env=False)
+    answer = plain.get(f"{gateway.ops_url}/readyz")
     return answer.status_code, answer.json().get("reasons", [])
 
 

@@ -14,6 +14,7 @@ import pytest
 
 from router.hedging import FLOOR, SHARE
 from router.retries import RetryBudget
+from tests.support import plain
 from tests.support.asking import Answer, ask, body, request_bytes, text
 from tests.support.databases import sqlite
 from tests.support.fleet import LoggedCall, SpawnedFleet, SpawnedReplica, spawn_fleet
@@ -52,7 +53,7 @@ class Stand:
         return ask(self.http, body(stream=True) | members, self.headers(who))
 
     def outcomes(self) -> dict[str, float]:
-        shown = httpx2.get(f"{self.gateway.ops_url}/metrics", trust_env=False).text
+        shown = plain.get(f"{self.gateway.ops_url}/metrics").text
         names = ("won", "lost", "failed", "cancelled", "withheld")
         return {name: metric(shown, "snowshed_hedges_total", model="mock", outcome=name) for name in names}
 

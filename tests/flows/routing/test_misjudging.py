@@ -6,9 +6,9 @@ import asyncio
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import httpx2
 import pytest
 
+from tests.support import plain
 from tests.support.balancer import paired_gateways
 from tests.support.fleet import spawn_fleet
 from tests.support.gateway import SpawnedGateway, configuration, metric
@@ -103,7 +103,7 @@ async def test_p09_half_open_admits_one_probe_and_no_second_one(trio: Trio) -> N
 
 
 def calls_of(gateway: SpawnedGateway, replica: str) -> float:
-    page = httpx2.get(f"{gateway.ops_url}/metrics", trust_env=False).text
+    page = plain.get(f"{gateway.ops_url}/metrics").text
     return metric(page, "snowshed_replica_calls_total", replica=replica)
 
 

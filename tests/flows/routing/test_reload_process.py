@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx2
 import pytest
 import yaml
 
+from tests.support import plain
 from tests.support.asking import ask, body
 from tests.support.gateway import SpawnedGateway, configuration, metric, spawned_gateway
 from tests.support.reloaded import replace
@@ -34,10 +34,10 @@ class Process:
         return {**self._tree, "models": list(models), **sections}
 
     def metric(self, name: str) -> float:
-        return metric(httpx2.get(f"{self.gateway.ops_url}/metrics", trust_env=False).text, name)
+        return metric(plain.get(f"{self.gateway.ops_url}/metrics").text, name)
 
     def answers(self, name: str) -> int:
-        with httpx2.Client(base_url=self.gateway.url, trust_env=False) as client:
+        with plain.client(base_url=self.gateway.url) as client:
             return ask(client, body(model=name)).status
 
     def wait_for(self, generation: int, valid: int = 1) -> None:
@@ -62,7 +62,7 @@ def test_a_changed_file_is_taken_over_and_a_bad_one_is_not(process: Process) -> 
     replace(process.file, process.tree(model("three", wait=1), model("four", engine="sripted")))
     process.wait_for(generation=2, valid=0)
     assert [process.answers(name) for name in ("one", "two", "three")] == [200, 200, 404]
-    assert httpx2.get(f"{process.gateway.ops_url}/readyz", trust_env=False).status_code == 200
+    assert plain.get(f"{process.gateway.ops_url}/readyz").status_code == 200
     replace(process.file, process.tree(model("two")))
     process.wait_for(generation=3)
     assert [process.answers(name) for name in ("one", "two")] == [404, 200]

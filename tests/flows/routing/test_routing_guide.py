@@ -18,6 +18,7 @@ from router import breaker, hedging, judging, outcomes, push_back
 from router.health import PROBE_EVERY, PROBE_TIMEOUT
 from router.policies import POLICIES, least_loaded, prefix_affinity, session_affinity
 from tests.flows.keys.conftest import auth
+from tests.support import plain
 from tests.support.admin import admin_port
 from tests.support.asking import body
 from tests.support.command_line import environment
@@ -118,7 +119,7 @@ def test_pins_and_sessions_take_the_scope(gateway: RunningGateway, keys: dict[st
     assert asked(gateway, keys["steer"], "chat@2").headers["x-model-version"] == "chat@2"
     for key in keys["call"], keys["steer"]:
         assert asked(gateway, key, "gpt-4o", **{"x-session-id": "s1"}).headers["x-model-version"] == "chat@1"
-    shown = httpx2.get(f"{gateway.ops_url}/metrics", trust_env=False).text
+    shown = plain.get(f"{gateway.ops_url}/metrics").text
     assert metric(shown, "snowshed_headers_ignored_total", header="x-session-id") == 1
     assert metric(shown, "snowshed_headers_ignored_total") == 1
 
@@ -133,7 +134,7 @@ def test_a_fall_back_is_announced_and_counted(gateway: RunningGateway, keys: dic
     assert answer.headers["x-gateway-degraded"] == "model=small;reason=overload"
 
     def counted() -> bool:
-        shown = httpx2.get(f"{gateway.ops_url}/metrics", trust_env=False).text
+        shown = plain.get(f"{gateway.ops_url}/metrics").text
         labels = {"model": "away", "version": "small@1", "reason": "outage"}
         return metric(shown, "snowshed_fallbacks_total", **labels) == 1
 

@@ -13,6 +13,7 @@ from typing import Any
 import httpx2
 import pytest
 
+from tests.support import plain
 from tests.support.asking import Answer, ask, body, request_bytes, text
 from tests.support.fleet import LoggedCall, SpawnedFleet, SpawnedReplica, spawn_fleet
 from tests.support.gateway import RunningGateway, configuration, metric, running_gateway
@@ -46,7 +47,7 @@ class Stand:
         return ask(self.http, body(directive, **members), {"x-client-request-id": f"shadow-{next(_labels)}"})
 
     def metrics(self) -> str:
-        return httpx2.get(f"{self.gateway.ops_url}/metrics", trust_env=False).text
+        return plain.get(f"{self.gateway.ops_url}/metrics").text
 
     def outcome(self, name: str) -> float:
         return metric(self.metrics(), "snowshed_shadow_total", model="mock", version="2", outcome=name)

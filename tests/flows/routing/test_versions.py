@@ -12,6 +12,7 @@ from typing import Any
 import httpx2
 import pytest
 
+from tests.support import plain
 from tests.support.balancer import paired_gateways
 from tests.support.gateway import RunningGateway, configuration, metric, running_gateway, spawned_gateway
 from tests.support.waiting import wait_until
@@ -89,7 +90,7 @@ def test_p35_usage_is_told_by_version() -> None:
         found = asked(gateway.url, FEW)
 
         def counted(version: str) -> float:
-            page = httpx2.get(f"{gateway.ops_url}/metrics", trust_env=False).text
+            page = plain.get(f"{gateway.ops_url}/metrics").text
             return metric(page, "snowshed_requests_total", model="chat", version=f"chat@{version}")
 
         wanted = [sum(each == version for each in found.values()) for version in ("old", "new")]
@@ -123,6 +124,6 @@ class TestWhoMayChoose:
             refused = self.ask(gateway, "chat@new")
             assert (refused.status_code, refused.json()["error"]["code"]) == (403, "insufficient_permissions")
             assert self.ask(gateway, x_session_id="one").status_code == 200
-            page = httpx2.get(f"{gateway.ops_url}/metrics", trust_env=False).text
+            page = plain.get(f"{gateway.ops_url}/metrics").text
             assert metric(page, "snowshed_headers_ignored_total", header="x-session-id") == 1
             assert metric(page, "snowshed_headers_ignored_total", header="x-ring") == 1

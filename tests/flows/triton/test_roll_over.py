@@ -24,6 +24,7 @@ import yaml
 from loadtests.bench.processes import free_ports
 from loadtests.fleet.answers import words
 from loadtests.triton import TritonServer
+from tests.support import plain
 from tests.support.command_line import environment
 from tests.support.gateway import ROOT, SpawnedGateway, configuration, spawned_gateway
 from tests.support.tiny_tokenizer import write_tiny_tokenizer
@@ -111,7 +112,7 @@ def place(servers: list[TritonServer], tmp_path: Path) -> Iterator[Place]:
 
 def _opened(url: str) -> bool:
     try:
-        return httpx2.get(f"{url}/v1/whoami", trust_env=False).status_code == 401
+        return plain.get(f"{url}/v1/whoami").status_code == 401
     except httpx2.TransportError:
         return False
 
@@ -209,8 +210,8 @@ async def test_a_roll_over_by_the_guide_costs_no_caller_anything(place: Place) -
 
 
 def _code(place: Place, model: str) -> tuple[int, str]:
-    answer = httpx2.post(
+    answer = plain.post(
         f"{place.gateway.url}/v1/completions", json={"model": model, "prompt": "Hello"},
-        headers={"authorization": f"Bearer {place.key}"}, trust_env=False,
+        headers={"authorization": f"Bearer {place.key}"},
     )  # fmt: skip
     return answer.status_code, answer.json()["error"]["code"]

@@ -15,6 +15,7 @@ import pytest
 
 from loadtests.fleet.answers import words
 from loadtests.fleet.triton.contracts import ContractName
+from tests.support import plain
 from tests.support.fleet import SpawnedReplica, spawn_fleet
 from tests.support.gateway import configuration, spawned_gateway
 from tests.support.tiny_tokenizer import write_tiny_tokenizer
@@ -160,7 +161,7 @@ def test_p20f_memory_does_not_grow_with_the_number_of_requests(
     with spawn_fleet(settings="tokens=4", contract="llmapi") as fleet:
         target = {"url": fleet.targets[0], "model": "tensorrt_llm", "transport": transport}
         tree = configuration(models=[behind("m", write_tiny_tokenizer(folder / "tokenizer"), target)])
-        with spawned_gateway(tree, folder) as gateway, httpx2.Client(base_url=gateway.url, trust_env=False) as client:
+        with spawned_gateway(tree, folder) as gateway, plain.client(base_url=gateway.url) as client:
 
             def ask(times: int) -> int:
                 for number in range(times):
