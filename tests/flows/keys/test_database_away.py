@@ -127,3 +127,13 @@ def test_started_before_its_database(server: PostgresServer, remote: KeyBook, sp
     server.start()
     wait_until(lambda: ask(gateway.url, key).status_code == 200)
     wait_until(lambda: page(gateway, "/readyz").status_code == 200)
+
+
+def test_a_silent_database_does_not_keep_the_gateway_from_stopping(
+    server: PostgresServer, remote: KeyBook, spawn: Spawn
+) -> None:
+    gateway = spawn(remote, "one")
+    assert ask(gateway.url, remote.key()).status_code == 200
+    server.freeze()
+    gateway.terminate()
+    assert gateway.wait(30) == 0
