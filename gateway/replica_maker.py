@@ -11,21 +11,13 @@ from typing import Any
 from pydantic import BaseModel
 
 from engines import ENGINES
-from engines.api import EngineError, Surroundings, Unreachable
+from engines.api import Surroundings
 from gateway.config import ModelSpec
 from gateway.discovery import Addresses
 from router.api import Replica
 
 Homes = Mapping[str, Sequence[Replica]]
 """The replicas of each version, by its label (`name@version`)."""
-
-
-class NotStarted(Unreachable):
-    """Says which replica can't start, and why. `culprits`: the label of its version."""
-
-    def __init__(self, replica: str, error: EngineError, label: str) -> None:
-        super().__init__(f"Replica {replica}: {error}")
-        self.culprits = (label,)
 
 
 @dataclass(slots=True, frozen=True)
@@ -69,6 +61,10 @@ class ReplicaMaker:
     def label(self, replica: Replica) -> str:
         """Of the version that it was made for."""
         return self._made[replica].label
+
+    def runs_here(self, replica: Replica) -> bool:
+        """Whether its engine runs on this machine."""
+        return ENGINES[self._made[replica].engine].runs_here
 
     def forget(self, replica: Replica) -> None:
         del self._made[replica]

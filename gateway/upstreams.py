@@ -7,13 +7,13 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
-from engines.api import EngineError
 from gateway.config import Config, ConfigError
 from gateway.config.entries import Entries, laid_over
 from gateway.discovery import Addresses, Discovery, hosts_of
 from gateway.overrides import Overrides
-from gateway.replica_maker import Homes, NotStarted, ReplicaMaker
+from gateway.replica_maker import Homes, ReplicaMaker
 from gateway.snapshots import Pools, snapshot
+from gateway.starting import start_all
 from router import health
 from router.api import Replica
 from router.catalog import Catalog
@@ -91,8 +91,7 @@ class Upstreams:
             hosts = await self.locate()
             for replica in self.replicas:
                 self._watch(replica)
-            for replica in self.replicas:
-                await self._start(replica)
+            await start_all(self.replicas, self._maker)
             self._discovery.follow(hosts, tasks, self._discovered)
 
     async def apply(self, file: Config) -> None:
@@ -222,8 +221,7 @@ class Upstreams:
             for replica in new:
                 undoing.callback(self._maker.forget, replica)
                 undoing.push_async_callback(replica.engine.aclose)
-            for replica in new:
-                await self._start(replica)
+            await start_all(new, self._maker)
             with suppress(TimeoutError):  # a gateway that is ready stays so, if those who come are
                 async with asyncio.timeout(FIRST_LOOK):
                     await asyncio.gather(*map(health.look, new))
@@ -231,12 +229,6 @@ class Upstreams:
             undoing.pop_all()
         for replica in new:
             self._watch(replica)
-
-    async def _start(self, replica: Replica) -> None:
-        try:
-            await replica.engine.start()
-        except EngineError as error:
-            raise NotStarted(replica.name, error, self._maker.label(replica)) from None
 
     def _watch(self, replica: Replica) -> None:
         self._watches[replica] = self._tasks.create_task(health.watch(replica))
