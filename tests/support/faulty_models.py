@@ -21,11 +21,11 @@ from tests.support.traffic import WHOLE, WRONG, Told, changes, pool_of, traffic
 
 USUAL, DENSE = 50.0, 100.0
 """Requests a second to one model; dense enough for three to be with a silent replica at the same time."""
-LONGEST = 4.0
+LONGEST = 8.0
 """Seconds after which it is given up to wait for an ejection."""
 HARMLESS = 2.0
 """Seconds in which nothing must happen."""
-SOON, SLACK = 3.0, 1.0
+SOON, SLACK = 3.0, 4.0
 """Seconds within which a faulty replica must be left alone; and beyond the patience that a slow machine makes."""
 
 
