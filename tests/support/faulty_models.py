@@ -19,7 +19,7 @@ from tests.support.fleet import SpawnedFleet, SpawnedReplica
 from tests.support.gateway import RunningGateway
 from tests.support.traffic import WHOLE, WRONG, Told, changes, pool_of, traffic
 
-USUAL, DENSE = 50.0, 100.0
+USUAL, DENSE = 25.0, 50.0
 """Requests a second to one model; dense enough for three to be with a silent replica at the same time."""
 LONGEST = 8.0
 """Seconds after which it is given up to wait for an ejection."""

@@ -88,7 +88,7 @@ def matrix() -> Mapping[str, Seen]:
             for model, urls in spread(WAYS, fleet.urls).items()
         ]
         with running_gateway(configuration(models=models, timeouts=TIMEOUTS)) as gateway:
-            return asyncio.run(seen(gateway, fleet, WAYS, at_once=300))
+            return asyncio.run(seen(gateway, fleet, WAYS, at_once=220))
 
 
 @pytest.mark.parametrize("way", WAYS, ids=model_of)

@@ -73,7 +73,7 @@ def matrix(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Seen]:
             for model, targets in spread(WAYS, fleet.targets).items()
         ]
         with running_gateway(configuration(models=models, timeouts=TIMEOUTS)) as gateway:
-            return asyncio.run(seen(gateway, fleet, WAYS, at_once=300))
+            return asyncio.run(seen(gateway, fleet, WAYS, at_once=150))
 
 
 @pytest.mark.parametrize("way", WAYS, ids=model_of)
