@@ -60,13 +60,9 @@ class Laying:
             await self._change(entries, model, version, None, stored, by)
 
     async def refresh(self) -> None:
-        """Have hold what is stored now, unless a change is under way, which looks for itself. Raises StoreAway.
-
-        What can't hold is left aside, and told once.
-        """
-        if not self._one_at_a_time.locked():  # whoever asks has more to do than to wait for a replica's start
-            async with self._one_at_a_time:
-                await self._take(await self._stored())
+        """Have hold what is stored now. Raises StoreAway; what can't hold is left aside, and told once."""
+        async with self._one_at_a_time:
+            await self._take(await self._stored())
 
     async def _stored(self) -> Stored:
         rows = await self._registry.ask(lambda them: them.steering.all())

@@ -71,9 +71,11 @@ class Steering:
     async def watch(self) -> None:
         """Keep what others set current, until cancelled."""
         async with asyncio.TaskGroup() as tasks:
+            laying = None
             while True:
                 await asyncio.sleep(POLL)
-                laying = tasks.create_task(self._tried(self.laying.refresh))
+                if laying is None or laying.done():
+                    laying = tasks.create_task(self._tried(self.laying.refresh))
                 await asyncio.wait((laying,), timeout=POLL)  # drains and weights don't wait for a replica's slow start
                 self._tell(await self._tried(self._learn))
 

@@ -25,7 +25,7 @@ from security.api import StoreAway
 from tests.support.databases import sqlite
 from tests.support.stored import SOMEBODY, KeyBook
 from tests.support.upstreams import NotingEngine, Stage, configured, model, staged
-from tests.support.waiting import PATIENCE, settle, until
+from tests.support.waiting import settle, until
 
 NONE: dict[str, Any] = {}
 
@@ -179,20 +179,22 @@ async def test_what_others_set_and_clear_is_followed(desk: Desk) -> None:
     assert desk.holding == ["m@1", "m@2", "n@1"]
 
 
-async def test_who_looks_for_changes_does_not_wait_for_one(desk: Desk) -> None:
-    """Nor for a replica that takes its time: drains and weights are to be looked for as well."""
-    slow = desk.stage.maker.prepared["m@2-0"] = NotingEngine()
+async def test_who_starts_waits_for_a_change_that_is_under_way(desk: Desk) -> None:
+    """Of one who was there before the start had come to it: else callers would get the file's first."""
+    desk.store(n={"1": entry()})
+    slow = desk.stage.maker.prepared["n-0"] = NotingEngine()
     slow.hold = asyncio.Event()
     change = asyncio.create_task(desk.set("2"))
     try:
-        await until(lambda: "m@2-0" in desk.stage.maker.engines)
-        async with asyncio.timeout(PATIENCE):
-            await desk.laying.refresh()
-        assert desk.holding == ["m@1"]
+        await until(lambda: "n-0" in desk.stage.maker.engines)
+        start = asyncio.create_task(desk.laying.refresh())
+        await settle()
+        assert not start.done()
     finally:
         slow.hold.set()
         await change
-    assert desk.holding == ["m@1", "m@2"]
+    await start
+    assert desk.holding == ["m@1", "m@2", "n@1"]
 
 
 async def test_what_can_not_hold_is_left_aside_told_once_and_tried_again(
