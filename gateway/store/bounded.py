@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from sqlalchemy import URL, String, cast, or_, select
 
@@ -21,6 +21,8 @@ T = TypeVar("T")
 AT_ONCE = 4
 PATIENCE = 7.0
 """Seconds for all that a request wants of the database: more than SQLite waits for another process's write."""
+LEAVE = 2.0
+"""Seconds at the end for what is still asked."""
 
 
 class BoundedRegistry:
@@ -32,6 +34,7 @@ class BoundedRegistry:
         self._registry = Registry(self._engine, wall)
         self._wall = wall
         self._turns = asyncio.Semaphore(AT_ONCE)
+        self._under_way: set[asyncio.Task[Any]] = set()
         self._seen: tuple[int, str | None] | None = None
         """The last change, and the key changed last: another database may count as far, but has other keys."""
 
@@ -41,8 +44,15 @@ class BoundedRegistry:
     async def ask(self, work: Callable[[Registry], Awaitable[T]]) -> T:
         """What `work` gives. Raises its RegistryErrors, and StoreAway for everything else.
 
-        A change that is not confirmed in time may have been made all the same.
+        A change that is not confirmed in time may have been made all the same. So may one whose asker has left: it is
+        not cut short, since a driver that is would come back when its loop may be gone.
         """
+        asking = asyncio.get_running_loop().create_task(self._ask(work))
+        self._under_way.add(asking)
+        asking.add_done_callback(self._under_way.discard)
+        return await asyncio.shield(asking)
+
+    async def _ask(self, work: Callable[[Registry], Awaitable[T]]) -> T:
         try:
             async with asyncio.timeout(PATIENCE), self._turns:
                 self._find_file()
@@ -79,4 +89,9 @@ class BoundedRegistry:
             raise FileNotFoundError
 
     async def aclose(self) -> None:
+        """What is still asked gets a while to end."""
+        if self._under_way:
+            await asyncio.wait(self._under_way, timeout=LEAVE)
+        for asking in tuple(self._under_way):
+            asking.cancel()
         await close(self._engine)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import sqlite3
+import threading
 from collections.abc import AsyncIterator
 from contextlib import closing
 from pathlib import Path
@@ -18,7 +19,7 @@ from gateway.store.registry import Registry
 from security.api import StoreAway
 from tests.support.databases import PostgresServer
 from tests.support.stored import SOMEBODY, KeyBook
-from tests.support.waiting import until_told
+from tests.support.waiting import settle, until, until_told
 
 
 @pytest.fixture
@@ -53,6 +54,29 @@ async def test_a_file_in_the_place_of_another_is_looked_at_whatever_its_number(t
         book.key(scopes=[scope])
         assert await registry.has_ruler() == (scope == "admin")
     await registry.aclose()
+
+
+async def test_who_leaves_cuts_no_question_short(tmp_path: Path) -> None:
+    """The driver's thread would come back to a loop that is closed."""
+    file = tmp_path / "snowshed.db"
+    book = KeyBook(f"sqlite:///{file}")
+    book.tenant()
+    key = book.key()
+    registry = BoundedRegistry(address(book.url), lambda: 0.0)
+    before = set(threading.enumerate())
+    with closing(sqlite3.connect(file, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        asked = asyncio.create_task(registry.ask(lambda them: them.revoke_key(key.id, by=SOMEBODY)))
+        await until(lambda: set(threading.enumerate()) - before)
+        asked.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asked
+        ended = asyncio.create_task(registry.aclose())
+        await settle()
+        assert not ended.done()
+        other.execute("ROLLBACK")
+        await ended
+    assert set(threading.enumerate()) == before
 
 
 async def given_up(tasks: list[asyncio.Task[Key]]) -> bool:
