@@ -49,6 +49,8 @@ def _entry(file: Path) -> Any:
             raise Mistake(f"{file}: longer than {LONGEST} bytes")
         entry = parse(content.decode(), str(file))
         json.dumps(entry)
+        if entry is None:
+            raise Mistake(f"{file}: is empty")
     except OSError as error:
         raise Mistake(f"{file}: {error.strerror}") from None
     except UnreadableError as error:

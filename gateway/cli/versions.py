@@ -30,6 +30,8 @@ def whole(name: str) -> str:
     model, _, version = name.partition("@")
     if not model or not version:
         raise Mistake(f"{name}: takes a model and its version, as in chat@2.")
+    if "/" in version:  # of what is done to one it could not be told
+        raise Mistake(f"{name}: a version with a slash in its name can only be in the file.")
     return f"/v1/models/{part(model)}/versions/{part(version)}"
 
 
