@@ -21,6 +21,7 @@ STREAK, WARM_STREAK = 3, 2
 ENOUGH = 20
 """Outcomes in the window before half of them failing ejects."""
 EJECTION, LONGEST, JITTER = 10.0, 300.0, 0.2
+"""Seconds of the first ejection, and by which the next is longer; of the longest; the part by which each varies."""
 FORGIVEN = 60.0
 """Seconds closed after which the next ejection is shorter by one step again."""
 SLOW_START, LEAST_START = 30.0, 0.1

@@ -16,8 +16,8 @@ from gateway.cli.trouble import Mistake, Trouble
 if TYPE_CHECKING:
     from gateway.admin.routes.answers import ModelList, SeenModel, SeenReplica
 
-VERSIONS = ("MODEL", "VERSION", "WEIGHT", "SET BY", "DRAINED", "FROM", "ENGINE", "REPLICAS")
-REPLICAS = ("REPLICA", "MODELS", "STATE", "WEIGHT", "IN FLIGHT", "TOKENS", "CALLS", "FAILURES")
+VERSIONS = ("MODEL", "VERSION", "WEIGHT", "WEIGHT FROM", "DRAINED", "VERSION FROM", "ENGINE", "REPLICAS")
+REPLICAS = ("REPLICA", "MODELS", "STATE", "SHARE", "IN FLIGHT", "TOKENS", "CALLS", "FAILURES")
 
 
 def part(name: str) -> str:
@@ -87,7 +87,8 @@ def _replica(seen: SeenReplica) -> tuple[str, ...]:
     if seen.asked and not seen.ready:
         state = f"{state.removesuffix('.')}; asked all the same"
     failures = _list(f"{kind}: {count}" for kind, count in seen.failures.items() if count) or "-"
-    numbers = f"{seen.weight:g}", str(seen.in_flight), str(seen.tokens), str(seen.calls)
+    share = f"{seen.weight:g}" if seen.asked else "0"
+    numbers = share, str(seen.in_flight), str(seen.tokens), str(seen.calls)
     return seen.name, _list(seen.models), state, *numbers, failures
 
 

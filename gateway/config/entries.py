@@ -21,6 +21,7 @@ from gateway.config.truth import told_apart
 
 Entries = Mapping[str, ModelSpec]
 """By label, as in `chat@2`."""
+_UNKNOWN = "is not referred to by any model of the file, so it can't be from here; it has to be in the file first"
 OWN_PATH = frozenset({"name", "version"})
 """Settings of the file's entries that say which version it is; what is set over the API says so by its path."""
 
@@ -46,7 +47,7 @@ def read_entry(name: str, version: str, given: Any) -> ModelSpec:
     if not isinstance(given, dict) or not _is_plain(given, DEEPEST):
         raise Unfit([((label,), f"takes settings by name, nested at most {DEEPEST} deep, and numbers that are finite")])
     if doubled := sorted(OWN_PATH & given.keys()):
-        raise Unfit([((label, setting), "is said by the path") for setting in doubled])
+        raise Unfit([((label, setting), "is said already, by what is set; leave it out") for setting in doubled])
     tree = {"models": [{**given, "name": name, "version": version}]}
     try:
         return ModelSpec.model_validate(told_apart(tree)["models"][0])
@@ -95,7 +96,7 @@ def _mistakes(file: Config, entries: Entries) -> Iterator[Mistake]:
             yield (spec.label, "engine"), "runs on the gateway's own machine, which only the file may have it do"
         for path, found in references(spec):
             if _key(path, found) not in known:
-                yield (spec.label, *path), "is not referred to by any model of the file, so it can't be from here"
+                yield (spec.label, *path), _UNKNOWN
     for path, words in mistakes(merged, file.routing, lambda at: dotted(roots[at])):
         match path:
             case ("models", int(at), *rest):
