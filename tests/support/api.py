@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ import openai
 
 from tests.support.fleet import LoggedCall, SpawnedReplica, spawn_fleet
 from tests.support.gateway import RunningGateway, configuration, running_gateway
+from tests.support.written import written
 
 NAMED = 'org/mo"ck\\1'
 """A public name with a slash, and with what JSON escapes; the upstream calls the model `UPSTREAM`."""
@@ -50,8 +50,7 @@ class Api:
         found: list[dict[str, Any]] = []
 
         def there() -> bool:
-            lines = [json.loads(line) for line in self.log.read_text().splitlines()]
-            found[:] = [line for line in lines if line["client_request_id"] == label]
+            found[:] = [line for line in written(self.log) if line["client_request_id"] == label]
             return bool(found)
 
         self.gateway.wait_until(there)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ from engines.http import Pool
 from engines.openai import OpenAIEngine
 from tests.support.fleet import SpawnedFleet, spawn_fleet
 from tests.support.gateway import RunningGateway, configuration, running_gateway
+from tests.support.written import written
 
 TIMER = 0.3
 """Seconds of the three upstream timers; the sweeper adds up to 0.2."""
@@ -65,7 +65,7 @@ class Stand:
         found: list[dict[str, Any]] = []
 
         def there() -> bool:
-            found[:] = [line for line in map(json.loads, self.log.read_text().splitlines()) if matches(line)]
+            found[:] = [line for line in written(self.log) if matches(line)]
             return bool(found)
 
         self.gateway.wait_until(there)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -22,6 +21,7 @@ from loadtests.triton import Entry, TritonServer
 from tests.support.gateway import RunningGateway, configuration, running_gateway
 from tests.support.tiny_tokenizer import write_tiny_tokenizer
 from tests.support.waiting import until
+from tests.support.written import written
 
 """Seconds until what must happen is taken not to."""
 TRANSPORTS: tuple[str, ...] = get_args(TritonOptions.model_fields["transport"].annotation)
@@ -85,8 +85,7 @@ class TritonStand:
 
     def records(self) -> dict[str, dict[str, Any]]:
         """Every request's record so far, by label."""
-        lines = [json.loads(line) for line in self.log.read_text().splitlines() if line.endswith("}")]
-        return {line["client_request_id"]: line for line in lines}
+        return {line["client_request_id"]: line for line in written(self.log)}
 
     def record(self, label: str) -> dict[str, Any]:
         """The record with this label, as soon as it is there."""

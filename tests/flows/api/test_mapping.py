@@ -10,6 +10,7 @@ import httpx2
 import pytest
 
 from tests.support.api import CAPPED, ENVIRONMENT_KEY, FILE_KEY, NAMED, UPSTREAM, Api
+from tests.support.written import whole_lines
 
 PATHS = ["/v1/chat/completions", "/v1/completions", "/v1/embeddings"]
 ANOTHER = 'yet "another"\\ näme\t'
@@ -187,7 +188,7 @@ def test_the_id_is_ours_and_the_callers_is_a_label(stand: Api, sent: dict[str, s
 
 def _lines(stand: Api, ids: set[str]) -> list[str]:
     def found() -> list[str]:
-        return [line for line in stand.log.read_text().splitlines() if any(one in line for one in ids)]
+        return [line for line in whole_lines(stand.log) if any(one in line for one in ids)]
 
     stand.gateway.wait_until(lambda: len(found()) == len(ids))
     return found()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from tests.support import plain
 from tests.support.fleet import SpawnedReplica, spawn_fleet
 from tests.support.gateway import SpawnedGateway, configuration, spawned_gateway
 from tests.support.waiting import wait_until
+from tests.support.written import written
 
 CANARY = "snowblind-7f3a"
 ANSWER = "quick brown fox"
@@ -144,7 +144,7 @@ def bugs(loud: Loud) -> None:
     assert stream.text.count('"internal_error"') == 1
     assert CANARY not in stream.text
     named = f'"request":"{answer.headers["x-request-id"]}"'
-    wait_until(loud.gateway.errors.read_text, lambda written: named in written)  # by a thread, after the answer
+    wait_until(loud.gateway.errors.read_text, lambda told: named in told)  # by a thread, after the answer
 
 
 def test_p32_nothing_that_was_said_is_written_down(loud: Loud) -> None:
@@ -156,12 +156,12 @@ def test_p32_nothing_that_was_said_is_written_down(loud: Loud) -> None:
     ready = plain.get(f"{loud.gateway.ops_url}/readyz?{CANARY}").text
     loud.gateway.terminate()
     assert loud.gateway.wait(20) == 0
-    lines = [json.loads(line) for line in loud.gateway.log.read_text().splitlines()]
+    lines = written(loud.gateway.log)
     assert len(lines) > 2 * len(FAULTS)
     assert {"success", "failed", "ignored"} == {line["outcome"] for line in lines}
     assert "internal_error" in {line["code"] for line in lines}
-    written = {path.name: path.read_text() for path in (loud.gateway.log, loud.gateway.errors)}
-    for name, text in (written | {"metrics": metrics, "ready": ready}).items():
+    files = {path.name: path.read_text() for path in (loud.gateway.log, loud.gateway.errors)}
+    for name, text in (files | {"metrics": metrics, "ready": ready}).items():
         assert text, name
         for word in (CANARY, CANARY.upper(), ANSWER, CANARY.encode().hex()):
             assert word not in text, (name, _around(text, word))

@@ -15,7 +15,8 @@ import pytest
 import yaml
 
 from tests.support import plain
-from tests.support.gateway import ROOT, SpawnedGateway, configuration, spawned_gateway
+from tests.support.gateway import ROOT, configuration, spawned_gateway
+from tests.support.written import whole_lines, written
 
 SECRET = "sk-canary-9f3b"
 
@@ -163,18 +164,14 @@ def test_it_says_at_the_start_where_it_is_and_who_may_use_it(tmp_path: Path, is_
     assert f"curl {gateway.url}/v1/chat/completions" in said
 
 
-def told(gateway: SpawnedGateway) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in gateway.errors.read_text().splitlines()]
-
-
 def test_a_whole_life_is_a_json_line_per_event_where_no_terminal_is(tmp_path: Path) -> None:
     with spawned_gateway(configuration(), tmp_path) as gateway:
         asked = {"model": "mock", "messages": [{"role": "user", "content": SECRET}]}
         assert plain.post(f"{gateway.url}/v1/chat/completions", json=asked).status_code == 200
         gateway.terminate()
         assert gateway.wait(20) == 0
-        events = told(gateway)
-        (record,) = [json.loads(line) for line in gateway.log.read_text().splitlines()]
+        events = written(gateway.errors)
+        (record,) = written(gateway.log)
     said = [event["event"] for event in events]
     assert sorted(said) == ["draining", "replica ready", "serving", "starting", "stopped"]
     assert (said[0], said[-2:], record["event"]) == ("starting", ["draining", "stopped"], "request")
@@ -190,8 +187,8 @@ def test_at_a_higher_level_a_good_life_is_silent_but_for_its_requests(tmp_path: 
         plain.post(f"{gateway.url}/v1/chat/completions", json={})
         gateway.terminate()
         assert gateway.wait(20) == 0
-        assert told(gateway) == []
-        assert len(gateway.log.read_text().splitlines()) == 1
+        assert written(gateway.errors) == []
+        assert len(whole_lines(gateway.log)) == 1
 
 
 def test_the_configuration_says_how_to_log_and_options_go_over_it(tmp_path: Path) -> None:
@@ -201,7 +198,7 @@ def test_the_configuration_says_how_to_log_and_options_go_over_it(tmp_path: Path
             plain.post(f"{gateway.url}/v1/chat/completions", json={})
             gateway.terminate()
             assert gateway.wait(20) == 0
-            (line,) = gateway.log.read_text().splitlines()
+            (line,) = whole_lines(gateway.log)
             said = gateway.errors.read_text()
         assert line.startswith("{") is (form == "json")
         assert ("serving" in said) is (form == "json")

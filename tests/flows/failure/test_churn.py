@@ -15,6 +15,7 @@ from tests.support.fleet import spawn_fleet
 from tests.support.gateway import configuration, running_gateway
 from tests.support.raw import RawClient
 from tests.support.stand import Stand, standing
+from tests.support.written import whole_lines
 
 WORKERS, SECONDS = 8, 2.0
 
@@ -51,7 +52,7 @@ def test_p04_clients_that_leave_at_random_lose_no_connection(clean: Stand) -> No
         replica.wait_for(lambda calls: all(call.outcome for call in calls))
         assert replica.stats()["running"] == 0
     # A record each, but for those that left before their head was in.
-    clean.gateway.wait_until(lambda: len(clean.log.read_text().splitlines()) >= sent - WORKERS + 100)
+    clean.gateway.wait_until(lambda: len(whole_lines(clean.log)) >= sent - WORKERS + 100)
 
 
 def test_p04_over_the_limit_of_connections_is_an_overload_that_says_when_to_come_back() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import signal
 import time
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ from tests.support.asking import ask, body, request_bytes, sdk_text, text
 from tests.support.fleet import SpawnedFleet, spawn_fleet
 from tests.support.gateway import SpawnedGateway, configuration, spawned_gateway
 from tests.support.raw import RawClient
+from tests.support.written import written
 
 STREAMS = 20
 
@@ -89,7 +89,7 @@ def test_p11_streams_end_whole_while_newcomers_are_served_then_refused(
         assert [one.result(30) for one in running] == [text(80)] * STREAMS
         assert patient.wait(10) == 0
         assert silent.rest(1)[1] in {"eof", "reset"}
-    records = [json.loads(line) for line in patient.log.read_text().splitlines()]
+    records = written(patient.log)
     assert sum(record["outcome"] == "success" and record["stream"] for record in records) >= STREAMS
 
 
@@ -111,7 +111,7 @@ def test_p11_streams_over_the_cap_get_an_error_event_and_the_upstream_is_told(
     assert hasty.wait(10) == 0
     calls = fleet.replicas[0].wait_for(lambda calls: all(call.end for call in calls))
     assert [call.outcome for call in calls] == ["cancelled"] * (STREAMS + 1)
-    records = [json.loads(line) for line in hasty.log.read_text().splitlines()]
+    records = written(hasty.log)
     assert sum(record["code"] == "draining" for record in records) == STREAMS + 1
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,14 +11,14 @@ from tests.support import plain
 from tests.support.asking import ask, body
 from tests.support.gateway import SpawnedGateway, configuration, metric, spawned_gateway
 from tests.support.waiting import wait_until
+from tests.support.written import written
 
 CUTTING = "mock-0"
 
 
 def said(gateway: SpawnedGateway) -> Sequence[dict[str, Any]]:
     """The lines so far."""
-    lines = [json.loads(line) for line in gateway.errors.read_text().splitlines() if line.endswith("}")]
-    return [line for line in lines if line["event"] == "replica state"]
+    return [line for line in written(gateway.errors) if line["event"] == "replica state"]
 
 
 def counted(gateway: SpawnedGateway, **labels: str) -> float:

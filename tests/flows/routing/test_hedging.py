@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from tests.support.gateway import RunningGateway, configuration, metric, running
 from tests.support.stored import KeyBook
 from tests.support.tiny_tokenizer import write_tiny_tokenizer
 from tests.support.waiting import wait_until
+from tests.support.written import written
 
 AFTER = 0.2
 TOKENS = 6
@@ -61,8 +61,7 @@ class Stand:
         """The line of a request that was answered."""
 
         def lines() -> list[dict[str, Any]]:
-            found = map(json.loads, self.log.read_text().splitlines())
-            return [line for line in found if line["id"] == answer.headers["x-request-id"]]
+            return [line for line in written(self.log) if line["id"] == answer.headers["x-request-id"]]
 
         return wait_until(lines)[0]
 

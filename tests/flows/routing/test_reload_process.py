@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +15,7 @@ from tests.support.asking import ask, body
 from tests.support.gateway import SpawnedGateway, configuration, metric, spawned_gateway
 from tests.support.reloaded import replace
 from tests.support.waiting import wait_until
+from tests.support.written import written
 
 
 def model(name: str, **settings: Any) -> dict[str, Any]:
@@ -45,8 +45,7 @@ class Process:
         wait_until(lambda: [self.metric(name) for name in names], lambda seen: seen == [generation, valid])
 
     def events(self, name: str) -> list[dict[str, Any]]:
-        lines = [json.loads(line) for line in self.gateway.errors.read_text().splitlines()]
-        return [line for line in lines if line["event"] == name]
+        return [line for line in written(self.gateway.errors) if line["event"] == name]
 
 
 @pytest.fixture

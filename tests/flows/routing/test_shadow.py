@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from tests.support.asking import Answer, ask, body, request_bytes, text
 from tests.support.fleet import LoggedCall, SpawnedFleet, SpawnedReplica, spawn_fleet
 from tests.support.gateway import RunningGateway, configuration, metric, running_gateway
 from tests.support.waiting import wait_until
+from tests.support.written import written
 
 PLACES = 4
 TOKENS = 8
@@ -53,7 +53,7 @@ class Stand:
         return metric(self.metrics(), "snowshed_shadow_total", model="mock", version="2", outcome=name)
 
     def records(self) -> list[dict[str, Any]]:
-        return [json.loads(line) for line in self.log.read_text().splitlines()]
+        return written(self.log)
 
     def wait_quiet(self) -> None:
         """Until neither a request nor a copy is under way."""
