@@ -11,7 +11,7 @@ import httpx2
 from security.keys import NewKey
 from tests.support import plain
 from tests.support.gateway import RunningGateway
-from tests.support.waiting import wait_until
+from tests.support.waiting import PATIENCE, wait_until
 
 
 def admin_port(gateway: RunningGateway) -> int:
@@ -27,5 +27,5 @@ def admin_port(gateway: RunningGateway) -> int:
 def visiting(port: int, key: NewKey | None, **options: Any) -> Iterator[httpx2.Client]:
     """A client that shows this key."""
     headers = {"authorization": f"Bearer {key.text}"} if key else {}
-    with plain.client(base_url=f"http://127.0.0.1:{port}", headers=headers, timeout=30, **options) as client:
+    with plain.client(base_url=f"http://127.0.0.1:{port}", headers=headers, timeout=PATIENCE, **options) as client:
         yield client

@@ -17,6 +17,7 @@ import httpx2
 
 from tests.support import plain
 from tests.support.gateway import SpawnedGateway, metric, spawned_gateway
+from tests.support.waiting import PATIENCE
 
 
 class Balancer:
@@ -97,12 +98,12 @@ def balancing(*targets: int) -> Iterator[Balancer]:
 
     thread = threading.Thread(target=lambda: asyncio.run(run()), daemon=True)
     thread.start()
-    stop = listening.result(10)
+    stop = listening.result(PATIENCE)
     try:
         yield balancer
     finally:
         stop()
-        thread.join(10)
+        thread.join(PATIENCE)
         assert not thread.is_alive(), balancer
 
 
@@ -119,7 +120,7 @@ class Pair:
 
     def client(self) -> httpx2.Client:
         """A connection per request, so that requests take turns, too."""
-        return plain.client(base_url=self.url, headers={"connection": "close"}, timeout=30)
+        return plain.client(base_url=self.url, headers={"connection": "close"}, timeout=PATIENCE)
 
     def metric(self, name: str, **labels: str) -> list[float]:
         """What each process says of itself on one scrape, in the order of `gateways`."""

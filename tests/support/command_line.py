@@ -11,6 +11,7 @@ from typing import IO
 
 from tests.support.forking import forks
 from tests.support.gateway import ROOT
+from tests.support.waiting import PATIENCE
 
 
 def environment(**more: str) -> dict[str, str]:
@@ -34,7 +35,7 @@ def started(*arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "gateway", *arguments]
     ended = subprocess.run(
         command, cwd=ROOT, env=environment(**more), stdin=subprocess.DEVNULL, capture_output=True, text=True,
-        timeout=60, check=False,
+        timeout=PATIENCE, check=False,
     )  # fmt: skip
     return _without_traceback(ended)
 

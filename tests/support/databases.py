@@ -13,7 +13,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from loadtests.bench.processes import free_ports
-from tests.support.waiting import wait_until
+from tests.support.waiting import PATIENCE, wait_until
 
 
 class PostgresServer:
@@ -45,7 +45,7 @@ class PostgresServer:
         if self._child is not None:
             self.thaw()
             self._child.send_signal(sign)
-            self._child.wait(30)
+            self._child.wait(PATIENCE)
             self._child = None
 
     def freeze(self) -> None:

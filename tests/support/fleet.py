@@ -19,7 +19,7 @@ from loadtests.fleet.calls import Outcome
 from loadtests.fleet.settings import Mode
 from loadtests.fleet.triton.contracts import ContractName
 from tests.support import plain
-from tests.support.waiting import wait_until
+from tests.support.waiting import PATIENCE, wait_until
 
 _ROOT = Path(__file__).parents[2]
 
@@ -81,7 +81,7 @@ class SpawnedReplica:
         return msgspec.json.decode(self._ask("GET", "/_calls", since=since).content, type=list[LoggedCall])
 
     def wait_for(
-        self, predicate: Callable[[Sequence[LoggedCall]], bool], timeout: float = 5.0, since: int = 0
+        self, predicate: Callable[[Sequence[LoggedCall]], bool], timeout: float = PATIENCE, since: int = 0
     ) -> list[LoggedCall]:
         """The calls as soon as `predicate(calls)` holds; `TimeoutError` after `timeout` seconds."""
         return wait_until(lambda: self.calls(since), predicate, timeout)
@@ -120,7 +120,7 @@ def spawn_fleet(
     try:
         assert child.stdout is not None
         where = msgspec.json.decode(child.stdout.readline())  # empty, and thus an error, if it could not start
-        with plain.client(base_url=where["control"], timeout=10) as client:
+        with plain.client(base_url=where["control"], timeout=PATIENCE) as client:
             yield SpawnedFleet(child.pid, where["urls"], where["targets"], client)
     finally:
         os.kill(child.pid, signal.SIGKILL)

@@ -20,8 +20,9 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from tests.support.waiting import PATIENCE
+
 _ROOT = Path(__file__).parents[2]
-PATIENCE = 60.0
 LONGEST = 1 << 20
 """Bytes: what arguments and environment come to, at most."""
 

@@ -30,7 +30,7 @@ from router.breaker import Breaker
 from router.retries import RetryBudget
 from tests.support import plain
 from tests.support.forking import Forked, forks
-from tests.support.waiting import wait_until
+from tests.support.waiting import PATIENCE, wait_until
 
 T = TypeVar("T")
 
@@ -63,18 +63,18 @@ class RunningGateway:
     def __repr__(self) -> str:
         return f"<RunningGateway {self.url}>"
 
-    def connect(self, timeout: float = 10.0) -> socket.socket:
+    def connect(self, timeout: float = PATIENCE) -> socket.socket:
         """A raw connection to the public listener."""
         return socket.create_connection(("127.0.0.1", self.port), timeout=timeout)
 
     def client(self) -> httpx2.Client:
-        return plain.client(base_url=self.url, timeout=30)
+        return plain.client(base_url=self.url, timeout=PATIENCE)
 
-    def wait_until(self, holds: Callable[[], bool], timeout: float = 10.0) -> None:
+    def wait_until(self, holds: Callable[[], bool], timeout: float = PATIENCE) -> None:
         """Poll plain state; `TimeoutError` with the traffic if it never holds."""
         wait_until(lambda: (holds(), self.objects.edge.traffic), lambda seen: seen[0], timeout)
 
-    def wait_idle(self, timeout: float = 10.0) -> None:
+    def wait_idle(self, timeout: float = PATIENCE) -> None:
         """Until no request is live, none counted in flight, no body held, no replica busy: nothing leaked."""
         edge = self.objects.edge
         replicas = [replica for model in self.objects.catalog for replica in model.replicas]
@@ -107,7 +107,7 @@ class RunningGateway:
 
     def wait_for(self, work: Coroutine[Any, Any, T]) -> T:
         """What it comes to on the gateway's own loop."""
-        return asyncio.run_coroutine_threadsafe(work, self.loop).result(10)
+        return asyncio.run_coroutine_threadsafe(work, self.loop).result(PATIENCE)
 
 
 @contextlib.contextmanager
@@ -148,7 +148,7 @@ def running_gateway(
             yield RunningGateway(objects, server, loops[0])
         finally:
             server.force_exit = server.should_exit = True
-            thread.join(20)
+            thread.join(PATIENCE)
             assert not thread.is_alive(), "the gateway did not stop"
 
 
@@ -212,7 +212,7 @@ def spawned_gateway(
         child.wait()
 
 
-def _wait_ready(gateway: SpawnedGateway, timeout: float = 30.0) -> None:
+def _wait_ready(gateway: SpawnedGateway, timeout: float = PATIENCE) -> None:
     def ready() -> bool:
         assert gateway.child.poll() is None, gateway.errors.read_text()
         with contextlib.suppress(httpx2.TransportError):

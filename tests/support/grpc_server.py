@@ -12,6 +12,7 @@ import grpc
 import grpc.aio
 
 from tests.support.certificates import Pair
+from tests.support.waiting import PATIENCE
 
 METHOD = "/test.Service/Call"
 """Every method of this service is served alike; other services are not there."""
@@ -33,7 +34,7 @@ class Seen:
     left: asyncio.Future[str] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
     async def over(self) -> str:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             return await asyncio.shield(self.left)
 
 
@@ -46,7 +47,7 @@ class Server(grpc.GenericRpcHandler):
         self.port = 0
 
     async def arrival(self) -> Seen:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             return await self._arrivals.get()
 
     def arrived(self) -> int:

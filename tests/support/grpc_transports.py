@@ -10,6 +10,7 @@ from engines.grpc.aio import AioChannel
 from engines.grpc.api import Channel, Code, Rpc, RpcError
 from engines.grpc.http2.channel import Http2Channel
 from engines.grpc.tls import Tls
+from tests.support.waiting import PATIENCE
 
 
 class Transport(Protocol):
@@ -32,7 +33,7 @@ class Story:
     details: str = ""
 
 
-async def story(rpc: Rpc, patience: float = 20) -> Story:
+async def story(rpc: Rpc, patience: float = PATIENCE) -> Story:
     """Read to the end, within `patience` seconds."""
     messages: list[bytes] = []
     async with asyncio.timeout(patience):
@@ -44,11 +45,11 @@ async def story(rpc: Rpc, patience: float = 20) -> Story:
     return Story(messages, Code.OK)
 
 
-async def code(rpc: Rpc, patience: float = 20) -> Code:
+async def code(rpc: Rpc, patience: float = PATIENCE) -> Code:
     return (await story(rpc, patience)).code
 
 
-async def first(rpc: Rpc, patience: float = 20) -> bytes:
+async def first(rpc: Rpc, patience: float = PATIENCE) -> bytes:
     """The next message, which must come."""
     async with asyncio.timeout(patience):
         message = await rpc.read()

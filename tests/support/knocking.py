@@ -10,7 +10,7 @@ import httpx2
 
 from security.keys import NewKey
 from tests.support import plain
-from tests.support.waiting import wait_until
+from tests.support.waiting import PATIENCE, wait_until
 
 QUESTION = {"model": "mock", "messages": [{"role": "user", "content": "hello"}]}
 
@@ -26,12 +26,12 @@ def ask(url: str, key: NewKey | str | bytes | None, model: str = "mock") -> http
     """One chat."""
     sent: Any = headers(key)
     body = {**QUESTION, "model": model}
-    return plain.post(f"{url}/v1/chat/completions", json=body, headers=sent, timeout=30)
+    return plain.post(f"{url}/v1/chat/completions", json=body, headers=sent, timeout=PATIENCE)
 
 
 def models(url: str, key: NewKey | str | None, name: str = "") -> httpx2.Response:
     sent: Any = headers(key)
-    return plain.get(f"{url}/v1/models{name and '/'}{name}", headers=sent, timeout=30)
+    return plain.get(f"{url}/v1/models{name and '/'}{name}", headers=sent, timeout=PATIENCE)
 
 
 def code(answer: httpx2.Response) -> tuple[int, str | None]:

@@ -9,6 +9,8 @@ from types import TracebackType
 from typing import Literal, Self
 from urllib.parse import urlsplit
 
+from tests.support.waiting import PATIENCE
+
 End = Literal["eof", "reset", "open"]
 """How reading ended: FIN, RST, or it did not within its time."""
 
@@ -29,7 +31,7 @@ def receive(sock: socket.socket, until: float) -> bytes | End:
 class RawClient:
     """One connection to the server of `url`."""
 
-    def __init__(self, url: str, connect_seconds: float = 5.0) -> None:
+    def __init__(self, url: str, connect_seconds: float = PATIENCE) -> None:
         where = urlsplit(url)
         self.socket = socket.create_connection((where.hostname, where.port), timeout=connect_seconds)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -49,13 +51,13 @@ class RawClient:
         lines = (f"POST {path} HTTP/1.1", "host: test", f"content-length: {len(data)}", *fields)
         self.socket.sendall("\r\n".join(lines).encode() + b"\r\n\r\n" + data)
 
-    def until(self, end: bytes, seconds: float = 5.0) -> bytes:
+    def until(self, end: bytes, seconds: float = PATIENCE) -> bytes:
         """All that comes up to and with `end`; `AssertionError` if the connection ends or is silent before."""
         got, how = self._read(seconds, end)
         assert end in got, (how, got)
         return got
 
-    def rest(self, seconds: float = 5.0) -> tuple[bytes, End]:
+    def rest(self, seconds: float = PATIENCE) -> tuple[bytes, End]:
         """All that comes until the server ends the connection, or for so many seconds."""
         return self._read(seconds, None)
 

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 import httptools
 
 from tests.support.raw import End, receive
+from tests.support.waiting import PATIENCE
 
 CHAT = b"/v1/chat/completions"
 
@@ -112,7 +113,7 @@ class Talk:
 
     def __init__(self, url: str, sock: socket.socket | None = None) -> None:
         where = urlsplit(url)
-        self.socket = sock or socket.create_connection((where.hostname, where.port), timeout=10)
+        self.socket = sock or socket.create_connection((where.hostname, where.port), timeout=PATIENCE)
         self._reader = _Reader()
         self._taken = 0
 
@@ -132,12 +133,12 @@ class Talk:
 
     def send(self, *data: bytes) -> Self:
         """Send; a server that closed meanwhile is noticed by reading."""
-        self.socket.settimeout(10)
+        self.socket.settimeout(PATIENCE)
         with suppress(OSError):
             self.socket.sendall(b"".join(data))
         return self
 
-    def answer(self, seconds: float = 10) -> Answer:
+    def answer(self, seconds: float = PATIENCE) -> Answer:
         """The next whole answer; `AssertionError` if it does not come."""
         self._taken += 1
         end = time.monotonic() + seconds
@@ -150,7 +151,7 @@ class Talk:
         """Send, and the next answer."""
         return self.send(*data).answer()
 
-    def ending(self, seconds: float = 10) -> tuple[list[Answer], End]:
+    def ending(self, seconds: float = PATIENCE) -> tuple[list[Answer], End]:
         """All further answers (the last one maybe cut), and how the server ended the connection."""
         end = time.monotonic() + seconds
         while (how := self._step(end)) is None:
@@ -158,14 +159,14 @@ class Talk:
         rest, self._taken = self._reader.answers[self._taken :], len(self._reader.answers)
         return rest, how
 
-    def until(self, words: bytes, seconds: float = 10) -> None:
+    def until(self, words: bytes, seconds: float = PATIENCE) -> None:
         """Until the answer that is coming contains these bytes."""
         end = time.monotonic() + seconds
         while not self._reader.answers or words not in self._reader.answers[-1].body:
             how = self._step(end)
             assert how is None, f"{how} with {self!r}"
 
-    def until_continue(self, seconds: float = 10) -> None:
+    def until_continue(self, seconds: float = PATIENCE) -> None:
         """Until a 100 has come."""
         end = time.monotonic() + seconds
         while not self.interim:

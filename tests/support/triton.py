@@ -17,7 +17,7 @@ import pytest
 
 from engines.embedded.weights import default_cache, pull
 from loadtests.triton import Entry, TritonServer
-from tests.support.waiting import until
+from tests.support.waiting import PATIENCE, until
 
 _ROOT = Path(__file__).parents[2]
 Tensor = tuple[str, list[int], bytes]
@@ -139,11 +139,11 @@ class RawTriton:
             call.cancel()
 
     async def all(self, model: str, tensors: dict[str, Tensor], **more: Any) -> list[Response]:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(PATIENCE):
             return [response async for response in self.responses(model, tensors, **more)]
 
     async def unary(self, model: str, tensors: dict[str, Tensor]) -> Response:
-        reply = await self._stub.ModelInfer(_request(model, tensors, "", ()), timeout=60)
+        reply = await self._stub.ModelInfer(_request(model, tensors, "", ()), timeout=PATIENCE)
         return Response(_outputs(reply), final=True)
 
 

@@ -20,10 +20,9 @@ from engines.triton.options import TritonOptions
 from loadtests.triton import Entry, TritonServer
 from tests.support.gateway import RunningGateway, configuration, running_gateway
 from tests.support.tiny_tokenizer import write_tiny_tokenizer
-from tests.support.waiting import until
+from tests.support.waiting import PATIENCE, until
 from tests.support.written import written
 
-"""Seconds until what must happen is taken not to."""
 TRANSPORTS: tuple[str, ...] = get_args(TritonOptions.model_fields["transport"].annotation)
 GENERIC = {
     "text_input": "PROMPT",
@@ -99,7 +98,7 @@ class TritonStand:
         assert all(found), found
         return sum(int(number) for each in found for number in each)
 
-    def wait_idle(self, timeout: float = 20.0) -> None:
+    def wait_idle(self, timeout: float = PATIENCE) -> None:
         """Until nothing is held: no request, no replica's place, no call to a server."""
         self.gateway.wait_idle(timeout)
         self.gateway.wait_until(lambda: self.calls() == 0, timeout)

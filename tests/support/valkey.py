@@ -12,7 +12,7 @@ from pathlib import Path
 import redis
 
 from loadtests.bench.processes import free_ports
-from tests.support.waiting import wait_until
+from tests.support.waiting import PATIENCE, wait_until
 
 
 class ValkeyServer:
@@ -39,7 +39,7 @@ class ValkeyServer:
         """At once; all that it held is gone."""
         if self._child is not None:
             self._child.kill()
-            self._child.wait(10)
+            self._child.wait(PATIENCE)
             self._child = None
 
     def freeze(self) -> None:

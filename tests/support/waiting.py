@@ -10,7 +10,10 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-PATIENCE = 20.0
+PATIENCE = 60.0
+"""Seconds until what must happen is taken not to. Nobody waits that long but for what is broken, so it is no matter
+how slow or busy the machine is: what must be soon is measured, and told apart from what must be at all.
+"""
 FIRST, LONGEST = 0.0005, 0.005
 """Seconds between two looks: each pause is twice the one before, so that what is nearly there is seen at once."""
 
