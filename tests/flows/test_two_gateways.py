@@ -10,8 +10,9 @@ from contextlib import ExitStack
 import httpx2
 import pytest
 
+from loadtests.prove.answers import Answer
 from tests.support import plain
-from tests.support.asking import Answer, ask, body
+from tests.support.asking import ask, body
 from tests.support.balancer import Pair
 from tests.support.gateway import SpawnedGateway, metric
 from tests.support.waiting import wait_until

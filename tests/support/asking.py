@@ -7,7 +7,6 @@ import json
 import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -15,6 +14,7 @@ import httpx2
 import openai
 
 from loadtests.fleet.answers import words
+from loadtests.prove.answers import Answer, answer_of
 from tests.support import plain
 
 _SERIAL = itertools.count()
@@ -34,63 +34,11 @@ def text(tokens: int) -> str:
     return "".join(words(0, tokens))
 
 
-@dataclass(slots=True)
-class Answer:
-    """What came back. Of a stream: its parsed events, whether `[DONE]` came, and its comments."""
-
-    status: int
-    headers: Mapping[str, str]
-    raw: bytes
-    events: list[Any] = field(default_factory=list)
-    done: bool = False
-    comments: int = 0
-
-    @property
-    def document(self) -> Any:
-        return json.loads(self.raw)
-
-    @property
-    def error(self) -> dict[str, Any] | None:
-        """The error of the envelope, or of a stream's event."""
-        found = [event["error"] for event in self.events or [self.document] if "error" in event]
-        assert len(found) <= 1, found
-        return found[0] if found else None
-
-    @property
-    def text(self) -> str:
-        if not self.events:
-            said: str = self.document["choices"][0]["message"]["content"]
-            return said
-        deltas = [choice.get("delta", {}) for event in self.events for choice in event.get("choices", [])]
-        return "".join(delta.get("content") or "" for delta in deltas)
-
-    @property
-    def finish_reasons(self) -> list[str]:
-        """Every reason to end that the client was told."""
-        documents = self.events or [self.document]
-        found = [choice.get("finish_reason") for one in documents for choice in one.get("choices", [])]
-        return [reason for reason in found if reason]
-
-
 def ask(client: httpx2.Client, wanted: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> Answer:
     """One chat request; raises the client's error if the connection is cut."""
     response = client.post("/v1/chat/completions", json=wanted, headers=headers)
     stream = response.headers["content-type"].startswith("text/event-stream")
     return answer_of(response.status_code, response.headers, response.content, stream=stream)
-
-
-def answer_of(status: int, headers: Mapping[str, str], raw: bytes, *, stream: bool) -> Answer:
-    """What came back, taken apart if it is a stream."""
-    answer = Answer(status, headers, raw)
-    for event in raw.decode().split("\n\n") if stream else ():
-        line = event.lstrip("\n")
-        if line.startswith(":"):
-            answer.comments += 1
-        elif line == "data: [DONE]":
-            answer.done = True
-        elif line:
-            answer.events.append(json.loads(line.removeprefix("data: ")))
-    return answer
 
 
 @contextmanager

@@ -6,18 +6,18 @@ The two other replicas are the same for all models, but each model has its own t
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from statistics import median
-from typing import Any
 
-from loadtests.fleet.settings import Mode
+from loadtests.prove.faults import Way, model_of
+from loadtests.prove.traffic import WHOLE, WRONG, Told, traffic
 from router.events import Change
 from router.judging import patience
 from tests.support.fleet import SpawnedFleet, SpawnedReplica
 from tests.support.gateway import RunningGateway
-from tests.support.traffic import WHOLE, WRONG, Told, changes, pool_of, traffic
+from tests.support.standing import changes, pool_of
 
 USUAL, DENSE = 25.0, 50.0
 """Requests a second to one model; dense enough for three to be with a silent replica at the same time."""
@@ -27,41 +27,6 @@ HARMLESS = 2.0
 """Seconds in which nothing must happen."""
 SOON, SLACK = 3.0, 4.0
 """Seconds within which a faulty replica must be left alone; and beyond the patience that a slow machine makes."""
-
-
-@dataclass(slots=True, frozen=True)
-class Fault:
-    """`settings` of the simulated upstream, or what its listener does; `ejects`: whether it is the replica's failure.
-
-    `silent`: nothing but its silence tells of it. `ends`: codes of errors that callers may get to see.
-    """
-
-    name: str
-    settings: Mapping[str, Any]
-    ends: frozenset[str] = frozenset()
-    ejects: bool = True
-    silent: bool = False
-    listener: Mode = "open"
-
-    def show(self, replica: SpawnedReplica) -> None:
-        if self.settings:
-            replica.set(**self.settings)
-        if self.listener != "open":
-            replica.listen(self.listener, drop=True)
-
-
-Way = tuple[Fault, bool]
-"""A fault, and whether streams are asked for."""
-
-
-def model_of(way: Way) -> str:
-    fault, stream = way
-    return f"{fault.name}-{'stream' if stream else 'unary'}"
-
-
-def spread(ways: Sequence[Way], places: Sequence[str]) -> dict[str, list[str]]:
-    """Where each model's replicas are: a faulty one of its own, and the last two of all."""
-    return {model_of(way): [place, *places[-2:]] for way, place in zip(ways, places, strict=False)}
 
 
 @dataclass(slots=True, frozen=True)
@@ -83,10 +48,7 @@ class Seen:
         fault, stream = self.way
         endings = {each.ending for each in self.told}
         assert WRONG not in endings, endings
-        told = fault.ends if stream or not fault.ejects else frozenset[str]()
-        if fault.silent:  # those who wait for it when it is found out may be more than may be tried again
-            told |= {"upstream_timeout"}
-        assert endings - {WHOLE} <= told, endings
+        assert endings - {WHOLE} <= fault.tells(stream=stream), endings
         assert self.calls or fault.listener != "open", "the faulty one was asked; else by a probe"
         assert sum(each.ending != WHOLE for each in self.told) <= self.calls, "who was sent elsewhere suffers nothing"
 

@@ -12,8 +12,9 @@ import yaml
 
 from gateway.config import load
 from gateway.reloading import Reloaded, Source
+from loadtests.prove.answers import Answer
 from security.keys import NewKey
-from tests.support.asking import Answer, ask, body
+from tests.support.asking import ask, body
 from tests.support.gateway import RunningGateway, running_gateway
 
 

@@ -12,7 +12,7 @@ from router.pool import Pool
 from tests.support import plain
 from tests.support.fleet import SpawnedFleet, SpawnedReplica, spawn_fleet
 from tests.support.gateway import RunningGateway, configuration, metric, running_gateway
-from tests.support.traffic import pool_of
+from tests.support.standing import pool_of
 
 TIMEOUTS = {"connect": 0.5, "first_token": 4.0, "inter_token": 2.0}
 """Too long for any of them to be what finds out a silent replica."""

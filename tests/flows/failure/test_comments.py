@@ -10,7 +10,8 @@ from typing import Any
 import openai
 import pytest
 
-from tests.support.asking import Answer, ask, body, request_bytes, sdk_text, text
+from loadtests.prove.answers import Answer
+from tests.support.asking import ask, body, request_bytes, sdk_text, text
 from tests.support.raw import RawClient
 from tests.support.stand import Stand, standing
 

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from tests.support.asking import Answer, ask, body, text
+from loadtests.prove.answers import Answer
+from tests.support.asking import ask, body, text
 from tests.support.stand import SLACK, TIMER, Stand
 
 BEFORE_CONTENT = ["fault=accept_silent", "fault=headers_silent", "fault=half_open", "ttft_ms=20000,service_ms=20000"]

@@ -11,7 +11,7 @@ import pytest
 
 from tests.support.fleet import spawn_fleet
 from tests.support.gateway import RunningGateway, configuration, running_gateway
-from tests.support.traffic import changes, pool_of
+from tests.support.standing import changes, pool_of
 
 
 @pytest.fixture

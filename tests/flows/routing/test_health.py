@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 
+from loadtests.prove.traffic import WHOLE, traffic
 from tests.support import plain
 from tests.support.fleet import SpawnedFleet, spawn_fleet
 from tests.support.gateway import RunningGateway, configuration, running_gateway
+from tests.support.standing import changes, pool_of
 from tests.support.tiny_tokenizer import write_tiny_tokenizer
-from tests.support.traffic import WHOLE, changes, pool_of, traffic
 from tests.support.trio import TIMEOUTS, Trio
 from tests.support.triton_stand import behind
 from tests.support.waiting import until, until_told

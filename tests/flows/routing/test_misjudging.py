@@ -8,11 +8,12 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from loadtests.prove.traffic import WHOLE, traffic
 from tests.support import plain
 from tests.support.balancer import paired_gateways
 from tests.support.fleet import spawn_fleet
 from tests.support.gateway import SpawnedGateway, configuration, metric
-from tests.support.traffic import WHOLE, changes, traffic
+from tests.support.standing import changes
 from tests.support.trio import Trio
 from tests.support.waiting import until
 

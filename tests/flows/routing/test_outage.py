@@ -7,9 +7,10 @@ import asyncio
 import pytest
 
 from loadtests.prove.outage import ATTEMPTS, BACK, WAYS, Way, outage
+from loadtests.prove.traffic import WHOLE, traffic
 from tests.support.fleet import spawn_fleet
 from tests.support.gateway import configuration, running_gateway
-from tests.support.traffic import WHOLE, pool_of, traffic
+from tests.support.standing import pool_of
 
 SECONDS = 6.0
 """`make prove ARGS=outage` takes thirty."""

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from tests.support.asking import Answer, ask, body, text
+from loadtests.prove.answers import Answer
+from tests.support.asking import ask, body, text
 from tests.support.fleet import SpawnedFleet, spawn_fleet
 from tests.support.gateway import configuration
 from tests.support.reloaded import Crowd, Reloadable, reloadable

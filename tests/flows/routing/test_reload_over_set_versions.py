@@ -11,8 +11,9 @@ import httpx2
 import pytest
 
 from gateway.reloading import Source
+from loadtests.prove.answers import Answer
 from tests.flows.admin.conftest import Administration, admin_tree, administration
-from tests.support.asking import Answer, ask, body, text
+from tests.support.asking import ask, body, text
 from tests.support.databases import sqlite
 from tests.support.envelopes import enveloped
 from tests.support.fleet import SpawnedFleet, spawn_fleet

@@ -6,9 +6,9 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from loadtests.prove.traffic import WHOLE, Traffic, traffic
 from router.api import Replica
 from tests.support.fleet import SpawnedReplica
-from tests.support.traffic import WHOLE, Traffic, traffic
 from tests.support.trio import Trio
 from tests.support.waiting import until, wait_until
 

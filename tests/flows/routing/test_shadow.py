@@ -12,8 +12,9 @@ from typing import Any
 import httpx2
 import pytest
 
+from loadtests.prove.answers import Answer
 from tests.support import plain
-from tests.support.asking import Answer, ask, body, request_bytes, text
+from tests.support.asking import ask, body, request_bytes, text
 from tests.support.fleet import LoggedCall, SpawnedFleet, SpawnedReplica, spawn_fleet
 from tests.support.gateway import RunningGateway, configuration, metric, running_gateway
 from tests.support.waiting import wait_until

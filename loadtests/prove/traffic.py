@@ -1,4 +1,4 @@
-"""Requests by the hundred from the test's own loop, and how each of them ended: whole, with an error, or neither."""
+"""Requests by the hundred from the running loop, and how each of them ended: whole, with an error, or neither."""
 
 from __future__ import annotations
 
@@ -8,14 +8,13 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any
 
 from loadtests.bench import bodies
+from loadtests.fleet.answers import words
+from loadtests.prove.answers import answer_of
 from loadtests.prove.visitor import Visitor, arrive
-from router.events import Change
-from router.pool import Pool
-from tests.support.asking import answer_of, text
-from tests.support.gateway import RunningGateway
 
 WHOLE = "whole"
 WRONG = "neither whole nor an error"
@@ -41,7 +40,7 @@ class Traffic:
         self._port = port
         self._model = model
         self._stream = stream
-        self._whole = text(tokens)
+        self._whole = "".join(words(0, tokens))
         self._idle: list[Visitor] = []
         self.told: list[Told] = []
 
@@ -114,7 +113,7 @@ class Traffic:
         return bodies.http(self._port, json.dumps(wanted).encode())
 
     def _judge(self, visitor: Visitor) -> str:
-        answer = answer_of(visitor.status, {}, visitor.body, stream=self._stream and visitor.status == 200)
+        answer = answer_of(visitor.status, {}, visitor.body, stream=self._stream and visitor.status == HTTPStatus.OK)
         ended = bool(answer.finish_reasons) or answer.done
         if answer.error is not None:
             return WRONG if ended else str(answer.error["code"])
@@ -130,22 +129,3 @@ def traffic(port: int, model: str, **how: Any) -> Iterator[Traffic]:
         yield made
     finally:
         made.leave()
-
-
-def pool_of(gateway: RunningGateway, model: str) -> Pool:
-    """Of a model's only version."""
-    (version,) = gateway.objects.catalog.snapshot.models[model].versions.values()
-    return version.pool
-
-
-def changes(pool: Pool) -> list[Change]:
-    """What is thought of its replicas, from now on."""
-    heard: list[Change] = []
-    tell = pool._tell
-
-    def both(change: Change) -> None:
-        heard.append(change)
-        tell(change)
-
-    pool._tell = both
-    return heard
