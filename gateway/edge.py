@@ -14,6 +14,7 @@ from gateway.accounts import Accounts, Record
 from gateway.body_memory import BodyMemory
 from gateway.exposition import family, labels
 from gateway.preamble import STEERING
+from gateway.self_protection import SelfProtection
 from gateway.traffic import Traffic
 from security.exposure import HostCheck
 
@@ -73,6 +74,7 @@ class Edge:
     accounts: Accounts
     ids: RequestIds
     hosts: HostCheck | None
+    protection: SelfProtection
     serve: Callable[[Exchange], Coroutine[Any, Any, None]]
     ignored: Counter[bytes] = field(default_factory=Counter)
     """Headers, by name, that meant nothing because their senders have no permission for them."""

@@ -94,6 +94,9 @@ class Exchange:
             self.deadline = record.headers_at + preamble.seconds(self.headers, bounds.total_time)
         if self._edge.traffic.closed:
             raise Refusal(DRAINING)
+        protection = self._edge.protection
+        if protection.reason is not None and self._edge.accounts.in_flight > 1:  # a lone one is not too many
+            raise Refusal(protection.refusal(protection.reason))
 
     def admit(self, principal: Principal) -> None:
         """Raises Forbidden for who is known, but may not call models."""

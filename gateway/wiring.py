@@ -35,12 +35,14 @@ from gateway.replica_maker import ReplicaMaker
 from gateway.replica_metrics import ReplicaMetrics
 from gateway.request_log import RequestLog
 from gateway.routing import Routes
+from gateway.self_protection import SelfProtection
 from gateway.shown import Shown
 from gateway.snapshots import Pools
 from gateway.telemetry import Telemetry
 from gateway.traffic import Traffic
 from gateway.upstreams import Upstreams
 from gateway.version import VERSION
+from gateway.vitals import Vitals
 from router.catalog import Catalog
 from router.dispatch import Dispatcher
 from router.events import Events
@@ -101,6 +103,7 @@ class Gateway:
             self.ops.close()
 
     def _beat(self, now: float) -> None:
+        self.edge.protection.beat(now)
         self.upstreams.beat()
         self.telemetry.beat(now)
 
@@ -131,7 +134,7 @@ def build(
     hosts = HostCheck((*LOOPBACK_NAMES, *config.server.names)) if trusting else None
     edge = Edge(
         _bounds(config), clock, sweeper, traffic, BodyMemory(config.limits.bodies), accounts, RequestIds(), hosts,
-        pipeline.serve,
+        SelfProtection(Vitals()), pipeline.serve,
     )  # fmt: skip
     heartbeat, pauses, recent = Heartbeat(clock), Pauses(clock), Recent()
     readiness = Readiness(traffic, catalog, auth)
@@ -139,13 +142,13 @@ def build(
     if config.auth.kind == "keys":
         admin, steering = _admin(Shown(config, upstreams, reloading, events, recent), auth, edge)
     sources = [
-        ReplicaMetrics(catalog, readiness, events).lines, reloading.lines, edge.lines, pauses.lines,
-        AuthenticationMetrics(auth).lines, pools.asides.lines,
+        ReplicaMetrics(catalog, readiness, events).lines, reloading.lines, edge.lines, edge.protection.lines,
+        pauses.lines, AuthenticationMetrics(auth).lines, pools.asides.lines,
     ]  # fmt: skip
     metrics = Metrics(VERSION, [*sources, admin.lines] if admin else sources)
     telemetry = Telemetry(accounts, metrics, RequestLog(log_fd, log_form), recent, heartbeat)
     ops = OpsServer(config.ops.host, config.ops.port, heartbeat, readiness.reasons, metrics.render)
-    ops.warnings = readiness.warnings
+    ops.warnings = lambda: [*readiness.warnings(), *edge.protection.warnings()]
     return Gateway(
         config, edge, auth, catalog, upstreams, reloading, dispatcher, readiness, pauses, telemetry, ops, admin,
         steering,
