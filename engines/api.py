@@ -121,15 +121,29 @@ class Health:
 
 
 @dataclass(slots=True, frozen=True)
+class Capacity:
+    """What a server takes at a time before it would let calls wait: calls, tokens of prompts that it has not begun to
+    answer, and tokens in its KV cache, prompts and answers. None: it does not say, which is not without end.
+
+    An engine that knows has it as `capacity`, read some ten times a second; it may change, and is None while unknown.
+    """
+
+    requests: int | None = None
+    prompt_tokens: int | None = None
+    kv_tokens: int | None = None
+
+
+@dataclass(slots=True, frozen=True)
 class Load:
     """Requests under way and waiting in a server, and the share of its KV cache that is taken (0 to 1), as it says.
 
-    None: it does not say, which is not idle.
+    None: it does not say, which is not idle. `capacity` is there where it says with them how much it takes.
     """
 
     running: int | None = None
     waiting: int | None = None
     kv_used: float | None = None
+    capacity: Capacity | None = None
 
 
 class Engine(Protocol):
@@ -174,12 +188,16 @@ class EngineFactory(Protocol):
     """A class in `ENGINES`: its options, checked by pydantic, lie beside it.
 
     `runs_here`: it starts programs on this machine, or serves files of it; only the configuration's file may name it.
+    `patience`: seconds that a call for it may wait for its start, whatever its class, where its version does not say;
+    None for as long as calls wait in general.
     """
 
     @property
     def Options(self) -> type[BaseModel]: ...  # noqa: N802  # a class
     @property
     def runs_here(self) -> bool: ...
+    @property
+    def patience(self) -> float | None: ...
     def __call__(self, options: Any, surroundings: Surroundings, /) -> Engine: ...
 
 

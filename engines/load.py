@@ -6,11 +6,24 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 
-from engines.api import EngineError, Load
+from engines.api import Capacity, EngineError, Load
 
 STALE = 1.0
 """Seconds after which a load says nothing any more: a busy server's queue turns over faster."""
+MOST = 1e12
+"""Of anything that a server can hold at a time."""
 _logger = logging.getLogger("snowshed")
+
+
+def capacity(requests: float | None, blocks: float | None, block: float | None) -> Capacity | None:
+    """What a server's own numbers come to: requests at a time, and blocks of the KV cache, each of so many tokens."""
+    calls, tokens = _count(requests or 0), _count((blocks or 0) * (block or 0))
+    return Capacity(calls, None, tokens) if calls or tokens else None
+
+
+def _count(said: float) -> int | None:
+    """Servers may say anything."""
+    return int(said) if 1 <= said <= MOST else None
 
 
 class LoadWatch:
@@ -37,6 +50,8 @@ class LoadWatch:
         self._last: Load | None = None
         self._at = 0.0
         self._failing = False
+        self.capacity: Capacity | None = None
+        """What was last said of it, however long ago: it changes with the server only."""
         self._asking = asyncio.create_task(self._run())
 
     def __repr__(self) -> str:
@@ -63,6 +78,8 @@ class LoadWatch:
                 continue
             self._failing = False
             self._last, self._at = said, self._clock()
+            if said is not None and said.capacity is not None:
+                self.capacity = said.capacity
             await asyncio.sleep(max(0.0, asked + self._every - self._at))
 
     def _complain(self, error: Exception) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import isfinite
 from time import monotonic
 from typing import Any, ClassVar, Literal
@@ -10,7 +11,19 @@ from urllib.parse import urlsplit
 import msgspec
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from engines.api import Call, EngineError, Failed, Health, Kind, Load, Overloaded, Rejected, Reply, Surroundings
+from engines.api import (
+    Call,
+    Capacity,
+    EngineError,
+    Failed,
+    Health,
+    Kind,
+    Load,
+    Overloaded,
+    Rejected,
+    Reply,
+    Surroundings,
+)
 from engines.connection import Connection
 from engines.credentials import SecretReference
 from engines.http import Pool, read_all
@@ -57,6 +70,7 @@ class OpenAIEngine:
 
     Options: ClassVar[type[BaseModel]] = OpenAIOptions
     runs_here: ClassVar[bool] = False
+    patience: ClassVar[float | None] = None
 
     def __init__(self, options: OpenAIOptions, surroundings: Surroundings, *, key: str | None = None) -> None:
         self._options = options
@@ -87,6 +101,12 @@ class OpenAIEngine:
     @property
     def load(self) -> Load | None:
         return self._own.load if self._own else None
+
+    @property
+    def capacity(self) -> Capacity:
+        """What the server says, and never more than there are connections."""
+        said, most = (self._own and self._own.capacity) or Capacity(), self._options.connections
+        return replace(said, requests=min(said.requests or most, most))
 
     async def start(self) -> None:
         """Connections are made when they are needed; only a server that tells its load is asked from now on."""

@@ -36,6 +36,7 @@ class ScriptedEngine:
 
     Options: ClassVar[type[BaseModel]] = ScriptedOptions
     runs_here: ClassVar[bool] = False
+    patience: ClassVar[float | None] = None
 
     def __init__(self, options: ScriptedOptions, _surroundings: Surroundings) -> None:
         self._options = options

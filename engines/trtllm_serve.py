@@ -12,16 +12,21 @@ from collections.abc import Mapping
 
 import msgspec
 
-from engines.api import EngineError, Failed, Health, Load, Surroundings
+from engines.api import Capacity, EngineError, Failed, Health, Load, Surroundings
 from engines.gauges import gauges
 from engines.http import Pool
-from engines.load import LoadWatch
+from engines.load import LoadWatch, capacity
 
 EVERY = 0.5
 """Seconds between two questions for the load: half of what it stays true for."""
 RUNNING = ("trtllm_num_requests_running", "num_requests_running")
 WAITING = ("trtllm_num_requests_waiting", "num_requests_waiting")
 KV_USED = ("trtllm_kv_cache_utilization", "kv_cache_utilization")
+REQUESTS = "trtllm_max_num_active_requests"
+BLOCKS = "trtllm_kv_cache_max_blocks"
+BLOCK = "trtllm_kv_cache_tokens_per_block"
+"""These three only servers of 2026 have."""
+NAMES = (*RUNNING, *WAITING, *KV_USED, REQUESTS, BLOCKS, BLOCK)
 
 
 class TrtllmServe:
@@ -40,6 +45,11 @@ class TrtllmServe:
     @property
     def load(self) -> Load | None:
         return self._watch.load
+
+    @property
+    def capacity(self) -> Capacity | None:
+        """What it last said that it takes at a time."""
+        return self._watch.capacity
 
     async def probe(self) -> Health:
         """`/health` is 503 once the engine has died. It stays 200 for one that hangs, which only calls can find out;
@@ -72,6 +82,7 @@ class TrtllmServe:
 class _Blocks(msgspec.Struct, rename="camel"):
     max_num_blocks: float = 0
     used_num_blocks: float = 0
+    tokens_per_block: float = 0
 
 
 class Iteration(msgspec.Struct, rename="camel"):
@@ -79,14 +90,14 @@ class Iteration(msgspec.Struct, rename="camel"):
 
     num_active_requests: int | None = None
     num_queued_requests: int | None = None
+    max_num_active_requests: int | None = None
     kv_cache_stats: _Blocks | None = None
 
     def load(self) -> Load:
-        blocks = self.kv_cache_stats
-        kv_used = None
-        if blocks is not None and blocks.max_num_blocks > 0:
-            kv_used = min(1.0, blocks.used_num_blocks / blocks.max_num_blocks)
-        return Load(self.num_active_requests, self.num_queued_requests, kv_used)
+        blocks = self.kv_cache_stats or _Blocks()
+        kv_used = min(1.0, blocks.used_num_blocks / blocks.max_num_blocks) if blocks.max_num_blocks > 0 else None
+        takes = capacity(self.max_num_active_requests, blocks.max_num_blocks, blocks.tokens_per_block)
+        return Load(self.num_active_requests, self.num_queued_requests, kv_used, takes)
 
 
 _decode = msgspec.json.Decoder(list[Iteration]).decode
@@ -106,13 +117,15 @@ def from_iterations(page: bytes) -> Load | None:
 
 def from_gauges(page: bytes) -> Load | None:
     """The same from Prometheus' text; None if none of the names is there. Raises ValueError."""
-    found = {name: value for name, _, value in gauges(page, (*RUNNING, *WAITING, *KV_USED))}
+    found = {name: value for name, _, value in gauges(page, NAMES)}
     running, waiting, kv_used = (
         next((found[name] for name in names if name in found), None) for names in (RUNNING, WAITING, KV_USED)
     )
     if running is None and waiting is None and kv_used is None:
         return None
     return Load(
-        None if running is None else int(running), None if waiting is None else int(waiting),
+        None if running is None else int(running),
+        None if waiting is None else int(waiting),
         None if kv_used is None else min(1.0, kv_used),
-    )  # fmt: skip
+        capacity(found.get(REQUESTS), found.get(BLOCKS), found.get(BLOCK)),
+    )

@@ -14,7 +14,7 @@ from typing import ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from engines.api import Call, Health, Reply, Surroundings, Unreachable
+from engines.api import Call, Capacity, Health, Reply, Surroundings, Unreachable
 from engines.embedded import child, weights
 from engines.embedded.budget import fit, refuse_huge
 from engines.embedded.reply import SlotReply
@@ -47,8 +47,12 @@ class EmbeddedEngine:
 
     Options: ClassVar[type[BaseModel]] = EmbeddedOptions
     runs_here: ClassVar[bool] = True
+    patience: ClassVar[float | None] = 60.0  # one machine's CPU: slow, and nobody expects otherwise
 
     def __init__(self, options: EmbeddedOptions, surroundings: Surroundings) -> None:
+        self.capacity = Capacity(
+            options.slots
+        )  # each slot has its own part of the context, so calls are all that counts
         self._options = options
         self._cache = surroundings.cache
         self._defaults = Defaults(options.system, options.temperature, options.top_p, options.repeat_penalty)

@@ -17,7 +17,7 @@ from typing import ClassVar
 import msgspec
 from pydantic import BaseModel
 
-from engines.api import Call, Health, Load, Reply, Surroundings, Unreachable
+from engines.api import Call, Capacity, Health, Load, Reply, Surroundings, Unreachable
 from engines.generating.answering import Answering
 from engines.generating.cancelling import Cancelling
 from engines.generating.hearing import Hearing, Opened, Surveillance
@@ -42,6 +42,7 @@ class TensorrtLlmEngine:
 
     Options: ClassVar[type[BaseModel]] = TensorrtLlmOptions
     runs_here: ClassVar[bool] = True
+    patience: ClassVar[float | None] = None
 
     def __init__(self, options: TensorrtLlmOptions, surroundings: Surroundings, folders: Sequence[Path] = ()) -> None:
         self._options = options
@@ -91,6 +92,15 @@ class TensorrtLlmEngine:
             return self._child.served.load
         except Unreachable:
             return None
+
+    @property
+    def capacity(self) -> Capacity | None:
+        """As the child last said; until it has, what was set."""
+        try:
+            said = self._child.served.capacity
+        except Unreachable:
+            said = None
+        return said or Capacity(self._options.max_batch_size)
 
     async def probe(self) -> Health:
         try:

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from time import monotonic
 from typing import Self
 
-from engines.api import EngineError, Health, Load, Unreachable
-from engines.load import LoadWatch
+from engines.api import Capacity, EngineError, Health, Load, Unreachable
+from engines.load import LoadWatch, capacity
 from engines.sweeper import Sweeper
 from engines.tensorrt_llm.client import ChildConnection
 
@@ -51,6 +51,11 @@ class ChildReplica:
     def load(self) -> Load | None:
         return None if self.connection.closed else self._watch.load
 
+    @property
+    def capacity(self) -> Capacity | None:
+        """What it last said that it takes at a time."""
+        return self._watch.capacity
+
     async def health(self) -> Health:
         """Asks it."""
         try:
@@ -73,4 +78,4 @@ class ChildReplica:
         self._heard = monotonic()
         if not state.healthy:
             self._condemn("it says that it has failed")
-        return Load(state.running, state.waiting, state.kv_used)
+        return Load(state.running, state.waiting, state.kv_used, capacity(state.requests, state.kv_tokens, 1))

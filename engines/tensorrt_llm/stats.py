@@ -30,9 +30,10 @@ class Stats:
 
     def load(self, *, at_work: int) -> Load:
         """`at_work` are the calls here: nobody else asks this LLM, so without any it is idle, and says nothing."""
+        takes = self._last.capacity
         if not at_work:
-            return Load(running=0, waiting=0)
-        return self._last if self._clock() - self._at <= STALE else Load()
+            return Load(running=0, waiting=0, capacity=takes)
+        return self._last if self._clock() - self._at <= STALE else Load(capacity=takes)
 
     async def run(self) -> None:
         """Until it is cancelled. An LLM that tells nothing is asked again and again: it tells more when it works."""

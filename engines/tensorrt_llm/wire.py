@@ -86,12 +86,14 @@ class Complaint(msgspec.Struct, array_like=True, gc=False):
 
 
 class State(msgspec.Struct, array_like=True, gc=False):
-    """Whether the model still works, and how busy it is; None for what it does not say."""
+    """Whether the model still works, how busy it is, and what it takes at a time; None for what it does not say."""
 
     healthy: bool
     running: int | None = None
     waiting: int | None = None
     kv_used: float | None = None
+    requests: int | None = None
+    kv_tokens: int | None = None
 
 
 def frame(kind: Kind, call: int = 0, message: msgspec.Struct | None = None) -> bytes:

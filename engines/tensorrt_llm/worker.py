@@ -15,6 +15,7 @@ from typing import cast
 
 import msgspec
 
+from engines.api import Capacity
 from engines.grpc.api import Code
 from engines.tensorrt_llm.package import Model
 from engines.tensorrt_llm.speaking import Speaking
@@ -103,7 +104,8 @@ class Worker(asyncio.Protocol):
 
     def _state(self) -> State:
         load = self._stats.load(at_work=len(self._calls))
-        return State(self._model.healthy(), load.running, load.waiting, load.kv_used)
+        takes = load.capacity or Capacity()
+        return State(self._model.healthy(), load.running, load.waiting, load.kv_used, takes.requests, takes.kv_tokens)
 
     async def _generate(self, call: int, wanted: Wanted, room: asyncio.Semaphore) -> None:
         try:

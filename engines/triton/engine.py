@@ -6,6 +6,7 @@ import contextlib
 import itertools
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from time import monotonic
 from typing import ClassVar
@@ -13,7 +14,7 @@ from typing import ClassVar
 import msgspec
 from pydantic import BaseModel
 
-from engines.api import Call, EngineError, Health, Load, Reply, Surroundings, Unreachable
+from engines.api import Call, Capacity, EngineError, Health, Load, Reply, Surroundings, Unreachable
 from engines.generating.answering import Answering
 from engines.generating.cancelling import Cancelling
 from engines.generating.hearing import Generation, Hearing, Opened, Surveillance
@@ -52,6 +53,7 @@ class TritonEngine:
 
     Options: ClassVar[type[BaseModel]] = TritonOptions
     runs_here: ClassVar[bool] = False
+    patience: ClassVar[float | None] = None
 
     def __init__(self, options: TritonOptions, surroundings: Surroundings, *, draw: Draw | None = None) -> None:
         _import()
@@ -91,6 +93,13 @@ class TritonEngine:
     def load(self) -> Load | None:
         """What the server last said of it, if that was within a second."""
         return self._load.load if self._load else None
+
+    @property
+    def capacity(self) -> Capacity:
+        """By the server's metrics and the model's config, the narrower of both."""
+        said = (self._load.capacity if self._load else None) or Capacity()
+        known = [number for number in (said.requests, self._model.at_a_time if self._model else None) if number]
+        return replace(said, requests=min(known, default=None))
 
     async def start(self) -> None:
         """Reads the tokenizer, and the model's config if the server is there. Raises Unreachable, with the reason."""

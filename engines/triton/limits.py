@@ -1,11 +1,11 @@
-"""How long prompts and answers may be, as the configs of models on Triton say."""
+"""How long prompts and answers may be, and how many at a time, as the configs of models on Triton say."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
 from engines.generating.limits import Limits
-from engines.triton.profiles.api import ModelFacts
+from engines.triton.profiles.api import ModelFacts, Profile
 
 
 def told(facts: Iterable[ModelFacts], override: Limits | None = None) -> Limits:
@@ -26,6 +26,19 @@ def told(facts: Iterable[ModelFacts], override: Limits | None = None) -> Limits:
         override.prompt or min(prompts, default=None),
         override.policy,
     )
+
+
+def at_a_time(profile: Profile, facts: ModelFacts) -> int | None:
+    """Requests that a model executes before others wait in Triton; None where its config does not tell.
+
+    A BLS model, or a generic one that answers once, has an instance blocked by what it executes. Other models take
+    requests in as they come, whatever their config says. Embeddings are so short that the next batch should wait there.
+    """
+    if profile.name == "bls":
+        return facts.instances or None
+    if profile.name != "generic" or facts.decoupled or profile.embeds:
+        return None
+    return facts.instances * max(1, facts.max_batch_size if facts.batches else 1) or None
 
 
 def _number(facts: ModelFacts, name: str) -> list[int]:

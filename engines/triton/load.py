@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
-from engines.api import Failed, Load, Surroundings
+from engines.api import Capacity, Failed, Load, Surroundings
 from engines.http import Pool
 from engines.load import LoadWatch
 from engines.triton.metrics import read
@@ -35,6 +35,11 @@ class TritonLoad:
     def load(self) -> Load | None:
         """None where nothing has been said within the last second."""
         return self._watch.load
+
+    @property
+    def capacity(self) -> Capacity | None:
+        """What TensorRT-LLM takes at a time, once it has been said."""
+        return self._watch.capacity
 
     async def aclose(self) -> None:
         await self._watch.aclose()

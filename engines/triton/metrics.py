@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from engines.api import Load
 from engines.gauges import gauges
+from engines.load import capacity
 
 PENDING = "nv_inference_pending_request_count"
 REQUESTS = "nv_trt_llm_request_metrics"
@@ -31,10 +32,11 @@ def read(page: bytes, model: str) -> Load | None:
             blocks[labels.get("kv_cache_block_type", "")] = value
     running, inside = _requests(requests)
     kv_used = _kv_used(blocks)
+    takes = capacity(requests.get("max"), blocks.get("max"), blocks.get("tokens_per"))
     if pending is None and running is None and kv_used is None:
         return None
     waiting = None if pending is None and inside is None else (pending or 0) + (inside or 0)
-    return Load(running, waiting, kv_used)
+    return Load(running, waiting, kv_used, takes)
 
 
 def _requests(told: dict[str, float]) -> tuple[int | None, int | None]:

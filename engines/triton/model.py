@@ -9,7 +9,7 @@ from engines.api import EngineError, Failed, Unreachable
 from engines.generating.errors import refused
 from engines.generating.limits import Limits
 from engines.grpc.api import Code, RpcError
-from engines.triton.limits import told
+from engines.triton.limits import at_a_time, told
 from engines.triton.options import TritonOptions
 from engines.triton.profiles import PROFILES, detect
 from engines.triton.profiles.api import Adapter, ModelFacts, Profile, TensorMap
@@ -27,6 +27,8 @@ class Model(NamedTuple):
     adapted: Mapping[str, Profile]
     """The same with each of the adapters, by its name."""
     limits: Limits
+    at_a_time: int | None
+    """Requests before others wait in Triton, as far as configs tell."""
     generates: str
     """The model that makes the text: itself, or the one inside."""
 
@@ -48,7 +50,8 @@ class Model(NamedTuple):
         generates = next(
             (part.name for part in parts if part.name == USUAL or part.backend == "tensorrtllm"), facts.name
         )
-        return cls(profile, adapted, told([facts, *parts], options.limits.made()), generates)
+        limits = told([facts, *parts], options.limits.made())
+        return cls(profile, adapted, limits, at_a_time(profile, facts), generates)
 
 
 def _kind(facts: ModelFacts, options: TritonOptions) -> str:

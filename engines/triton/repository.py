@@ -135,6 +135,8 @@ def _facts(config: Any) -> ModelFacts:
         platform=config.platform,
         backend=config.backend,
         max_batch_size=config.max_batch_size,
+        instances=sum(group.count * max(1, len(group.gpus)) for group in config.instance_group),
+        batches=config.HasField("dynamic_batching"),
         decoupled=config.model_transaction_policy.decoupled,
         inputs={tensor.name: _declared(tensor, optional=tensor.optional) for tensor in config.input},
         outputs={tensor.name: _declared(tensor, optional=False) for tensor in config.output},

@@ -28,12 +28,15 @@ class ModelFacts:
     """What a model's config says of it. Datatypes are the wire's: BYTES, FP32, ...; TYPE_STRING is BYTES there.
 
     `parameters` are the config's own, `string_value` each. `steps` are the models an ensemble is composed of.
+    `instances` execute at a time, one request each or, where Triton makes `batches`, up to `max_batch_size`.
     """
 
     name: str
     platform: str = ""
     backend: str = ""
     max_batch_size: int = 0
+    instances: int = 0
+    batches: bool = False
     decoupled: bool = False
     inputs: Mapping[str, Declared] = field(default_factory=dict)
     outputs: Mapping[str, Declared] = field(default_factory=dict)

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from engines.api import Failed, Load
-from engines.load import STALE, LoadWatch
+from engines.api import Capacity, Failed, Load
+from engines.load import STALE, LoadWatch, capacity
 
 
 class Server:
@@ -57,6 +57,35 @@ async def test_before_the_first_word_the_load_is_unknown() -> None:
 
 async def test_an_answer_that_says_nothing_is_no_idleness() -> None:
     assert (await watched(Server(Load(1, 2), None))).load is None
+
+
+async def test_what_a_server_takes_is_true_for_longer_than_how_busy_it_is() -> None:
+    takes = Capacity(8, None, 4096)
+    server = Server(Load(1, 2, capacity=takes), Load(3, 4), None, Failed("gone"))
+    watch = await watched(server)
+    server.now += 100 * STALE
+    assert (watch.load, watch.capacity) == (None, takes)
+    assert (await watched(Server(Load(capacity=Capacity(9)), Load(capacity=takes)))).capacity == takes
+    assert (await watched(Server(Load(1, 2)))).capacity is None
+
+
+@pytest.mark.parametrize(
+    ("told", "takes"),
+    [
+        ((64, 1000, 32), Capacity(64, None, 32_000)),
+        ((64.0, None, 32), Capacity(64)),
+        ((None, 10, 16.0), Capacity(kv_tokens=160)),
+        ((None, None, None), None),
+        ((0, 0, 64), None),
+        ((-1, -10, 5), None),
+        ((float("nan"), 1e200, 1e200), None),
+        ((float("inf"), 1e13, 1), None),
+    ],
+    ids=range(8),
+)
+def test_a_number_that_counts_nothing_is_no_limit(told: tuple[float | None, ...], takes: Capacity | None) -> None:
+    requests, blocks, block = told
+    assert capacity(requests, blocks, block) == takes
 
 
 @pytest.mark.parametrize("trouble", [Failed("no"), ValueError("unreadable")])

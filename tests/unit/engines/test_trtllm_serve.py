@@ -8,20 +8,21 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from engines.api import Load, Surroundings, Timers
+from engines.api import Capacity, Load, Surroundings, Timers
 from engines.openai import OpenAIEngine, OpenAIOptions
 from engines.sweeper import Sweeper
 from engines.trtllm_serve import from_gauges, from_iterations
 from tests.support.waiting import until
 
 ITERATION = (
-    b'{"iter":7,"numActiveRequests":%d,"numQueuedRequests":2,"iterLatencyMS":3.5,'
+    b'{"iter":7,"numActiveRequests":%d,"numQueuedRequests":2,"maxNumActiveRequests":16,"iterLatencyMS":3.5,'
     b'"kvCacheStats":{"maxNumBlocks":100,"freeNumBlocks":75,"usedNumBlocks":25,"tokensPerBlock":32}}'
 )
+TAKES = Capacity(16, None, 3200)
 
 
 def test_the_last_iteration_counts() -> None:
-    assert from_iterations(b"[%b,%b]" % (ITERATION % 9, ITERATION % 4)) == Load(4, 2, 0.25)
+    assert from_iterations(b"[%b,%b]" % (ITERATION % 9, ITERATION % 4)) == Load(4, 2, 0.25, TAKES)
 
 
 def test_a_drained_list_says_nothing() -> None:
@@ -47,6 +48,13 @@ def test_both_sets_of_names_are_read(prefix: bytes) -> None:
     page = b'%bnum_requests_running{model_name="m"} 3.0\n%bnum_requests_waiting 1.0\n%bkv_cache_utilization 0.5\n'
     assert from_gauges(page % (prefix, prefix, prefix)) == Load(3, 1, 0.5)
     assert from_gauges(b"%bkv_cache_utilization 0.5\n" % prefix) == Load(None, None, 0.5)
+
+
+def test_newer_gauges_say_what_it_takes() -> None:
+    page = b"trtllm_num_requests_running 1.0\ntrtllm_max_num_active_requests 256.0\n"
+    assert from_gauges(page) == Load(1, capacity=Capacity(256))
+    page += b"trtllm_kv_cache_max_blocks 500.0\ntrtllm_kv_cache_tokens_per_block 32.0\n"
+    assert from_gauges(page) == Load(1, capacity=Capacity(256, None, 16_000))
 
 
 def test_gauges_of_other_names_say_nothing() -> None:
@@ -77,10 +85,10 @@ class Serve:
 
 
 @asynccontextmanager
-async def engine(serve: Serve) -> AsyncIterator[OpenAIEngine]:
+async def engine(serve: Serve, connections: int = 1024) -> AsyncIterator[OpenAIEngine]:
     server = await asyncio.start_server(serve.serve, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
-    options = OpenAIOptions(url=f"http://127.0.0.1:{port}/v1", server="trtllm-serve")
+    options = OpenAIOptions(url=f"http://127.0.0.1:{port}/v1", server="trtllm-serve", connections=connections)
     made = OpenAIEngine(options, Surroundings(Sweeper(), Timers()))
     try:
         async with asyncio.timeout(20):
@@ -106,7 +114,15 @@ async def test_gauges_are_preferred_since_reading_them_takes_nothing_away() -> N
 
 async def test_the_list_is_read_where_there_are_no_gauges() -> None:
     async with engine(Serve({"/metrics": b"[%b]" % (ITERATION % 9)})) as asked:
-        assert await told(asked) == Load(9, 2, 0.25)
+        assert asked.capacity == Capacity(1024)  # its connections
+        assert await told(asked) == Load(9, 2, 0.25, TAKES)
+        assert asked.capacity == TAKES
+
+
+async def test_there_are_never_more_calls_than_connections() -> None:
+    async with engine(Serve({"/metrics": b"[%b]" % (ITERATION % 9)}), connections=8) as asked:
+        await told(asked)
+        assert asked.capacity == Capacity(8, None, 3200)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from engines.api import Load, Unreachable
+from engines.api import Capacity, Load, Unreachable
 from engines.grpc.api import Code, RpcError
 from engines.sweeper import Sweeper
 from engines.tensorrt_llm import replica as replicas
@@ -71,13 +71,14 @@ async def test_a_child_that_has_failed_is_given_up(tmp_path: Path) -> None:
 
 
 async def test_it_tells_its_health_and_its_load(tmp_path: Path) -> None:
-    state = frame(Kind.STATE, 0, State(healthy=True, running=3, waiting=1, kv_used=0.5))
+    state = frame(Kind.STATE, 0, State(healthy=True, running=3, waiting=1, kv_used=0.5, requests=8, kv_tokens=640))
     async with child(tmp_path, lambda _: state) as path:
         replica = await ChildReplica.connect(path, Sweeper(), lambda _: None)
         assert (await replica.health()).ready
-        assert await until(lambda: replica.load) == Load(3, 1, 0.5)
+        assert await until(lambda: replica.load) == Load(3, 1, 0.5, Capacity(8, None, 640))
         await replica.aclose()
         assert not (await replica.health()).ready
+        assert replica.capacity == Capacity(8, None, 640)
 
 
 async def test_where_nobody_listens_it_is_unreachable(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
-from engines.api import Load
+from engines.api import Capacity, Load
 from engines.tensorrt_llm.package import Model
 from engines.tensorrt_llm.stats import Stats
 
@@ -48,6 +48,13 @@ async def test_the_last_iteration_counts_while_it_is_fresh() -> None:
 async def test_without_calls_it_is_idle_whatever_was_said() -> None:
     stats, _ = await after(BUSY)
     assert stats.load(at_work=0) == Load(0, 0, None)
+
+
+async def test_what_it_takes_is_known_also_while_it_says_nothing() -> None:
+    stats, now = await after(BUSY | {"maxNumActiveRequests": 8})
+    now[0] += 1.1
+    assert stats.load(at_work=1) == Load(capacity=Capacity(8))
+    assert stats.load(at_work=0) == Load(0, 0, capacity=Capacity(8))
 
 
 async def test_what_is_not_told_is_not_known() -> None:

@@ -1,10 +1,16 @@
-"""How long prompts and answers may be: what configs tell."""
+"""How long prompts and answers may be, and how many at a time: what configs tell."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
 from engines.generating.limits import Limits
-from engines.triton.limits import told
+from engines.triton.limits import at_a_time, told
 from engines.triton.profiles.api import ModelFacts
+from tests.support import golden_table
 
 
 def facts(**parameters: str) -> ModelFacts:
@@ -34,3 +40,27 @@ def test_the_operator_knows_better() -> None:
     known = facts(max_seq_len="4096", max_input_len="2048")
     assert told([known], Limits(sequence=100)) == Limits(100, 2048)
     assert told([known], Limits(prompt=9, policy="refuse")) == Limits(4096, 9, "refuse")
+
+
+@pytest.mark.parametrize(
+    ("model", "config", "calls"),
+    [
+        ("bls", {"instances": 2, "max_batch_size": 64, "batches": True, "decoupled": True}, 2),
+        ("bls", {}, None),
+        ("generic", {"instances": 3}, 3),
+        ("generic", {"instances": 3, "max_batch_size": 8}, 3),
+        ("generic", {"instances": 3, "max_batch_size": 8, "batches": True}, 24),
+        ("generic", {"instances": 3, "batches": True}, 3),
+        ("generic", {"instances": 1, "decoupled": True}, None),
+        ("generic", {}, None),
+        ("embedding", {"instances": 1, "max_batch_size": 8, "batches": True}, None),
+        ("ensemble", {"max_batch_size": 64}, None),
+        ("llmapi", {"instances": 1}, None),
+    ],
+    ids=range(11),
+)
+def test_what_a_model_executes_at_a_time_is_told_where_its_instances_are_blocked_by_it(
+    model: str, config: dict[str, Any], calls: int | None
+) -> None:
+    unset = {"instances": 0, "max_batch_size": 0, "batches": False, "decoupled": False}
+    assert at_a_time(golden_table.profile(model), replace(golden_table.facts(model), **{**unset, **config})) == calls

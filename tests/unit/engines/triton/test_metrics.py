@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from engines.api import Load
+from engines.api import Capacity, Load
 from engines.triton.metrics import read
 
 TRITON = b"""\
@@ -27,20 +27,22 @@ nv_trt_llm_request_metrics{model="tensorrt_llm",request_type="max",version="1"} 
 nv_trt_llm_kv_cache_block_metrics{kv_cache_block_type="max",model="tensorrt_llm",version="1"} 200
 nv_trt_llm_kv_cache_block_metrics{kv_cache_block_type="used",model="tensorrt_llm",version="1"} 50
 nv_trt_llm_kv_cache_block_metrics{kv_cache_block_type="fraction",model="tensorrt_llm",version="1"} 0.9
+nv_trt_llm_kv_cache_block_metrics{kv_cache_block_type="tokens_per",model="tensorrt_llm",version="1"} 64
 """
+TAKES = Capacity(64, None, 12_800)
 
 
 def test_the_queue_of_all_versions_is_what_the_python_api_leaves_to_see() -> None:
     assert read(TRITON, "tensorrt_llm") == Load(running=None, waiting=7, kv_used=None)
 
 
-def test_the_cpp_backend_adds_what_runs_and_what_it_has_taken_in() -> None:
-    assert read(TRITON + BACKEND, "tensorrt_llm") == Load(running=7, waiting=9, kv_used=0.25)
+def test_the_cpp_backend_adds_what_runs_what_it_has_taken_in_and_what_it_takes() -> None:
+    assert read(TRITON + BACKEND, "tensorrt_llm") == Load(running=7, waiting=9, kv_used=0.25, capacity=TAKES)
 
 
 def test_a_waiting_count_of_its_own_wins_over_the_difference() -> None:
     waiting = b'nv_trt_llm_request_metrics{request_type="waiting"} 5\n'
-    assert read(BACKEND + waiting, "tensorrt_llm") == Load(running=7, waiting=5, kv_used=0.25)
+    assert read(BACKEND + waiting, "tensorrt_llm") == Load(running=7, waiting=5, kv_used=0.25, capacity=TAKES)
 
 
 def test_a_share_stands_in_for_blocks_that_are_not_told() -> None:

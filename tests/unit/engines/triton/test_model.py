@@ -97,6 +97,20 @@ async def test_p29_what_a_bls_model_calls_limits_it(parameters: dict[str, str], 
     assert (model.profile.name, model.generates, model.limits.sequence) == ("bls", name, 512)
 
 
+async def test_a_config_tells_how_many_instances_execute_at_a_time() -> None:
+    """On each of the GPUs that a group names, once these are known."""
+    made = config(facts("bls"))
+    made.instance_group.add(count=2)
+    made.instance_group.add(count=3, gpus=[0, 1])
+    made.dynamic_batching.SetInParent()
+    answer = service_pb2.ModelConfigResponse(config=made).SerializeToString()
+    told = await Repository(ScriptedChannel(ScriptedRpc([answer]))).facts("bls")
+    assert (told.instances, told.batches) == (8, True)
+    plain = service_pb2.ModelConfigResponse(config=config(facts("bls"))).SerializeToString()
+    told = await Repository(ScriptedChannel(ScriptedRpc([plain]))).facts("bls")
+    assert (told.instances, told.batches) == (0, False)
+
+
 async def test_a_bls_model_whose_engine_is_not_known_is_served_without_its_limits() -> None:
     model = await read("bls", facts("bls"))
     assert (model.limits.sequence, model.generates) == (None, "bls")
