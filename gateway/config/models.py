@@ -19,9 +19,10 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from engines import ENGINES
-from engines.api import Adapting
+from engines.api import Adapting, Capacity
 from engines.choices import OneOf
 from engines.units import Duration
+from gateway.config.admission import OwnStartWithin, ReplicaLimits, StartWithin
 from gateway.config.sections import Section
 from gateway.config.values import Host, Name, Printable, VersionName
 from router.policies import POLICIES
@@ -55,6 +56,13 @@ class ModelSpec(Section):
         "max_tokens", description="The one field under which the cap is sent to an openai replica."
     )
     policy: Annotated[str, OneOf(POLICIES)] = Field("least_loaded", description="How a replica is chosen.")
+    limits: ReplicaLimits | None = Field(
+        None, description="What one replica may have at a time, in place of what its engine says it takes."
+    )
+    start_within: OwnStartWithin | None = Field(
+        None,
+        description="How long a request of each class may wait for its start here, in place of what holds for all.",
+    )
     discover: DiscoverSpec | None = Field(
         None,
         description="Where replicas come and go: one for each address of a host. Their options are then listed once, "
@@ -119,6 +127,17 @@ class ModelSpec(Section):
         template = self.replicas[0]
         filled = {name: text.replace(PLACEHOLDER, host) for name, text in _to_fill(template).items()}
         return template.model_copy(update=filled)
+
+    def patience(self, general: StartWithin) -> tuple[float, float, float]:
+        """Seconds that a request may wait for its start, by class, the most urgent first."""
+        engine = ENGINES[self.engine].patience
+        waits = (engine, engine, engine) if engine else (general.critical, general.standard, general.batch)
+        return self.start_within.over(waits) if self.start_within else waits
+
+    @property
+    def capacity(self) -> Capacity:
+        """What one replica may have at a time, as far as it is set here."""
+        return self.limits.capacity if self.limits else Capacity()
 
     @property
     def adapters(self) -> tuple[str, ...]:

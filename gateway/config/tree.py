@@ -10,6 +10,7 @@ from pydantic import Field, ValidationError, model_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from gateway.config.admin import Admin
+from gateway.config.admission import Admission
 from gateway.config.auth import Auth
 from gateway.config.coherence import Mistake, mistakes
 from gateway.config.errors import ConfigError
@@ -31,6 +32,7 @@ class Config(Section):
     ops: Ops = Field(Ops(), description="The listener for probes and scrapes.")
     limits: Limits = Field(Limits(), description="How much is taken in at a time.")
     timeouts: Timeouts = Field(Timeouts(), description="How long each wait may take.")
+    admission: Admission = Field(Admission(), description="How requests wait for a place on a replica.")
     logs: Logs = Field(Logs(), description="What is said, and how; options of `serve` go over it.")
     auth: Auth = Field(Auth(), description="Who may ask.")
     admin: Admin = Field(Admin(), description="The listener for those who run the gateway.")
