@@ -44,21 +44,21 @@ class FairQueue(Generic[T]):
     def __init__(self, bounds: Bounds) -> None:
         self.size = 0
         """Bytes of the bodies that wait."""
-        self._bounds = bounds
+        self.bounds = bounds
         self._lanes: tuple[Lane[T], ...] = tuple(Lane() for _ in RANKS)
         self._dues: Heap[T] = Heap()  # of all that waits
         self._claim = 0.0  # seconds of work that class 0 owes class 1
 
     def __repr__(self) -> str:
         depths = "+".join(str(lane.depth) for lane in self._lanes)
-        return f"<FairQueue {depths} of {self._bounds.requests} waiting, {self.size} B>"
+        return f"<FairQueue {depths} of {self.bounds.requests} waiting, {self.size} B>"
 
     def __len__(self) -> int:
         return len(self._dues)
 
     def room(self, tenant: str, size: int) -> Full | None:
         """What is full for one more request of so many bytes; None: nothing is. O(1)."""
-        bounds = self._bounds
+        bounds = self.bounds
         if len(self._dues) >= bounds.requests or self.size + size > bounds.size:
             return "queue_full"
         requests = held = 0
@@ -131,10 +131,10 @@ class FairQueue(Generic[T]):
     def ahead(self, rank: int, tenant: str, weight: int) -> float:
         """Seconds of the work that waits and would be served before a newcomer of this tenant. O(1).
 
-        All of the classes above; of its own class what all get while its tenant's turn comes: what the tenant has
-        waiting, and how far it has been served ahead of the floor, times all weights by its own; never more than waits.
-        One that has neither is at the floor, and next. One request of each of the others would be too much for it:
-        some of them stand at the floor as well, but the rest are ahead of it by a part of a request.
+        All of the classes above. Of its own class what the tenant has waiting, and what the others get meanwhile, each
+        by its weight: as much as that, and as the tenant has been served ahead of the floor; never more than waits.
+        One that has neither is next. To count one request of each of the others would be too much for it: some of them
+        stand at the floor as well, but the rest are ahead of it by a part of a request.
         """
         return sum(lane.work for lane in self._lanes[:rank]) + self._lanes[rank].ahead(tenant, weight)
 

@@ -126,9 +126,9 @@ class Lane(Generic[T]):
         backlog = self._backlogs.get(tenant)
         if backlog is None:
             return 0.0
-        weights = self.weights + weight - (backlog.weight if backlog.tickets else 0)
+        others = self.weights - (backlog.weight if backlog.tickets else 0)
         lead = max(0.0, backlog.counter - self.floor) * (self.work / self.charge if self.charge else 0.0)
-        return min(self.work, weights * (lead + backlog.work / weight))
+        return min(self.work, backlog.work + others * (lead + backlog.work / weight))
 
     def shares(self) -> Iterator[tuple[str, int, float]]:
         """Of each tenant that is remembered: its name, how many wait, its counter."""
