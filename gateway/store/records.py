@@ -13,7 +13,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}").fullmatch
 _MODEL = re.compile(r"[\x21-\x7e]{1,257}").fullmatch
 PAGE: Final = 1000
 """Most rows of one answer."""
-WEIGHTS, PRIORITIES, LABEL = range(1, 1001), range(101), 128
+WEIGHTS, PRIORITIES, LABEL = range(1, 1001), range(-100, 101), 128
 LONGEST: Final = 10_000_000_000
 """Seconds in three centuries: most that a key may be good for."""
 
@@ -87,7 +87,7 @@ def check_tenant(tenant: Tenant) -> None:
     if tenant.weight not in WEIGHTS:
         raise RegistryError("A weight is a whole number from 1 to 1000.", "weight")
     if tenant.priority not in PRIORITIES:
-        raise RegistryError("A priority is a whole number from 0 to 100.", "priority")
+        raise RegistryError("A priority is a whole number from -100 to 100.", "priority")
     _check_models(tenant.models)
 
 

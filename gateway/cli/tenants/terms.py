@@ -14,8 +14,8 @@ def terms_options(command: Wrapped) -> Wrapped:
     """`plan`, `weight`, `priority`, each None where it is not given, and `models`, which may be empty."""
     for option in (
         click.option("--model", "models", multiple=True, metavar="NAME", help="A model it may call; without one: all."),
-        click.option("--priority", type=int, help="How urgent its requests are, 0 to 100; above 0 they may be hedged."),
-        click.option("--weight", type=int, help="Its share against others, 1 to 1000; not heeded yet."),
+        click.option("--priority", type=int, help="-100 to 100: above 0 its requests go first, below 0 they go last."),
+        click.option("--weight", type=int, help="Its share against others that wait, 1 to 1000."),
         click.option("--plan", metavar="NAME", help="The plan whose limits will hold for it; not heeded yet."),
     ):
         command = option(command)

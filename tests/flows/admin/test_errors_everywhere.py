@@ -105,6 +105,7 @@ def test_p25_bodies_that_are_none(admin: Administration) -> None:
         ("tenants", {"name": "a", "weight": True}, "weight"),
         ("tenants", {"name": "a", "weight": None}, "weight"),
         ("tenants", {"name": "a", "priority": 101}, "priority"),
+        ("tenants", {"name": "a", "priority": -101}, "priority"),
         ("tenants", {"name": "a", "models": SECRET}, "models"),
         ("tenants", {"name": "a", "models": ["a b"]}, "models.0"),
         ("tenants", {"name": "a", "models": [None]}, "models.0"),

@@ -53,8 +53,8 @@ def test_a_tenant_and_its_keys_from_the_first_to_the_last(tmp_path: Path, databa
     desk.run("tenants", "create", "acme", "--plan", "gold", "--weight", "3", "--model", "mock")
     (tenant,) = desk.told("tenants", "list")
     assert (tenant["name"], tenant["plan"], tenant["weight"], tenant["models"]) == ("acme", "gold", 3, ["mock"])
-    desk.run("tenants", "change", "acme", "--all-models", "--priority", "5")
-    assert desk.run("tenants", "list").splitlines()[1].split()[:5] == ["acme", "gold", "3", "5", "all"]
+    desk.run("tenants", "change", "acme", "--all-models", "--priority", "-5")
+    assert desk.run("tenants", "list").splitlines()[1].split()[:5] == ["acme", "gold", "3", "-5", "all"]
 
     text = desk.run("keys", "create", "acme", "--label", "ci", "--expires", "90d").strip()
     assert text.startswith("sk-snow-")

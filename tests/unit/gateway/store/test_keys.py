@@ -32,12 +32,12 @@ NEVER = float("inf")
 async def test_a_key_never_has_more_models_than_its_tenant(
     stored: Stored, tenant: list[str] | None, key: list[str] | None, both: set[str] | None
 ) -> None:
-    await stored.registry.create_tenant(Tenant(name="acme", weight=5, priority=6, models=tenant), by=SOMEBODY)
+    await stored.registry.create_tenant(Tenant(name="acme", weight=5, priority=-6, models=tenant), by=SOMEBODY)
     made, _ = await stored.registry.create_key("acme", models=key, scopes=["inference", "viewer"], by=SOMEBODY)
     grant = (await stored.store.find_many({made.id, "0123456789ab"}))[made.id]
     principal = grant.principal
     assert principal.models == both
-    assert (principal.key_id, principal.tenant, principal.weight, principal.priority) == (made.id, "acme", 5, 6)
+    assert (principal.key_id, principal.tenant, principal.weight, principal.priority) == (made.id, "acme", 5, -6)
     assert principal.scopes == {"inference", "viewer"}
     assert grant.ends == NEVER
 

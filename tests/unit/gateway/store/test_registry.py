@@ -75,6 +75,7 @@ async def test_rotating_leaves_the_old_key_a_while(stored: Stored, expires_in: i
         (Tenant(name="a", plan="ü"), "plan"),
         (Tenant(name="a", weight=0), "weight"),
         (Tenant(name="a", priority=101), "priority"),
+        (Tenant(name="a", priority=-101), "from -100 to 100"),
         (Tenant(name="a", models=["a b"]), "Models"),
     ],
 )
