@@ -15,7 +15,7 @@ from tests.support import plain
 from tests.support.asking import ask, body
 from tests.support.balancer import Pair
 from tests.support.gateway import SpawnedGateway, metric
-from tests.support.waiting import wait_until
+from tests.support.waiting import PATIENCE, wait_until
 
 REQUESTS, CALLERS, STREAMS = 400, 8, 10
 
@@ -45,7 +45,7 @@ def test_p27_scrapes_of_two_processes_sum_up_to_what_was_asked(two_gateways: Pai
     scraping.start()
     answers = ask_many(two_gateways, REQUESTS)
     finished.set()
-    scraping.join(20)
+    scraping.join(PATIENCE)
     assert {answer.status for answer in answers} == {200, 404}
     absent = sum(answer.status == 404 for answer in answers)
     wait_until(lambda: sum(two_gateways.metric("snowshed_requests_total")), lambda total: total == REQUESTS)
@@ -68,7 +68,7 @@ def test_p27_a_killed_process_takes_its_gauges_along(two_gateways: Pair) -> None
         share = STREAMS / 2
         wait_until(lambda: two_gateways.metric("snowshed_in_flight"), lambda seen: seen == [share, share])
         first.child.send_signal(signal.SIGKILL)
-        assert first.wait(10) == -signal.SIGKILL
+        assert first.wait(PATIENCE) == -signal.SIGKILL
         with pytest.raises(httpx2.ConnectError):
             in_flight(first)
         assert in_flight(second) == share

@@ -12,7 +12,7 @@ import pytest
 
 from loadtests.bench.processes import free_ports
 from tests.support.balancer import balancing
-from tests.support.waiting import wait_until
+from tests.support.waiting import PATIENCE, wait_until
 
 
 class Target:
@@ -32,14 +32,14 @@ class Target:
                 connection, _ = self.listener.accept()
             except OSError:  # closed by the test
                 return
-            connection.settimeout(10)
+            connection.settimeout(PATIENCE)
             self.accepted.append(connection)  # first: who has the name looks here next
             connection.sendall(self._name)
 
     def close(self) -> None:
         with self.listener:
             self.listener.shutdown(socket.SHUT_RDWR)  # wakes accept()
-        self._thread.join(10)
+        self._thread.join(PATIENCE)
         for connection in self.accepted:
             connection.close()
 
@@ -54,7 +54,7 @@ def targets(count: int) -> Iterator[list[Target]]:
 
 
 def connect(port: int) -> socket.socket:
-    return socket.create_connection(("127.0.0.1", port), timeout=10)
+    return socket.create_connection(("127.0.0.1", port), timeout=PATIENCE)
 
 
 def taker(port: int) -> bytes:
@@ -94,7 +94,7 @@ def test_bytes_pass_in_both_directions_and_the_end_of_one_is_not_that_of_the_oth
         sending = threading.Thread(target=send)
         sending.start()
         assert read_all(target.accepted[0]) == sent
-        sending.join(10)
+        sending.join(PATIENCE)
         target.accepted[0].sendall(b"heard all of it")
         target.accepted[0].shutdown(socket.SHUT_WR)
         assert read_all(client) == b"heard all of it"

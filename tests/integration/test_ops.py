@@ -22,6 +22,7 @@ from gateway.heartbeat import Heartbeat
 from gateway.metrics import Metrics
 from gateway.one_shot import CONNECTIONS, Last, OneShotServer
 from gateway.ops import OpsServer
+from tests.support.waiting import PATIENCE
 
 BURNER = """
 import sys, time
@@ -51,13 +52,13 @@ class Ops:
         self.server = OpsServer("127.0.0.1", 0, self.heartbeat, lambda: self.reasons, lambda: self.page)
 
     def get(self, path: str, method: str = "GET", body: bytes | None = None) -> tuple[HTTPResponse, bytes]:
-        with closing(HTTPConnection("127.0.0.1", self.server.port, timeout=10)) as connection:
+        with closing(HTTPConnection("127.0.0.1", self.server.port, timeout=PATIENCE)) as connection:
             connection.request(method, path, body)
             response = connection.getresponse()
             return response, response.read()
 
     def connect(self) -> socket.socket:
-        return socket.create_connection(("127.0.0.1", self.server.port), timeout=10)
+        return socket.create_connection(("127.0.0.1", self.server.port), timeout=PATIENCE)
 
     def exchange(self, request: bytes) -> bytes:
         with self.connect() as connection:
@@ -173,7 +174,7 @@ def test_p13_live_within_100_ms_while_the_main_thread_burns_all_of_a_core() -> N
 
 def timed_get(port: int, path: str) -> float:
     start = time.monotonic()
-    with closing(HTTPConnection("127.0.0.1", port, timeout=10)) as connection:
+    with closing(HTTPConnection("127.0.0.1", port, timeout=PATIENCE)) as connection:
         connection.request("GET", path)
         response = connection.getresponse()
         assert response.status == 200
@@ -205,7 +206,7 @@ def closed_by_server(connection: socket.socket) -> bool:
 def test_a_connection_ends_when_its_time_is_up() -> None:
     server = OneShotServer("127.0.0.1", 0, lambda _: None, patience=0.2)
     server.start()
-    with closing(server), socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
+    with closing(server), socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE) as connection:
         start = time.monotonic()
         try:
             while time.monotonic() - start < 10:  # trickling buys no time
@@ -258,6 +259,6 @@ def test_an_answer_that_can_not_be_made_costs_one_connection() -> None:
     server.start()
     with closing(server):
         for request, expected in ((b"bad", b""), (b"good", b"fine")):
-            with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
+            with socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE) as connection:
                 connection.sendall(request)
                 assert read_all(connection) == expected

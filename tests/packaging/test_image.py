@@ -19,7 +19,7 @@ import yaml
 
 from loadtests.bench.processes import free_ports
 from tests.architecture import tree
-from tests.support.waiting import wait_until
+from tests.support.waiting import PATIENCE, wait_until
 
 DOCKERFILE = tree.ROOT / "Dockerfile"
 CHAT = {"model": "hello", "messages": [{"role": "user", "content": "Hello"}]}
@@ -124,7 +124,7 @@ def test_it_serves_and_stops_from_a_tree_in_which_nothing_may_be_written(image: 
             answer = httpx2.post(f"http://127.0.0.1:{port}/v1/chat/completions", json=CHAT, trust_env=False)
             assert answer.status_code == 200
             serving.terminate()
-            assert serving.wait(20) == 0
+            assert serving.wait(PATIENCE) == 0
         finally:
             serving.kill()
     assert {path: path.lstat().st_mtime_ns for path in image.rglob("*")} == before

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from engines.grpc.api import Channel, Code, RpcError
 from tests.support.grpc_server import METHOD, serving, status
 from tests.support.grpc_transports import TRANSPORTS, Story
+from tests.support.waiting import PATIENCE
 
 MAX_MESSAGE = 100_000
 SIZES = st.one_of(st.integers(0, 300), st.sampled_from([16_378, 16_379, 16_384, 65_530, 65_536, MAX_MESSAGE]))
@@ -123,13 +124,13 @@ class Stage:
         server = await self._stack.enter_async_context(serving(play))
         for name, transport in TRANSPORTS.items():
             channel = transport(
-                f"127.0.0.1:{server.port}", tls=None, connections=1, max_message=MAX_MESSAGE, connect_timeout=10
+                f"127.0.0.1:{server.port}", tls=None, connections=1, max_message=MAX_MESSAGE, connect_timeout=PATIENCE
             )
             self._stack.push_async_callback(channel.aclose)
             self.channels[name] = channel
 
     async def stories(self, plays: list[tuple[Script, Reading]]) -> dict[str, list[Story]]:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(PATIENCE):
             return {
                 name: await asyncio.gather(*(told(channel, *play) for play in plays))
                 for name, channel in self.channels.items()

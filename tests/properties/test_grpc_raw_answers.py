@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from engines.grpc.api import Channel, Code
 from tests.support import raw_grpc as raw
 from tests.support.grpc_transports import TRANSPORTS, Story, story
+from tests.support.waiting import PATIENCE
 
 METHOD = "/test.Service/Call"
 MAX_MESSAGE = 1000
@@ -33,7 +34,7 @@ class Sides:
         server = await self._stack.enter_async_context(raw.raw_serving())
         for name, transport in TRANSPORTS.items():
             channel = transport(
-                f"127.0.0.1:{server.port}", tls=None, connections=1, max_message=MAX_MESSAGE, connect_timeout=10
+                f"127.0.0.1:{server.port}", tls=None, connections=1, max_message=MAX_MESSAGE, connect_timeout=PATIENCE
             )
             self._stack.push_async_callback(channel.aclose)
             self._channels[name] = channel

@@ -16,6 +16,7 @@ import openai
 from loadtests.fleet.answers import words
 from loadtests.prove.answers import Answer, answer_of
 from tests.support import plain
+from tests.support.waiting import PATIENCE
 
 _SERIAL = itertools.count()
 
@@ -70,6 +71,6 @@ def hesitant(url: str) -> socket.socket:
     where = urlsplit(url)
     made = socket.socket()
     made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)
-    made.settimeout(10)
+    made.settimeout(PATIENCE)
     made.connect((where.hostname, where.port))
     return made

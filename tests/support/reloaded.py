@@ -16,6 +16,7 @@ from loadtests.prove.answers import Answer
 from security.keys import NewKey
 from tests.support.asking import ask, body
 from tests.support.gateway import RunningGateway, running_gateway
+from tests.support.waiting import PATIENCE
 
 
 class Reloadable:
@@ -77,7 +78,7 @@ class Crowd:
     def __exit__(self, *_: object) -> None:
         self._stopped.set()
         for thread in self._threads:
-            thread.join(30)
+            thread.join(PATIENCE)
 
     def wait_for(self, more: int) -> None:
         """Until so many more answers have come."""

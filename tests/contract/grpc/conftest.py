@@ -11,6 +11,7 @@ import pytest_asyncio
 from engines.grpc.api import Channel
 from engines.grpc.tls import Tls
 from tests.support.grpc_transports import TRANSPORTS
+from tests.support.waiting import PATIENCE
 
 
 class Connect(Protocol):
@@ -22,7 +23,7 @@ class Connect(Protocol):
         tls: Tls | None = None,
         connections: int = 1,
         max_message: int = 16 * 1024 * 1024,
-        connect_timeout: float = 10,
+        connect_timeout: float = PATIENCE,
     ) -> Channel: ...
 
 
@@ -37,7 +38,7 @@ async def connect(request: pytest.FixtureRequest) -> AsyncIterator[Connect]:
         tls: Tls | None = None,
         connections: int = 1,
         max_message: int = 16 * 1024 * 1024,
-        connect_timeout: float = 10,
+        connect_timeout: float = PATIENCE,
     ) -> Channel:
         channel = TRANSPORTS[request.param](
             f"{host}:{port}",

@@ -11,6 +11,7 @@ from engines.grpc.api import Code, Rpc, RpcError
 from tests.contract.grpc.conftest import Connect
 from tests.support.grpc_server import METHOD, echo, first_then_silence, flood, held, saying, serving, silence
 from tests.support.grpc_transports import Story, first, story
+from tests.support.waiting import PATIENCE
 
 
 async def told_cancelled(rpc: Rpc) -> None:
@@ -52,7 +53,7 @@ async def test_while_messages_flow(connect: Connect) -> None:
                 rpc.cancel()
             return True
 
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             await rpc.flow(take)
         assert len(taken) == 50
         await told_cancelled(rpc)
@@ -163,7 +164,7 @@ async def test_a_cancelled_call_does_not_disturb_the_timeout_around_it(connect: 
     async with serving(silence) as server:
         rpc = connect(server.port).open(METHOD, b"x")
         asyncio.get_running_loop().call_later(0.05, rpc.cancel)
-        async with asyncio.timeout(10), asyncio.TaskGroup() as group:
+        async with asyncio.timeout(PATIENCE), asyncio.TaskGroup() as group:
             telling = group.create_task(story(rpc))
         assert telling.result().code is Code.CANCELLED
 

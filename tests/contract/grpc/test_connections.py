@@ -13,6 +13,7 @@ from tests.contract.grpc.conftest import Connect
 from tests.support.grpc_server import METHOD, echo, first_then_silence, held, saying, serving, silence
 from tests.support.grpc_transports import TRANSPORTS, Story, code, first, story
 from tests.support.relay import relaying
+from tests.support.waiting import PATIENCE
 
 
 def now() -> float:
@@ -35,7 +36,7 @@ def deaf_port(*, accepts: bool) -> Iterator[int]:
 async def first_success(channel: Channel) -> float:
     """Seconds until a call succeeds, when one is tried again and again as a prober does."""
     began = now()
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE):
         while await code(channel.open(METHOD, b"x")) is not Code.OK:  # noqa: ASYNC110 - a prober does no more
             await asyncio.sleep(0.02)
     return now() - began
@@ -95,8 +96,8 @@ async def test_a_stream_that_waits_for_its_turn_can_be_let_go(connect: Connect) 
         assert await first(holding) == b"holding"
         waiting = channel.open(METHOD, b"waiting")
         asyncio.get_running_loop().call_later(0.05, waiting.cancel)
-        assert await code(waiting, patience=5) is Code.CANCELLED
-        assert await code(channel.open(METHOD, b"impatient", timeout=0.1), patience=5) is Code.DEADLINE_EXCEEDED
+        assert await code(waiting) is Code.CANCELLED
+        assert await code(channel.open(METHOD, b"impatient", timeout=0.1)) is Code.DEADLINE_EXCEEDED
         assert (await server.arrival()).request == b"holding"
         assert server.arrived() == 0
         holding.cancel()
@@ -130,16 +131,16 @@ async def test_a_server_that_accepts_and_says_nothing_is_given_up_after_the_time
 async def test_the_deadline_holds_while_a_connection_is_being_made(connect: Connect) -> None:
     with deaf_port(accepts=True) as port:
         began = now()
-        told = await story(connect(port, connect_timeout=20).open(METHOD, b"x", timeout=0.3))
+        told = await story(connect(port, connect_timeout=PATIENCE).open(METHOD, b"x", timeout=0.3))
         assert told.code is Code.DEADLINE_EXCEEDED
         assert now() - began < 3
 
 
 async def test_a_call_is_let_go_while_a_connection_is_being_made(connect: Connect) -> None:
     with deaf_port(accepts=True) as port:
-        rpc = connect(port, connect_timeout=20).open(METHOD, b"x")
+        rpc = connect(port, connect_timeout=PATIENCE).open(METHOD, b"x")
         asyncio.get_running_loop().call_later(0.05, rpc.cancel)
-        assert await code(rpc, patience=5) is Code.CANCELLED
+        assert await code(rpc) is Code.CANCELLED
 
 
 async def test_a_server_that_comes_back_is_used_again_within_two_seconds() -> None:
@@ -149,7 +150,7 @@ async def test_a_server_that_comes_back_is_used_again_within_two_seconds() -> No
             target = f"127.0.0.1:{server.port}"
             channels = [
                 await stack.enter_async_context(
-                    aclosing(make(target, tls=None, connections=1, max_message=1000, connect_timeout=10))
+                    aclosing(make(target, tls=None, connections=1, max_message=1000, connect_timeout=PATIENCE))
                 )
                 for make in TRANSPORTS.values()
             ]

@@ -10,7 +10,7 @@ from engines.grpc.api import Code, Rpc
 from tests.contract.grpc.conftest import Connect
 from tests.support.grpc_server import METHOD, Seen, Server, flood, saying, serving
 from tests.support.grpc_transports import Story, first, story
-from tests.support.waiting import unmoved, until
+from tests.support.waiting import PATIENCE, unmoved, until
 
 HELD = 4 * 1024 * 1024
 """Bytes that a stream without a reader may have on the way in all: a window, and what both ends' buffers take."""
@@ -24,7 +24,7 @@ async def flowed(rpc: Rpc, stop_after: int) -> list[bytes]:
         taken.append(message)
         return len(taken) < stop_after
 
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         await rpc.flow(take)
     return taken
 
@@ -82,7 +82,7 @@ async def test_what_the_taker_raises_comes_out_of_the_flow(connect: Connect) -> 
 
     async with serving(flood) as server:
         rpc = connect(server.port).open(METHOD, b"x")
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             with pytest.raises(LookupError):
                 await rpc.flow(refuse)
         rpc.cancel()

@@ -13,7 +13,7 @@ from tests.support.fleet import SpawnedReplica
 from tests.support.gateway import RunningGateway
 from tests.support.promises import Promises
 from tests.support.talk import Talk, chat, request
-from tests.support.waiting import unmoved, wait_until
+from tests.support.waiting import PATIENCE, unmoved, wait_until
 
 FLOOD = request(chat("@@tokens=200000,chunking=coalesce@@", stream=True, max_tokens=200_000))
 BOUND = 256 * 1024
@@ -23,7 +23,7 @@ def narrow(gateway: RunningGateway) -> Talk:
     """A connection with a small window, so that what is not read piles up in the gateway and not in the kernel."""
     sock = socket.socket()
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-    sock.settimeout(10)
+    sock.settimeout(PATIENCE)
     sock.connect(("127.0.0.1", gateway.port))
     return Talk(gateway.url, sock)
 
@@ -51,7 +51,7 @@ def wait_stalled(gateway: RunningGateway, streams: int = 1) -> None:
         live = str(gateway.run(lambda: repr(gateway.objects.edge.traffic.live)))
         return live.count("stalled") == streams
 
-    gateway.wait_until(stalled, 30)
+    gateway.wait_until(stalled)
 
 
 def test_a_client_that_does_not_read_holds_up_its_upstream_only(
@@ -74,7 +74,7 @@ def test_a_client_that_does_not_read_is_cut(
 ) -> None:
     with narrow(hasty) as talk:
         talk.send(FLOOD)
-        upstream.wait_for(lambda log: any(call.outcome == "cancelled" for call in log), 30)
+        upstream.wait_for(lambda log: any(call.outcome == "cancelled" for call in log))
         hasty.wait_idle()
         if promises.stalled_are_cut:
             hasty.wait_until(lambda: not hasty.server.server_state.connections)
@@ -91,7 +91,7 @@ def test_a_slow_client_gets_every_byte_of_a_stream(hasty: RunningGateway, promis
         talk.send(request(chat("@@tokens=20000,chunking=coalesce@@", stream=True, max_tokens=20_000)))
         wait_stalled(hasty)
         read_slowly(talk, 2.0)
-        answer = talk.answer(30)
+        answer = talk.answer()
         assert answer.body.count(b"data: ") >= 20_000
         assert answer.body.endswith(b"data: [DONE]\n\n")
 
@@ -106,7 +106,7 @@ def test_a_slow_client_gets_every_byte_of_a_document(
     with narrow(hasty) as talk:
         talk.send(large(*fields))
         read_slowly(talk, 2.0)
-        answer = talk.answer(30)
+        answer = talk.answer()
         assert (answer.status, len(answer.body)) == (200, int(answer.headers["content-length"]))
 
 

@@ -11,6 +11,7 @@ from tests.support.fleet import SpawnedReplica
 from tests.support.gateway import RunningGateway
 from tests.support.promises import Promises
 from tests.support.talk import CHAT, Talk, chat, chunked, chunked_head, request
+from tests.support.waiting import PATIENCE
 
 GOOD = request(chat())
 MEGABYTE = b"x" * 1_000_000
@@ -95,7 +96,7 @@ def test_a_refusal_is_read_though_ten_megabytes_follow(
         assert answer.error["code"]
     sending.join(30 if promises.refusals_are_readable else 1)
     talk.socket.close()
-    sending.join(30)
+    sending.join(PATIENCE)
     assert upstream.calls() == []
 
 

@@ -141,7 +141,7 @@ def test_leaving_while_not_reading(gateway: RunningGateway, upstream: SpawnedRep
     with Talk(gateway.url) as talk:
         talk.send(request(chat("@@tokens=1000000,chunking=coalesce@@", stream=True, max_tokens=1_000_000)))
         talk.until(b"data: ")
-        gateway.wait_until(lambda: "stalled" in repr(gateway.objects.edge.traffic.live), 30)
+        gateway.wait_until(lambda: "stalled" in repr(gateway.objects.edge.traffic.live))
         leave(talk)
         idle(gateway)
     all_cancelled(upstream)

@@ -13,6 +13,7 @@ from tests.support.fleet import SpawnedReplica
 from tests.support.gateway import Adapter, RunningGateway, configuration, running_gateway
 from tests.support.promises import Promises
 from tests.support.talk import Talk, chat, chunked_head, request
+from tests.support.waiting import PATIENCE
 
 KEY_AND_CERTIFICATE = Path(__file__).parents[2] / "support" / "localhost.pem"
 GOOD = request(chat())
@@ -34,7 +35,7 @@ def tls(running_tls: RunningGateway, upstream: SpawnedReplica) -> Iterator[Runni
 
 def connect(gateway: RunningGateway) -> Talk:
     context = ssl.create_default_context(cafile=str(KEY_AND_CERTIFICATE))
-    sock = socket.create_connection(("127.0.0.1", gateway.port), timeout=10)
+    sock = socket.create_connection(("127.0.0.1", gateway.port), timeout=PATIENCE)
     return Talk(gateway.url, context.wrap_socket(sock, server_hostname="localhost"))
 
 

@@ -24,7 +24,7 @@ def sent(admin: Administration, *parts: str | bytes) -> tuple[int, str]:
     client = connected(admin)
     for part in parts:
         client.socket.sendall(part.encode() if isinstance(part, str) else part)
-    got, end = client.rest(20)
+    got, end = client.rest()
     assert end != "open", got
     head, _, body = got.partition(b"\r\n\r\n")
     assert b"content-type: application/json" in head.lower()
@@ -106,7 +106,7 @@ def test_whoever_does_not_get_on_with_it_is_cut(
     monkeypatch.setattr("gateway.admin.protocol.TURN", 0.5)
     client = connected(lasting_admin)
     client.socket.sendall(so_far.encode())
-    assert client.rest(20) in {(b"", "eof"), (b"", "reset")}
+    assert client.rest() in {(b"", "eof"), (b"", "reset")}
 
 
 def test_who_does_not_read_is_cut(admin: Administration, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,7 +17,7 @@ from tests.support import plain
 from tests.support.admin import visiting
 from tests.support.gateway import spawned_gateway
 from tests.support.stored import KeyBook
-from tests.support.waiting import wait_until
+from tests.support.waiting import PATIENCE, wait_until
 
 PASSWORD, API_KEY = "snowblind-7f3a", "sk-upstream-4c1d"
 
@@ -67,7 +67,7 @@ def test_p32_no_secret_anywhere(tmp_path: Path, book: KeyBook, monkeypatch: pyte
             said.append(plain.get(gateway.ops_url + path).content)
         said.append(Path(f"/proc/{gateway.pid}/cmdline").read_bytes())
         gateway.terminate()
-        gateway.wait(20)
+        gateway.wait(PATIENCE)
     said += files(tmp_path)  # the database and its journal, the log, what it said of itself
     assert any(keys[1].id.encode() in one for one in said)
     secrets = [key.text[-40:].encode() for key in keys] + [PASSWORD.encode(), API_KEY.encode()]

@@ -12,7 +12,7 @@ from tests.flows.admin.conftest import admin_tree
 from tests.support.gateway import spawned_gateway
 from tests.support.raw import RawClient
 from tests.support.stored import KeyBook
-from tests.support.waiting import wait_until
+from tests.support.waiting import PATIENCE, wait_until
 
 
 def test_a_change_under_way_is_finished(tmp_path: Path, book: KeyBook) -> None:
@@ -36,9 +36,9 @@ def test_a_change_under_way_is_finished(tmp_path: Path, book: KeyBook) -> None:
             gateway.terminate()
             wait_until(lambda: not _open(port))
             other.execute("ROLLBACK")
-            got, end = client.rest(20)
+            got, end = client.rest()
         assert (got.split(b"\r\n")[0], end) == (b"HTTP/1.1 201 Created", "eof")
-        assert gateway.wait(20) == 0
+        assert gateway.wait(PATIENCE) == 0
     other.close()
     assert book.do(lambda registry: registry.tenant("snow")).name == "snow"
     assert "exception" not in gateway.errors.read_text()

@@ -14,7 +14,7 @@ import pytest
 from tests.support import plain
 from tests.support.fleet import SpawnedReplica, spawn_fleet
 from tests.support.gateway import SpawnedGateway, configuration, spawned_gateway
-from tests.support.waiting import wait_until
+from tests.support.waiting import PATIENCE, wait_until
 from tests.support.written import written
 
 CANARY = "snowblind-7f3a"
@@ -53,7 +53,7 @@ def loud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loud]:
         tree = configuration(models=models, timeouts={"first_token": 0.3, "inter_token": 0.3}, limits={"body": 65_536})
         with (
             spawned_gateway(tree, tmp_path_factory.mktemp("loud"), module="tests.support.loud_gateway") as gateway,
-            plain.client(base_url=gateway.url, timeout=30) as client,
+            plain.client(base_url=gateway.url, timeout=PATIENCE) as client,
         ):
             yield Loud(gateway, fleet.replicas[0], client)
 
@@ -120,7 +120,7 @@ def elsewhere(loud: Loud) -> None:
 
 def raw(loud: Loud, request: str) -> str:
     where = urlsplit(loud.gateway.url)
-    with socket.create_connection((where.hostname, where.port), timeout=20) as client:
+    with socket.create_connection((where.hostname, where.port), timeout=PATIENCE) as client:
         client.sendall(request.encode())
         got = b""
         while data := client.recv(65_536):
@@ -155,7 +155,7 @@ def test_p32_nothing_that_was_said_is_written_down(loud: Loud) -> None:
     metrics = plain.get(f"{loud.gateway.ops_url}/metrics").text
     ready = plain.get(f"{loud.gateway.ops_url}/readyz?{CANARY}").text
     loud.gateway.terminate()
-    assert loud.gateway.wait(20) == 0
+    assert loud.gateway.wait(PATIENCE) == 0
     lines = written(loud.gateway.log)
     assert len(lines) > 2 * len(FAULTS)
     assert {"success", "failed", "ignored"} == {line["outcome"] for line in lines}

@@ -10,6 +10,7 @@ import pytest
 from tests.support import plain
 from tests.support.api import Api
 from tests.support.asking import body
+from tests.support.waiting import PATIENCE
 
 Case = tuple[type[openai.APIStatusError], int, str, str | None, dict[str, Any]]
 CASES: list[Case] = [
@@ -70,7 +71,7 @@ def test_the_sdks_retries_succeed_after_a_failure(stand: Api) -> None:
 
 @pytest.mark.parametrize("stream", [False, True], ids=["unary", "stream"])
 def test_the_sdks_timeout_is_our_deadline_and_the_upstreams(stand: Api, stream: bool) -> None:
-    client = stand.client(timeout=30)
+    client = stand.client(timeout=PATIENCE)
     answer = client.chat.completions.with_raw_response.create(**body(), stream=stream)
     told = stand.asked(answer.headers["x-request-id"]).header("x-request-timeout-ms")
     assert told is not None

@@ -16,6 +16,7 @@ import yaml
 
 from tests.support import plain
 from tests.support.gateway import ROOT, configuration, spawned_gateway
+from tests.support.waiting import PATIENCE
 from tests.support.written import whole_lines, written
 
 SECRET = "sk-canary-9f3b"
@@ -156,7 +157,7 @@ def test_it_says_at_the_start_where_it_is_and_who_may_use_it(tmp_path: Path, is_
     tree = configuration(server={"open": is_open})
     with spawned_gateway(tree, tmp_path, options=["--log-format", "console"]) as gateway:
         gateway.terminate()
-        assert gateway.wait(20) == 0
+        assert gateway.wait(PATIENCE) == 0
         said = gateway.errors.read_text()
     assert f"serves {gateway.url}; probes and metrics: {gateway.ops_url}." in said
     assert ("anybody who can reach it" in said) is is_open
@@ -169,7 +170,7 @@ def test_a_whole_life_is_a_json_line_per_event_where_no_terminal_is(tmp_path: Pa
         asked = {"model": "mock", "messages": [{"role": "user", "content": SECRET}]}
         assert plain.post(f"{gateway.url}/v1/chat/completions", json=asked).status_code == 200
         gateway.terminate()
-        assert gateway.wait(20) == 0
+        assert gateway.wait(PATIENCE) == 0
         events = written(gateway.errors)
         (record,) = written(gateway.log)
     said = [event["event"] for event in events]
@@ -186,7 +187,7 @@ def test_at_a_higher_level_a_good_life_is_silent_but_for_its_requests(tmp_path: 
         plain.get(f"{gateway.url}/v1/models").raise_for_status()
         plain.post(f"{gateway.url}/v1/chat/completions", json={})
         gateway.terminate()
-        assert gateway.wait(20) == 0
+        assert gateway.wait(PATIENCE) == 0
         assert written(gateway.errors) == []
         assert len(whole_lines(gateway.log)) == 1
 
@@ -197,7 +198,7 @@ def test_the_configuration_says_how_to_log_and_options_go_over_it(tmp_path: Path
         with spawned_gateway(tree, tmp_path, options=options) as gateway:
             plain.post(f"{gateway.url}/v1/chat/completions", json={})
             gateway.terminate()
-            assert gateway.wait(20) == 0
+            assert gateway.wait(PATIENCE) == 0
             (line,) = whole_lines(gateway.log)
             said = gateway.errors.read_text()
         assert line.startswith("{") is (form == "json")

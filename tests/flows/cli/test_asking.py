@@ -15,6 +15,7 @@ import pytest
 
 from tests.support.command_line import complaint, environment, on_terminal, snowshed
 from tests.support.gateway import ROOT, RunningGateway, configuration, running_gateway
+from tests.support.waiting import PATIENCE
 
 ANSWER = "The answer is always the same."
 
@@ -78,7 +79,7 @@ def test_tokens_are_printed_as_they_come_and_an_interruption_cancels_the_generat
             assert child.stdout is not None
             assert child.stdout.read(4) == b"word"  # long before the end
             child.send_signal(signal.SIGINT)
-            _, errors = child.communicate(timeout=20)
+            _, errors = child.communicate(timeout=PATIENCE)
         finally:
             child.kill()
             child.wait()
@@ -147,7 +148,7 @@ def test_whatever_else_listens_there_is_told_apart(answer: bytes, words: str) ->
         thread = threading.Thread(target=serve, daemon=True)
         thread.start()
         said = complaint(snowshed("models", "--url", f"http://127.0.0.1:{server.getsockname()[1]}"), 1)
-        thread.join(10)
+        thread.join(PATIENCE)
     assert words in said
 
 

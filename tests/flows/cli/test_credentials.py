@@ -10,6 +10,7 @@ import pytest
 
 from tests.support.command_line import complaint, snowshed
 from tests.support.gateway import ROOT, configuration, running_gateway
+from tests.support.waiting import PATIENCE
 
 KEY = "sk-snow-canary-7c21"
 
@@ -29,7 +30,7 @@ def authorization(*arguments: str, **more: str) -> str:
         thread.start()
         more["SNOWSHED_URL"] = f"http://127.0.0.1:{server.getsockname()[1]}"
         ended = snowshed("models", *arguments, given=b"", **more)
-        thread.join(10)
+        thread.join(PATIENCE)
     assert KEY not in ended.stdout + ended.stderr
     lines = heard[0].decode().lower().split("\r\n")
     return next((line for line in lines if line.startswith("authorization:")), "")

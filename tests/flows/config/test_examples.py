@@ -17,6 +17,7 @@ from tests.support.command_line import snowshed
 from tests.support.fleet import spawn_fleet
 from tests.support.gateway import ROOT, SpawnedGateway, _wait_ready
 from tests.support.tiny_tokenizer import write_tiny_tokenizer
+from tests.support.waiting import PATIENCE
 
 EXAMPLES = sorted(path.name for path in (ROOT / "examples").glob("*.yaml"))
 
@@ -94,7 +95,7 @@ def test_an_example_starts_and_answers(example: str, tmp_path: Path) -> None:
     with places(example, tmp_path) as environment, served(example, tmp_path, environment) as gateway:
         key = a_key(example, environment) if "SNOWSHED_AUTH__SQLITE" in environment else "none"
         headers = {"authorization": f"Bearer {key}"}
-        with plain.client(base_url=gateway.url, headers=headers, timeout=60) as client:
+        with plain.client(base_url=gateway.url, headers=headers, timeout=PATIENCE) as client:
             [model] = client.get("/v1/models").json()["data"]
             said = {"model": model["id"], "max_tokens": 3, "messages": [{"role": "user", "content": "Hello"}]}
             for _ in range(2):
@@ -102,14 +103,14 @@ def test_an_example_starts_and_answers(example: str, tmp_path: Path) -> None:
                 assert answer.status_code == 200, answer.text
                 assert answer.json()["usage"]["completion_tokens"] == 3
         gateway.terminate()
-        assert gateway.wait(30) == 0, gateway.errors.read_text()
+        assert gateway.wait(PATIENCE) == 0, gateway.errors.read_text()
 
 
 def test_the_example_of_failing_over_does(tmp_path: Path) -> None:
     example = "openai-failover.yaml"
     with spawn_fleet(2, settings="tokens=3") as fleet:
         environment = {f"SNOWSHED_MODELS__0__REPLICAS__{at}__URL": url for at, url in enumerate(fleet.urls)}
-        with served(example, tmp_path, environment) as gateway, plain.client(timeout=60) as client:
+        with served(example, tmp_path, environment) as gateway, plain.client(timeout=PATIENCE) as client:
             fleet.replicas[0].listen("refused", drop=True)
             said = {"model": "chat", "messages": [{"role": "user", "content": "Hello"}]}
             answers = [client.post(f"{gateway.url}/v1/chat/completions", json=said) for _ in range(4)]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -16,9 +15,11 @@ from tests.support.asking import ask, body, request_bytes, sdk_text, text
 from tests.support.fleet import SpawnedFleet, spawn_fleet
 from tests.support.gateway import SpawnedGateway, configuration, spawned_gateway
 from tests.support.raw import RawClient
+from tests.support.waiting import PATIENCE, wait_until
 from tests.support.written import written
 
 STREAMS = 20
+CAP = 60.0
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +42,7 @@ def spawned(fleet: SpawnedFleet, folder: Path, **server: float) -> Iterator[Spaw
 
 @pytest.fixture
 def patient(fleet: SpawnedFleet, tmp_path: Path) -> Iterator[SpawnedGateway]:
-    yield from spawned(fleet, tmp_path, drain_delay=1.0, drain_cap=60)
+    yield from spawned(fleet, tmp_path, drain_delay=2.0, drain_cap=CAP)
 
 
 @pytest.fixture
@@ -73,22 +74,19 @@ def test_p11_streams_end_whole_while_newcomers_are_served_then_refused(
         assert "connection" not in ask(keeping, body("tokens=2")).headers
         running = streams(crowd, patient, fleet, "tokens=80,delay_ms=40")
         patient.terminate()
-        end = time.monotonic() + 5
-        while readiness(patient) != (503, ["draining"]):
-            assert time.monotonic() < end
+        wait_until(lambda: readiness(patient), lambda seen: seen == (503, ["draining"]))
         with plain.client(base_url=patient.url) as newcomer:
             served = ask(newcomer, body("tokens=2"))
         assert (served.status, served.headers["connection"]) == (200, "close")
         assert ask(keeping, body("tokens=2", stream=True)).headers["connection"] == "close"
-        while (refused := ask(keeping, body("tokens=2"))).status == 200:
-            assert time.monotonic() < end + 5
+        refused = wait_until(lambda: ask(keeping, body("tokens=2")), lambda answer: answer.status != 200)
         assert refused.error is not None
         assert (refused.status, refused.error["code"]) == (503, "draining")
         assert (refused.headers["connection"], refused.headers["retry-after"]) == ("close", "1")
         assert "x-should-retry" not in refused.headers  # another gateway will answer
-        assert [one.result(30) for one in running] == [text(80)] * STREAMS
-        assert patient.wait(10) == 0
-        assert silent.rest(1)[1] in {"eof", "reset"}
+        assert [one.result(PATIENCE) for one in running] == [text(80)] * STREAMS
+        assert patient.wait(PATIENCE) == 0
+        assert silent.rest()[1] in {"eof", "reset"}
     records = written(patient.log)
     assert sum(record["outcome"] == "success" and record["stream"] for record in records) >= STREAMS
 
@@ -102,13 +100,13 @@ def test_p11_streams_over_the_cap_get_an_error_event_and_the_upstream_is_told(
         fleet.replicas[0].wait_for(lambda calls: len(calls) == STREAMS + 1)
         hasty.terminate()
         for one in running:
-            error = one.exception(20)
+            error = one.exception(PATIENCE)
             assert isinstance(error, openai.APIError)
             assert error.code == "draining"
-        refused = waiting.rest(10)[0]
+        refused = waiting.rest()[0]
         assert refused.startswith(b"HTTP/1.1 503 ")
         assert b'"code":"draining"' in refused
-    assert hasty.wait(10) == 0
+    assert hasty.wait(PATIENCE) == 0
     calls = fleet.replicas[0].wait_for(lambda calls: all(call.end for call in calls))
     assert [call.outcome for call in calls] == ["cancelled"] * (STREAMS + 1)
     records = written(hasty.log)
@@ -120,17 +118,15 @@ def test_p11_a_second_interrupt_ends_it_now(
 ) -> None:
     running = streams(crowd, patient, fleet, "tokens=10000,delay_ms=50")
     patient.child.send_signal(signal.SIGINT)
-    end = time.monotonic() + 5
-    while readiness(patient)[0] != 503:
-        assert time.monotonic() < end
+    wait_until(lambda: readiness(patient)[0] == 503)
     patient.child.send_signal(signal.SIGINT)
-    assert patient.wait(8) == 0
-    assert all(isinstance(one.exception(10), openai.APIError) for one in running)
+    assert patient.wait(CAP / 2) == 0
+    assert all(isinstance(one.exception(PATIENCE), openai.APIError) for one in running)
     assert '"level":"error"' not in patient.errors.read_text()
 
 
 def test_p11_without_traffic_it_stops_at_once(hasty: SpawnedGateway) -> None:
     with RawClient(hasty.url) as idle:
         hasty.terminate()
-        assert hasty.wait(8) == 0
-        assert idle.rest(1)[1] in {"eof", "reset"}
+        assert hasty.wait(PATIENCE) == 0
+        assert idle.rest()[1] in {"eof", "reset"}

@@ -15,7 +15,7 @@ from tests.support.databases import running_postgres
 from tests.support.gateway import SpawnedGateway, configuration, metric, spawned_gateway
 from tests.support.knocking import ask, models
 from tests.support.stored import KeyBook
-from tests.support.waiting import wait_until
+from tests.support.waiting import PATIENCE, wait_until
 
 PASSWORD = "snowblind-7f3a"
 
@@ -57,7 +57,7 @@ def test_p32_no_secret_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
                 said += [page(gateway, "/metrics").content, page(gateway, "/readyz").content]
             said.append(Path(f"/proc/{gateway.pid}/cmdline").read_bytes())
             gateway.terminate()
-            gateway.wait(20)
+            gateway.wait(PATIENCE)
         said += [gateway.log.read_bytes(), gateway.errors.read_bytes()]
         server.stop()
         said += files(server.data)

@@ -10,7 +10,7 @@ from router.breaker import STREAK
 from tests.support import plain
 from tests.support.asking import ask, body
 from tests.support.gateway import SpawnedGateway, configuration, metric, spawned_gateway
-from tests.support.waiting import wait_until
+from tests.support.waiting import PATIENCE, wait_until
 from tests.support.written import written
 
 CUTTING = "mock-0"
@@ -32,7 +32,7 @@ def test_each_change_is_one_line_and_one_count(tmp_path: Path) -> None:
     with spawned_gateway(configuration(models=[model]), tmp_path, options=("--log-format", "json")) as gateway:
         assert counted(gateway) == 0
         wholes: list[bool] = []
-        with plain.client(base_url=gateway.url, timeout=30) as http:
+        with plain.client(base_url=gateway.url, timeout=PATIENCE) as http:
 
             def changed() -> Sequence[dict[str, Any]]:
                 """It fails less and less of them, as it gets less and less."""

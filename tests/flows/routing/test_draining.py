@@ -13,6 +13,7 @@ from tests.support.asking import ask, body, text
 from tests.support.fleet import SpawnedFleet, spawn_fleet
 from tests.support.gateway import configuration
 from tests.support.reloaded import Reloadable, reloadable
+from tests.support.waiting import PATIENCE
 
 
 @pytest.fixture
@@ -42,7 +43,7 @@ def test_a_drained_replica_ends_its_stream_and_gets_nothing_new(fleet: SpawnedFl
             for _ in range(10):
                 assert ask(client, body()).text == text(3)
             assert started(fleet) == [1, 10]
-            answer = streamed.result(30)
+            answer = streamed.result(PATIENCE)
             assert (answer.text, answer.done) == (text(100), True)
         stand.gateway.run(lambda: upstreams.drain("mock-1"))
         assert ask(client, body()).status == 503

@@ -12,6 +12,7 @@ import pytest
 from tests.support.fleet import spawn_fleet
 from tests.support.gateway import RunningGateway, configuration, running_gateway
 from tests.support.standing import changes, pool_of
+from tests.support.waiting import PATIENCE
 
 
 @pytest.fixture
@@ -36,7 +37,7 @@ async def test_p09_short_limits_of_one_caller_eject_nobody(
 ) -> None:
     heard = changes(pool_of(gateway, "mock"))
     wanted = {"model": "mock", "stream": stream, "messages": [{"role": "user", "content": f"@@{directive}@@"}]}
-    async with httpx2.AsyncClient(base_url=gateway.url, trust_env=False, timeout=30) as client:
+    async with httpx2.AsyncClient(base_url=gateway.url, trust_env=False, timeout=PATIENCE) as client:
         limit = {"x-request-timeout-ms": "600"}
         answers = await asyncio.gather(
             *(client.post("/v1/chat/completions", json=wanted, headers=limit) for _ in range(20))

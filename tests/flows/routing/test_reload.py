@@ -16,7 +16,7 @@ from tests.support.asking import ask, body, text
 from tests.support.fleet import SpawnedFleet, spawn_fleet
 from tests.support.gateway import configuration
 from tests.support.reloaded import Crowd, Reloadable, reloadable
-from tests.support.waiting import wait_until
+from tests.support.waiting import PATIENCE, wait_until
 
 SIZES = (5, 9)
 """Tokens that each of the two model servers answers with: from an answer it is seen who gave it."""
@@ -106,7 +106,7 @@ def test_a_replica_that_is_gone_ends_its_streams_and_then_its_connections(fleet:
             with stand.gateway.client() as another:
                 assert ask(another, body()).text == text(SIZES[1])
             assert stand.leaving == 1
-            assert streamed.result(30).text == text(200)
+            assert streamed.result(PATIENCE).text == text(200)
         assert streamed.result().done
         assert fleet.replicas[0].stats()["started"] == 1
         stand.gateway.wait_until(lambda: stand.leaving == 0)
@@ -123,7 +123,7 @@ def test_what_outlasts_the_drain_cap_is_cut_and_told(fleet: SpawnedFleet, tmp_pa
         streamed = elsewhere.submit(ask, client, body("tokens=900,delay_ms=50", stream=True))
         fleet.replicas[0].wait_for(lambda calls: any(call.first is not None for call in calls))
         stand.reload(tree({"name": "n", "engine": "scripted"}, server=server))
-        answer = streamed.result(30)
+        answer = streamed.result(PATIENCE)
         assert answer.error is not None
         assert answer.error["code"] == "upstream_interrupted"
         assert not answer.done

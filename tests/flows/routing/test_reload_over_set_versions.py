@@ -19,6 +19,7 @@ from tests.support.envelopes import enveloped
 from tests.support.fleet import SpawnedFleet, spawn_fleet
 from tests.support.reloaded import Crowd, replace
 from tests.support.stored import KeyBook
+from tests.support.waiting import PATIENCE
 
 SIZES = (5, 9)
 """Tokens that each of the two model servers answers with: from an answer it is seen who gave it."""
@@ -119,7 +120,7 @@ def test_a_version_that_is_cleared_ends_its_streams(stand: Stand) -> None:
         stand.delete("new@1")
         assert ask(stand.caller(), body(model="new")).status == 404
         assert not streamed.done()
-        assert streamed.result(30).text == text(200)
+        assert streamed.result(PATIENCE).text == text(200)
     assert streamed.result().done
     stand.admin.gateway.wait_until(lambda: not stand.upstreams._leaving)
     stand.admin.gateway.wait_until(lambda: server.stats()["open_connections"] == 0)

@@ -14,7 +14,7 @@ from tests.support import plain
 from tests.support.asking import ask, body
 from tests.support.gateway import SpawnedGateway, configuration, metric, spawned_gateway
 from tests.support.reloaded import replace
-from tests.support.waiting import wait_until
+from tests.support.waiting import PATIENCE, wait_until
 from tests.support.written import written
 
 
@@ -83,7 +83,7 @@ def test_sighup_has_it_read_whether_it_has_changed_or_not_and_it_still_stops_as_
     process.wait_for(generation=1, valid=0)
     assert process.answers("one") == 200
     process.gateway.terminate()
-    assert process.gateway.wait(20) == 0
+    assert process.gateway.wait(PATIENCE) == 0
 
 
 def test_a_mounted_config_map_is_exchanged_by_its_link(process: Process) -> None:

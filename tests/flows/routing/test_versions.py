@@ -15,7 +15,7 @@ import pytest
 from tests.support import plain
 from tests.support.balancer import paired_gateways
 from tests.support.gateway import RunningGateway, configuration, metric, running_gateway, spawned_gateway
-from tests.support.waiting import wait_until
+from tests.support.waiting import PATIENCE, wait_until
 
 CALLERS = [f"caller-{number}" for number in range(10_000)]
 FEW = CALLERS[:200]
@@ -34,7 +34,7 @@ def asked(url: str, callers: Sequence[str]) -> dict[str, str]:
     """What answered each caller, by the header; the answer's own words must be of the same version."""
     host, port = url.removeprefix("http://").split(":")
     found = {}
-    with closing(socket.create_connection((host, int(port)), timeout=30)) as wire, wire.makefile("rb") as answers:
+    with closing(socket.create_connection((host, int(port)), timeout=PATIENCE)) as wire, wire.makefile("rb") as answers:
         for caller in callers:
             body = json.dumps({"model": "chat", "user": caller, "messages": [{"role": "user", "content": "Hi"}]})
             head = f"POST /v1/chat/completions HTTP/1.1\r\nhost: {host}\r\ncontent-type: application/json\r\n"

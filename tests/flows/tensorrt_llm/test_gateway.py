@@ -16,6 +16,7 @@ from engines.tensorrt_llm.engine import TensorrtLlmEngine
 from tests.support.gateway import RunningGateway, configuration, running_gateway
 from tests.support.sdk_answers import chat, completion
 from tests.support.tensorrt_llm import FAKE, Journal, fake_model
+from tests.support.waiting import PATIENCE
 
 QUESTION = [{"role": "user", "content": "Say something."}]
 TEXT = "The avalanche passes above the road \U0001f3d4,"
@@ -39,7 +40,7 @@ def gateway(model: Path) -> Iterator[RunningGateway]:
 
 @pytest.fixture
 def client(gateway: RunningGateway) -> Iterator[openai.OpenAI]:
-    with openai.OpenAI(base_url=f"{gateway.url}/v1", api_key="none", max_retries=0, timeout=30) as one:
+    with openai.OpenAI(base_url=f"{gateway.url}/v1", api_key="none", max_retries=0, timeout=PATIENCE) as one:
         yield one
     gateway.wait_idle()
 
@@ -110,7 +111,7 @@ def test_a_child_that_dies_is_back_for_the_next_caller(client: openai.OpenAI, ga
     child = cast("TensorrtLlmEngine", engine)._child
     assert child.pid is not None
     os.kill(child.pid, signal.SIGKILL)
-    gateway.wait_until(lambda: child.restarts == 1 and child.state == "ready", 30)
+    gateway.wait_until(lambda: child.restarts == 1 and child.state == "ready")
 
     def served() -> bool:
         try:
@@ -118,4 +119,4 @@ def test_a_child_that_dies_is_back_for_the_next_caller(client: openai.OpenAI, ga
         except openai.InternalServerError:  # the breaker takes its time
             return False
 
-    gateway.wait_until(served, 30)
+    gateway.wait_until(served)

@@ -29,7 +29,7 @@ from tests.support.command_line import environment
 from tests.support.gateway import ROOT, SpawnedGateway, configuration, spawned_gateway
 from tests.support.tiny_tokenizer import write_tiny_tokenizer
 from tests.support.triton import begun, running_triton
-from tests.support.waiting import until, wait_until
+from tests.support.waiting import PATIENCE, until, wait_until
 
 SECTION = (ROOT / "docs/guides/routing.md").read_text().partition("## Roll over to another version on Triton")[2]
 BLOCKS = re.findall(r"^```sh\n(.*?)^```$", SECTION, re.MULTILINE | re.DOTALL)
@@ -166,7 +166,7 @@ class Callers:
 
 @asynccontextmanager
 async def calling(place: Place) -> AsyncIterator[Callers]:
-    async with httpx2.AsyncClient(trust_env=False, timeout=60) as http, asyncio.TaskGroup() as group:
+    async with httpx2.AsyncClient(trust_env=False, timeout=PATIENCE) as http, asyncio.TaskGroup() as group:
         url = f"{place.gateway.url}/v1"
         callers = Callers(openai.AsyncOpenAI(base_url=url, api_key=place.key, max_retries=0, http_client=http))
         going_on = group.create_task(callers.go_on())

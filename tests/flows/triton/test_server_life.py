@@ -20,7 +20,7 @@ from loadtests.triton import TritonServer
 from tests.support.fleet import SpawnedFleet, spawn_fleet
 from tests.support.triton import begun, running_triton
 from tests.support.triton_stand import TRANSPORTS, TritonStand, behind, triton_stand
-from tests.support.waiting import until, wait_until
+from tests.support.waiting import PATIENCE, until, wait_until
 
 SLACK = 20.0
 """Ten times the two seconds in which a server that is back must be used again."""
@@ -97,7 +97,7 @@ class Load:
 
 @asynccontextmanager
 async def load(stand: TritonStand, model: str) -> AsyncIterator[Load]:
-    async with httpx2.AsyncClient(trust_env=False, timeout=60) as http, asyncio.TaskGroup() as group:
+    async with httpx2.AsyncClient(trust_env=False, timeout=PATIENCE) as http, asyncio.TaskGroup() as group:
         client = openai.AsyncOpenAI(base_url=f"{stand.gateway.url}/v1", api_key="none", max_retries=0, http_client=http)
         made = Load(model, client)
         workers = [group.create_task(made.work()) for _ in range(WORKERS)]

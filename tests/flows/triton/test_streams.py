@@ -20,6 +20,7 @@ from tests.support.fleet import SpawnedReplica, spawn_fleet
 from tests.support.gateway import configuration, spawned_gateway
 from tests.support.tiny_tokenizer import write_tiny_tokenizer
 from tests.support.triton_stand import TRANSPORTS, TritonStand, behind, triton_stand
+from tests.support.waiting import PATIENCE
 
 MODELS: dict[ContractName, str] = {"llmapi": "tensorrt_llm", "ensemble": "ensemble"}
 SLACK = 10.0
@@ -52,7 +53,7 @@ def place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 @asynccontextmanager
 async def sdk(stand: TritonStand) -> AsyncIterator[openai.AsyncOpenAI]:
     limits = httpx2.Limits(max_connections=None)
-    async with httpx2.AsyncClient(trust_env=False, limits=limits, timeout=60) as http:
+    async with httpx2.AsyncClient(trust_env=False, limits=limits, timeout=PATIENCE) as http:
         yield openai.AsyncOpenAI(base_url=f"{stand.gateway.url}/v1", api_key="none", max_retries=0, http_client=http)
 
 
@@ -93,7 +94,7 @@ async def test_p19_a_hundred_streams_over_one_connection(place: Place) -> None:
     """P19: with an empty final response and without, with no response at all, with errors; interleaved."""
     place.replica.reset()
     due = [streams(number) for number in range(100)]
-    async with sdk(place.stand) as client, asyncio.timeout(60):
+    async with sdk(place.stand) as client, asyncio.timeout(PATIENCE):
         got = await asyncio.gather(*(told(client, directive) for directive, _, _ in due))
     assert got == [(text, end) for _, text, end in due]
     assert place.replica.stats()["open_connections"] <= 2  # one of ours, one to control it
@@ -129,7 +130,7 @@ async def test_p20a_the_first_tokens_of_400_streams_come_at_once(place: Place) -
         await anext(aiter(stream))
         return time.monotonic(), stream
 
-    async with sdk(place.stand) as client, asyncio.timeout(60):
+    async with sdk(place.stand) as client, asyncio.timeout(PATIENCE):
         began = time.monotonic()
         arrived = await asyncio.gather(*(first(client) for _ in range(400)))
         assert [call.outcome for call in place.replica.calls()] == [None] * 400

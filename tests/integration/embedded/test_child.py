@@ -24,7 +24,7 @@ from tests.support.embedded import (
     whole,
     words_of,
 )
-from tests.support.waiting import until, wait_until
+from tests.support.waiting import PATIENCE, until, wait_until
 
 
 async def test_a_killed_child_interrupts_its_streams_and_a_new_one_answers(engine: EmbeddedEngine) -> None:
@@ -103,5 +103,5 @@ def test_the_child_never_outlives_its_parent(micro: Path, kill: signal.Signals) 
         pid = int(parent.stdout.readline())
         assert running_process(pid)
         parent.send_signal(kill)
-        parent.wait(20)
+        parent.wait(PATIENCE)
     wait_until(lambda: not running_process(pid))

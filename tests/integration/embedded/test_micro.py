@@ -22,7 +22,7 @@ from tests.support.embedded import (
     until_busy,
     whole,
 )
-from tests.support.waiting import until
+from tests.support.waiting import PATIENCE, until
 
 
 async def events_of(reply: Reply) -> list[Any]:
@@ -127,7 +127,7 @@ async def test_leaving_during_the_prompt_stops_the_prompt_beside_a_busy_neighbou
             call.cancel()
             await asyncio.wait([call])
             stream = aiter(neighbour)
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(PATIENCE):
                 while await busy_slots(engine) != 1:
                     await anext(stream)
         computed = [slot.get("n_prompt_tokens", 0) for slot in await slots_of(engine)]

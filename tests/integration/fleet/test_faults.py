@@ -11,6 +11,7 @@ import pytest
 
 from tests.support.fleet import SpawnedFleet, SpawnedReplica, spawn_fleet
 from tests.support.raw import RawClient
+from tests.support.waiting import PATIENCE
 
 SILENCE = 0.2
 TICK = 0.002
@@ -54,7 +55,7 @@ def body(got: bytes) -> bytes:
 @pytest.mark.parametrize("fault", ["accept_silent", "half_open", "reset"])
 def test_no_byte_of_an_answer(client: RawClient, fault: str, *, stream: bool) -> None:
     client.post(ask(f"fault={fault}", stream=stream))
-    assert client.rest(5 if fault == "reset" else SILENCE) == (b"", "reset" if fault == "reset" else "open")
+    assert client.rest(PATIENCE if fault == "reset" else SILENCE) == (b"", "reset" if fault == "reset" else "open")
 
 
 def test_half_open_as_a_setting_reads_nothing_from_the_connection_on(replica: SpawnedReplica) -> None:
@@ -89,7 +90,7 @@ def test_a_stream_breaks_after_some_tokens(
     replica: SpawnedReplica, client: RawClient, fault: str, how: str, after: int
 ) -> None:
     client.post(ask(f"fault={fault},after={after}", stream=True))
-    got, end = client.rest(5 if how != "open" else SILENCE)
+    got, end = client.rest(PATIENCE if how != "open" else SILENCE)
     assert (len(events(got)), end) == (after, how)
     assert got.endswith(b"0\r\n\r\n") == (fault == "eof_clean")
     assert (b"transfer-encoding: chunked" in got) == (fault != "eof_delimited")
@@ -105,7 +106,7 @@ def test_a_stream_breaks_after_some_tokens(
 )  # fmt: skip
 def test_a_unary_answer_breaks_in_its_middle(client: RawClient, fault: str, how: str) -> None:
     client.post(ask(f"fault={fault}", stream=False))
-    got, end = client.rest(5 if how != "open" else SILENCE)
+    got, end = client.rest(PATIENCE if how != "open" else SILENCE)
     assert end == how
     assert b'"id":"chatcmpl-' in got
     assert b"usage" not in got

@@ -11,6 +11,7 @@ import pytest
 
 from loadtests.fleet import Fleet, Replica
 from loadtests.fleet.answers import words
+from tests.support.waiting import PATIENCE
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 LAST = b"\r\n0\r\n\r\n"
@@ -38,7 +39,7 @@ def post(writer: asyncio.StreamWriter, data: bytes, path: str = "/v1/chat/comple
 
 
 async def until(streams: Streams, end: bytes) -> bytes:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         return await streams[0].readuntil(end)
 
 
@@ -98,9 +99,9 @@ async def test_a_thousand_that_wait_are_served_when_the_slot_is_free(replica: Re
     first = await send(replica, "fault=stall", stream=True)
     await replica.wait_for(lambda calls: len(calls) == 1)
     others = [await send(replica, "tokens=1") for _ in range(1000)]
-    await replica.wait_for(lambda calls: len(calls) == 1001, 20)
+    await replica.wait_for(lambda calls: len(calls) == 1001)
     first[1].close()
-    await replica.wait_for(lambda calls: all(call.outcome for call in calls), 20)
+    await replica.wait_for(lambda calls: all(call.outcome for call in calls))
     assert replica.calls.counts["finished"] == 1000
     for _, writer in others:
         writer.close()
@@ -208,7 +209,7 @@ async def test_the_log_has_what_was_sent(replica: Replica) -> None:
 async def test_a_client_that_does_not_read_holds_the_stream(replica: Replica) -> None:
     _, writer = await asyncio.open_connection("127.0.0.1", replica.listener.port, limit=1024)
     post(writer, b'{"model":"@@tokens=100000@@","messages":[],"stream":true}')
-    await replica.wait_for(lambda _: replica.stats()["waiting_bytes"] > 0, 20)
+    await replica.wait_for(lambda _: replica.stats()["waiting_bytes"] > 0)
     assert replica.calls[0].tokens < 100_000
     writer.transport.abort()
     await replica.wait_for(lambda calls: calls[0].outcome == "cancelled")
@@ -219,7 +220,7 @@ async def test_a_pipelined_request_is_met_with_a_reset(replica: Replica) -> None
     for _ in range(2):
         post(writer, b'{"model":"@@service_ms=1000@@","messages":[]}')
     with pytest.raises(ConnectionResetError):
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             await reader.read()
     assert [call.outcome for call in replica.calls] == ["fault"]
     writer.close()
@@ -232,14 +233,14 @@ async def test_health_and_models_have_a_status_of_their_own(replica: Replica) ->
         replica.set(health=health)
         reader, writer = await asyncio.open_connection("127.0.0.1", replica.listener.port)
         writer.write(b"GET %b HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n" % path)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             assert (await reader.read()).startswith(start)
         writer.close()
     assert len(replica.calls) == 0
 
 
 async def test_a_fleet_closes_although_a_client_does_not_read() -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         async with Fleet() as fleet:
             replica = fleet.replicas[0]
             _, writer = await asyncio.open_connection("127.0.0.1", replica.listener.port, limit=1024)

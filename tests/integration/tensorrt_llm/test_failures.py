@@ -19,7 +19,7 @@ from engines.tensorrt_llm import child
 from engines.tensorrt_llm.engine import OURS, TensorrtLlmEngine
 from tests.support.embedded import running_process
 from tests.support.tensorrt_llm import FAKE, Journal, answer, call, chunks, fake_model, running, text_of
-from tests.support.waiting import until, until_told
+from tests.support.waiting import PATIENCE, until, until_told
 
 
 def child_of(engine: TensorrtLlmEngine) -> Any:
@@ -248,7 +248,7 @@ async def test_a_child_ends_with_its_parent(model: Path, journal: Journal) -> No
     writer.close()
     await writer.wait_closed()
     process.stdin.close()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         await process.communicate()
     assert process.returncode == 0
     assert journal.notes("shutdown")

@@ -14,6 +14,7 @@ from engines.triton.repository import SERVICE, Repository
 from loadtests.triton import TritonServer
 from tests.support.tiny_tokenizer import write_tiny_tokenizer
 from tests.support.triton_engine import ask, call, engine_for
+from tests.support.waiting import PATIENCE
 
 LONGEST = 40
 """Tokens of a prompt; an answer needs one more."""
@@ -21,7 +22,7 @@ LONGEST = 40
 
 async def tell_limits(server: TritonServer, model: str, **parameters: str) -> None:
     """Load the model with these further parameters in its config."""
-    channel = AioChannel(server.grpc, tls=None, connections=1, max_message=1 << 20, connect_timeout=5)
+    channel = AioChannel(server.grpc, tls=None, connections=1, max_message=1 << 20, connect_timeout=PATIENCE)
     try:
         question = service_pb2.ModelConfigRequest(name=model).SerializeToString()
         answer = await channel.open(f"{SERVICE}ModelConfig", question, timeout=10).read()

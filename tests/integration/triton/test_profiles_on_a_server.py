@@ -16,6 +16,7 @@ from loadtests.triton import TritonServer
 from tests.support import golden_table
 from tests.support.golden_table import Case, call
 from tests.support.triton import RawTriton, raw_triton
+from tests.support.waiting import PATIENCE
 
 SERVED = {"llmapi": "llmapi", "ensemble": "ensemble", "bls": "tensorrt_llm_bls"}
 ACCEPTED = {
@@ -41,7 +42,7 @@ async def client(triton: TritonServer) -> AsyncIterator[RawTriton]:
 async def told(server: TritonServer, model: str) -> ModelFacts:
     """What the server says of a model, which it has loaded by then."""
     server.need(model)
-    channel = AioChannel(server.grpc, tls=None, connections=1, max_message=1 << 20, connect_timeout=5)
+    channel = AioChannel(server.grpc, tls=None, connections=1, max_message=1 << 20, connect_timeout=PATIENCE)
     try:
         return await Repository(channel).facts(model)
     finally:

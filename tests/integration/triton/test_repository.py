@@ -13,12 +13,12 @@ from engines.triton.repository import Repository
 from loadtests.fleet.fleet import Fleet
 from loadtests.triton import TritonServer
 from tests.support.triton import RawTriton, batched, texts
-from tests.support.waiting import until_told
+from tests.support.waiting import PATIENCE, until_told
 
 
 @asynccontextmanager
 async def repository_of(target: str) -> AsyncIterator[Repository]:
-    channel = AioChannel(target, tls=None, connections=1, max_message=1 << 20, connect_timeout=5)
+    channel = AioChannel(target, tls=None, connections=1, max_message=1 << 20, connect_timeout=PATIENCE)
     try:
         yield Repository(channel, timeout=20.0)
     finally:

@@ -16,7 +16,7 @@ import pytest
 from loadtests.triton import Ports, TritonError, TritonServer
 from tests.support.embedded import running_process
 from tests.support.triton import RawTriton, flags, ints, journal_until, raw_triton, revived, running_triton, texts
-from tests.support.waiting import wait_until
+from tests.support.waiting import PATIENCE, wait_until
 
 ROOT = Path(__file__).parents[3]
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - where Triton keeps what it shares with its models
@@ -31,7 +31,7 @@ async def answer(client: RawTriton, prompt: str = "hi") -> str:
 
 async def answers(client: RawTriton, words: str) -> None:
     """Ask until the answer holds these words."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         while words not in await answer(client):
             pass
 
@@ -123,7 +123,7 @@ def test_a_command_runs_with_it_and_hears_our_signals() -> None:
     assert both.stdout.readline() == f"Triton serves llmapi over gRPC on 127.0.0.1:{ports.grpc}.\n"
     assert both.stdout.readline() == "here\n"
     both.terminate()
-    assert both.communicate(timeout=20)[0] == "heard SIGTERM\n"
+    assert both.communicate(timeout=PATIENCE)[0] == "heard SIGTERM\n"
     assert both.returncode == 0
     with socket.create_server(("127.0.0.1", ports.grpc)):
         pass  # nobody is left there

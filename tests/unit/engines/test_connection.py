@@ -10,7 +10,7 @@ import pytest
 from engines.api import EngineError, Failed, TimedOut, Timers, Unreachable
 from engines.connection import PAUSE_AT
 from engines.http import read_all
-from tests.support.waiting import until
+from tests.support.waiting import PATIENCE, until
 from tests.support.wire_server import POST, After, Answers, ok, serving
 
 CHUNKED = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
@@ -58,7 +58,7 @@ async def test_p04_every_framing_is_read_to_its_end_and_kept_only_if_it_can_be(n
 @pytest.mark.parametrize("name", BROKEN)
 async def test_p06_every_broken_response_is_a_failure(name: str) -> None:
     answers = Answers([BROKEN[name][0]], BROKEN[name][1])
-    async with asyncio.timeout(10), serving(answers) as pool:
+    async with asyncio.timeout(PATIENCE), serving(answers) as pool:
         with pytest.raises(Failed):  # noqa: PT012  # before or after the head
             connection = await pool.request(POST)
             try:
@@ -91,7 +91,7 @@ async def test_a_status_without_a_body_ends_at_its_head(status: int) -> None:
 
 async def test_bytes_behind_a_whole_answer_end_the_connection() -> None:
     answers = Answers([ok(b"hello") + b"HTTP/1.1 200 OK\r\n\r\n"])
-    async with asyncio.timeout(10), serving(answers) as pool:
+    async with asyncio.timeout(PATIENCE), serving(answers) as pool:
         connection = await pool.request(POST)
         with contextlib.suppress(EngineError):  # as good: only, it must not be served on
             assert await read_all(connection) == b"hello"
@@ -101,7 +101,7 @@ async def test_bytes_behind_a_whole_answer_end_the_connection() -> None:
 
 async def test_bytes_that_nobody_asked_for_end_an_idle_connection() -> None:
     answers = Answers([ok(b"hello")])
-    async with asyncio.timeout(10), serving(answers) as pool:
+    async with asyncio.timeout(PATIENCE), serving(answers) as pool:
         connection = await pool.request(POST)
         await read_all(connection)
         connection.release()
@@ -113,7 +113,7 @@ async def test_bytes_that_nobody_asked_for_end_an_idle_connection() -> None:
 
 async def test_p21_a_reader_that_is_behind_holds_back_the_server() -> None:
     answers = Answers([ok(bytes(30_000_000))])
-    async with asyncio.timeout(20), serving(answers) as pool:
+    async with asyncio.timeout(PATIENCE), serving(answers) as pool:
         connection = await pool.request(POST)
         await until(lambda: connection.paused)
         assert connection._buffered <= PAUSE_AT + 256 * 1024
@@ -133,7 +133,7 @@ async def test_a_unary_answer_is_bounded() -> None:
 async def test_p07_silence_is_timed_by_phase() -> None:
     timers = Timers(first_token=0.1, inter_token=0.2)
     answers = Answers([CHUNKED + b"5\r\nhello\r\n"], "silent")
-    async with asyncio.timeout(10), serving(answers, timers) as pool:
+    async with asyncio.timeout(PATIENCE), serving(answers, timers) as pool:
         connection = await pool.request(POST)
         assert await connection.read() == b"hello"
         with pytest.raises(TimedOut) as first:
@@ -148,7 +148,7 @@ async def test_p07_silence_is_timed_by_phase() -> None:
 
 @pytest.mark.parametrize("head", [b"", CHUNKED])
 async def test_closing_the_pool_wakes_whoever_waits(head: bytes) -> None:
-    async with asyncio.timeout(10), serving(Answers([head], "silent")) as pool:
+    async with asyncio.timeout(PATIENCE), serving(Answers([head], "silent")) as pool:
 
         async def ask() -> bytes:
             return await read_all(await pool.request(POST))

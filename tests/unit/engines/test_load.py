@@ -10,6 +10,7 @@ import pytest
 
 from engines.api import Capacity, Failed, Load
 from engines.load import STALE, LoadWatch, capacity
+from tests.support.waiting import PATIENCE
 
 
 class Server:
@@ -35,7 +36,7 @@ class Server:
 async def watched(server: Server) -> LoadWatch:
     """What has heard all that the server says."""
     watch = LoadWatch(server.read, lambda: server.now, name="it", every=0.0, pause=0.0)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         await server.silent.wait()
     await watch.aclose()
     return watch

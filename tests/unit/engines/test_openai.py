@@ -11,6 +11,7 @@ import pytest
 
 from engines.api import Call, EngineError, Failed, Overloaded, Rejected, Surroundings, Timers
 from engines.openai import OpenAIEngine, OpenAIOptions
+from tests.support.waiting import PATIENCE
 from tests.support.wire_server import Answers, ok, serving
 
 DELTA = b'data: {"model":"up","choices":[{"index":0,"delta":{"role":"assistant","content":""}}]}\n\n'
@@ -27,7 +28,7 @@ def call(*, stream: bool = False) -> Call:
 @asynccontextmanager
 async def engine(*writes: bytes) -> AsyncIterator[OpenAIEngine]:
     """An engine whose server answers so."""
-    async with asyncio.timeout(20), serving(Answers(writes)) as pool:
+    async with asyncio.timeout(PATIENCE), serving(Answers(writes)) as pool:
         url = f"http://127.0.0.1:{pool._port}/v1"
         made = OpenAIEngine(OpenAIOptions(url=url), Surroundings(pool._sweeper, Timers()))
         try:

@@ -11,7 +11,7 @@ import uvloop
 from engines.api import EngineError, Failed, Overloaded, TimedOut, Timers, Unreachable
 from engines.http import Pool, read_all
 from loadtests.fleet import Fleet
-from tests.support.waiting import until
+from tests.support.waiting import PATIENCE, until
 from tests.support.wire_server import POST, Answers, ok, serving
 
 
@@ -76,7 +76,7 @@ async def test_p04_a_reused_connection_that_breaks_in_the_midst_of_a_head_is_not
 
 async def test_p04_many_stale_connections_are_replaced_in_one_request() -> None:
     answers = Answers([ok(b"hello")])
-    async with asyncio.timeout(10), serving(answers) as pool:
+    async with asyncio.timeout(PATIENCE), serving(answers) as pool:
         await asyncio.gather(*(fetch(pool) for _ in range(8)))
         assert len(pool._idle) == 8
         for writer in tuple(answers.open):
@@ -85,7 +85,7 @@ async def test_p04_many_stale_connections_are_replaced_in_one_request() -> None:
 
 
 async def test_p04_an_idle_connection_is_let_go_before_the_server_does() -> None:
-    async with asyncio.timeout(10), serving(Answers([ok(b"hello")])) as pool:
+    async with asyncio.timeout(PATIENCE), serving(Answers([ok(b"hello")])) as pool:
         await fetch(pool)
         (connection,) = pool._idle
         assert connection.due < asyncio.get_running_loop().time() + 5
@@ -96,7 +96,7 @@ async def test_p04_an_idle_connection_is_let_go_before_the_server_does() -> None
 
 async def test_p04_an_answer_whose_framing_ends_late_keeps_its_connection() -> None:
     answers = Answers([b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n"])
-    async with asyncio.timeout(10), serving(answers) as pool:
+    async with asyncio.timeout(PATIENCE), serving(answers) as pool:
         connection = await pool.request(POST)
         await connection.read()
         connection.release(whole=True)
@@ -108,7 +108,7 @@ async def test_p04_an_answer_whose_framing_ends_late_keeps_its_connection() -> N
 
 async def test_p04_an_answer_whose_framing_never_ends_loses_its_connection() -> None:
     answers = Answers([b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n"])
-    async with asyncio.timeout(10), serving(answers) as pool:
+    async with asyncio.timeout(PATIENCE), serving(answers) as pool:
         connection = await pool.request(POST)
         await connection.read()
         connection.release(whole=True)

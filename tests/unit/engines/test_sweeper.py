@@ -11,6 +11,7 @@ import pytest
 import uvloop
 
 from engines.sweeper import NEVER, TICK, Sweeper
+from tests.support.waiting import PATIENCE
 
 
 class Waiting:
@@ -89,7 +90,7 @@ async def test_it_beats_after_each_sweep_on_the_loops_clock() -> None:
     began = asyncio.get_running_loop().time()
     running = asyncio.create_task(sweeper.run(beats.put_nowait))
     try:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             first, second = await beats.get(), await beats.get()
     finally:
         running.cancel()
@@ -120,7 +121,7 @@ async def stand_still() -> bool:
     with mine, theirs:
         sweeper.add(waiting)
         sweeping = asyncio.create_task(sweeper.run(beats.put_nowait))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             await beats.get()
             waiting.due = sweeper.soon(2 * TICK)
             loop.add_reader(mine, pause)

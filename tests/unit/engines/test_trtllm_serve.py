@@ -12,7 +12,7 @@ from engines.api import Capacity, Load, Surroundings, Timers
 from engines.openai import OpenAIEngine, OpenAIOptions
 from engines.sweeper import Sweeper
 from engines.trtllm_serve import from_gauges, from_iterations
-from tests.support.waiting import until
+from tests.support.waiting import PATIENCE, until
 
 ITERATION = (
     b'{"iter":7,"numActiveRequests":%d,"numQueuedRequests":2,"maxNumActiveRequests":16,"iterLatencyMS":3.5,'
@@ -91,7 +91,7 @@ async def engine(serve: Serve, connections: int = 1024) -> AsyncIterator[OpenAIE
     options = OpenAIOptions(url=f"http://127.0.0.1:{port}/v1", server="trtllm-serve", connections=connections)
     made = OpenAIEngine(options, Surroundings(Sweeper(), Timers()))
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             await made.start()
             yield made
     finally:

@@ -16,6 +16,7 @@ from gateway.config.auth import Auth, AuthKind
 from security.api import StoreAway
 from tests.support.gateway import ROOT, configuration
 from tests.support.stored import KeyBook
+from tests.support.waiting import PATIENCE
 
 
 def test_every_kind_has_its_authenticator() -> None:
@@ -25,7 +26,7 @@ def test_every_kind_has_its_authenticator() -> None:
 def test_a_gateway_without_keys_loads_no_sql() -> None:
     program = "import sys, gateway.server; print(*(name for name in ('sqlalchemy', 'alembic') if name in sys.modules))"
     ran = subprocess.run(
-        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True, timeout=PATIENCE
     )
     assert ran.stdout.strip() == ""
 

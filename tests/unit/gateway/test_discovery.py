@@ -12,7 +12,7 @@ from engines.api import EngineError
 from gateway import discovery
 from gateway.discovery import Discovery, resolve
 from tests.support.upstreams import Names
-from tests.support.waiting import until
+from tests.support.waiting import PATIENCE, until
 
 
 def told(caplog: pytest.LogCaptureFixture) -> list[str]:
@@ -50,7 +50,7 @@ async def test_a_resolver_that_hangs_holds_nobody_up_for_long(
         raise AssertionError
 
     monkeypatch.setattr(discovery, "PATIENCE", 0.05)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         assert await Discovery(hang).ask(["pods", "others"]) == {}
     assert told(caplog) == ["no answer within 0.05 s"] * 2
 
@@ -68,7 +68,7 @@ async def test_what_an_answer_breaks_is_told_once_and_the_next_is_another_try(
             raise RuntimeError("a mistake of ours")
 
     asked = Discovery(Names(pods=["10.0.0.1"]))
-    async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
+    async with asyncio.timeout(PATIENCE), asyncio.TaskGroup() as tasks:
         asked.follow({"pods": 0.01}, tasks, found)
         await until(lambda: len(heard) >= 8)
         asked.stop()
@@ -83,7 +83,7 @@ async def test_hosts_are_followed_as_long_as_they_are_asked_for() -> None:
 
     names = Names(one=["10.0.0.1"], two=["10.0.0.2"])
     asked = Discovery(names)
-    async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
+    async with asyncio.timeout(PATIENCE), asyncio.TaskGroup() as tasks:
         asked.follow({"one": 0.01, "two": 3600}, tasks, found)
         await until(lambda: names.asked.count("one") > 2)
         assert "two" not in names.asked

@@ -15,6 +15,7 @@ from gateway.config import Config, ConfigError
 from gateway.reloading import LIVE, Reloading, Source
 from tests.support.gateway import metric
 from tests.support.reloading import EVERY, Stand, listening, model
+from tests.support.waiting import PATIENCE
 
 
 @pytest.fixture
@@ -110,7 +111,7 @@ async def test_what_can_be_read_once_only_is_left_alone(tmp_path: Path, stand: S
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     once = Reloading(Source(pipe), stand.applied, every=EVERY)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         with pytest.raises(ConfigError, match="no plain file"):
             await once.reload()
     assert metric("".join(once.lines()), "snowshed_config_valid") == 1

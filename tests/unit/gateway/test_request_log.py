@@ -11,6 +11,7 @@ from typing import IO, Any
 from gateway.accounts import Record
 from gateway.line_writer import LineWriter
 from gateway.request_log import RequestLog
+from tests.support.waiting import PATIENCE
 
 CANARY = "CANARY-7f3a"
 
@@ -103,7 +104,7 @@ def test_a_non_blocking_descriptor_gets_everything(pipe: tuple[IO[bytes], IO[byt
     received = bytearray()
     reader = threading.Thread(target=lambda: received.extend(pipe[0].read(len(data))))
     reader.start()
-    reader.join(20)
+    reader.join(PATIENCE)
     assert received == data
     assert writer.flush(5)
     assert writer.lost == 0

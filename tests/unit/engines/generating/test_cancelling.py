@@ -11,7 +11,7 @@ from engines.generating.detached import MAX_BYTES, MAX_HELD, Detached
 from engines.grpc.api import Code, RpcError
 from engines.sweeper import TICK, Sweeper
 from tests.support.scripted_rpc import ScriptedRpc
-from tests.support.waiting import settle
+from tests.support.waiting import PATIENCE, settle
 
 
 class Clock:
@@ -157,7 +157,7 @@ async def test_closing_lets_go_of_what_has_only_just_been_opened(policy: CancelP
     cancelling.let_go(opened[1], "r")
     cancelling.let_end(opened[2], "r")
     await cancelling.aclose()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         assert await opened[0].read() is None
     assert [rpc.cancelled for rpc in (*rpcs, *told)] == [1] * (3 + len(told))
     assert len(told) == (policy == "cancel")
@@ -250,7 +250,7 @@ async def test_a_reader_that_stops_at_the_last_message_held_hears_the_next() -> 
 
     await detached.flow(take)
     assert len(got) == MAX_HELD
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         assert await detached.read() is None
     await pump
 

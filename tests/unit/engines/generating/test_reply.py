@@ -18,7 +18,7 @@ from engines.grpc.api import Code, RpcError
 from engines.text.answer import Chunks, Envelope
 from tests.support.reply_table import FINAL, Basket, Delta, Table, answer, chunks, text_of
 from tests.support.scripted_rpc import ScriptedRpc
-from tests.support.waiting import until
+from tests.support.waiting import PATIENCE, until
 
 OK = "no error"
 
@@ -261,7 +261,7 @@ async def test_silence_between_tokens_is_timed(way: str) -> None:
 async def test_a_call_that_does_not_end_after_its_final_is_cancelled(way: str) -> None:
     table, rpc = Table(), ScriptedRpc([answer("one"), FINAL], silent=True)
     waiting = asyncio.ensure_future(said(await table.open(rpc), way))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         while not rpc.cancelled:
             await asyncio.sleep(0)
             table.pass_time(0.5)
@@ -369,7 +369,7 @@ async def test_several_texts_that_are_left_while_nobody_takes_them_are_let_go() 
     reply = await several(Table(), *(ScriptedRpc([answer("x" * MAX_HELD)] * 3, silent=True) for _ in range(2)))
     await until(lambda: not reply._funnel._empty.is_set())  # they have said more, and wait
     reply.__exit__()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         await asyncio.wait(reply._tasks)
 
 

@@ -9,6 +9,7 @@ import pytest_asyncio
 from engines.grpc.http2.channel import Http2Channel
 from engines.grpc.http2.stream import Stream
 from tests.support.raw_grpc import Peer, RawServer, raw_serving
+from tests.support.waiting import PATIENCE
 
 METHOD = "/test.Service/Call"
 MAX_MESSAGE = 9 * 1024 * 1024
@@ -20,7 +21,7 @@ class Line:
     def __init__(self, server: RawServer) -> None:
         self.server = server
         self.channel = Http2Channel(
-            f"127.0.0.1:{server.port}", tls=None, connections=1, max_message=MAX_MESSAGE, connect_timeout=5
+            f"127.0.0.1:{server.port}", tls=None, connections=1, max_message=MAX_MESSAGE, connect_timeout=PATIENCE
         )
 
     def open(self, message: bytes = b"please", timeout: float | None = None) -> Stream:

@@ -34,7 +34,7 @@ from tests.support.raw_grpc import (
     say,
     word,
 )
-from tests.support.waiting import until
+from tests.support.waiting import PATIENCE, until
 from tests.unit.engines.grpc.conftest import METHOD, Line
 
 PROTOCOL_ERROR, CANCEL, REFUSED_STREAM = 1, 8, 7
@@ -299,7 +299,11 @@ async def test_a_server_with_tls_has_to_offer_http2() -> None:
     server = await asyncio.start_server(lambda _, writer: accepted.append(writer), "127.0.0.1", 0, ssl=context)
     port = server.sockets[0].getsockname()[1]
     channel = Http2Channel(
-        f"localhost:{port}", tls=Tls(ca=localhost().certificate), connections=1, max_message=1000, connect_timeout=5
+        f"localhost:{port}",
+        tls=Tls(ca=localhost().certificate),
+        connections=1,
+        max_message=1000,
+        connect_timeout=PATIENCE,
     )
     told = await story(channel.open(METHOD, b""))
     assert (told.code, told.details) == (Code.UNAVAILABLE, "no connection: the server does not offer HTTP/2")
@@ -312,14 +316,16 @@ async def test_a_server_with_tls_has_to_offer_http2() -> None:
 
 async def test_closing_with_a_server_that_reads_nothing_does_not_take_long() -> None:
     async with raw_serving() as server:
-        channel = Http2Channel(f"127.0.0.1:{server.port}", tls=None, connections=1, max_message=1000, connect_timeout=5)
+        channel = Http2Channel(
+            f"127.0.0.1:{server.port}", tls=None, connections=1, max_message=1000, connect_timeout=PATIENCE
+        )
         rpcs = [channel.open(METHOD, bytes(9_000_000)) for _ in range(8)]
         peer = await server.peer([(4, 2**31 - 1)])
         await peer.until(DATA)
         peer.send(frame(WINDOW_UPDATE, 0, 0, word(2**30)))
         (connection,) = channel._connections
         await until(lambda: connection._outflow.paused)  # the kernel takes no more
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             await channel.aclose()
         assert not channel._connections
         assert [await code(rpc) for rpc in rpcs] == [Code.UNAVAILABLE] * 8

@@ -29,6 +29,7 @@ from tests.support.raw_grpc import (
     settings,
     word,
 )
+from tests.support.waiting import PATIENCE
 from tests.unit.engines.grpc.conftest import METHOD, Line
 
 TABLE_SIZE, ENABLE_PUSH, MAX_STREAMS, WINDOW, FRAME_SIZE, LIST_SIZE = range(1, 7)
@@ -182,7 +183,7 @@ async def test_settings_have_to_come_in_time() -> None:
         peer = await server.peer(None)
         told = await story(rpc)
         assert (told.code, told.details) == (Code.UNAVAILABLE, "no connection within 0.2 s")
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             await peer.gone()
         await channel.aclose()
 

@@ -14,12 +14,15 @@ from engines.grpc.tls import Tls
 from tests.support.certificates import localhost
 from tests.support.grpc_server import METHOD, echo, first_then_silence, flood, serving
 from tests.support.grpc_transports import Story, code, first, story
+from tests.support.waiting import PATIENCE
 
 EIGHT_MB = 8 * 1024 * 1024
 
 
 def on(host: str, port: int, tls: Tls | None = None, connections: int = 1) -> Http2Channel:
-    return Http2Channel(f"{host}:{port}", tls=tls, connections=connections, max_message=EIGHT_MB, connect_timeout=10)
+    return Http2Channel(
+        f"{host}:{port}", tls=tls, connections=connections, max_message=EIGHT_MB, connect_timeout=PATIENCE
+    )
 
 
 def test_uvloop_serves_as_well() -> None:

@@ -28,7 +28,7 @@ from tests.support.raw_grpc import (
     say,
     word,
 )
-from tests.support.waiting import until
+from tests.support.waiting import PATIENCE, until
 from tests.unit.engines.grpc.conftest import MAX_MESSAGE, METHOD, Line
 
 PROTOCOL_ERROR, FLOW_CONTROL_ERROR = 1, 3
@@ -132,7 +132,7 @@ async def test_a_flow_takes_messages_of_any_size(line: Line) -> None:
         return len(got) < len(sizes)
 
     sending = asyncio.create_task(sender.to_the_end())
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         await rpc.flow(take)
     await sending
     assert got == sizes

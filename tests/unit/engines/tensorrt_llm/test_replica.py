@@ -16,7 +16,7 @@ from engines.tensorrt_llm import replica as replicas
 from engines.tensorrt_llm.client import ChildConnection
 from engines.tensorrt_llm.replica import ChildReplica
 from engines.tensorrt_llm.wire import MAX_PAYLOAD, WINDOW, Frame, Frames, Kind, Said, State, Wanted, frame
-from tests.support.waiting import until
+from tests.support.waiting import PATIENCE, until
 
 Answer = Callable[[Frame], bytes]
 
@@ -52,7 +52,7 @@ async def condemned(path: str, *, silence: float) -> str:
     reasons: asyncio.Queue[str] = asyncio.Queue()
     replica = await ChildReplica.connect(path, Sweeper(), reasons.put_nowait, silence=silence)
     try:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE):
             return await reasons.get()
     finally:
         await replica.aclose()
@@ -168,7 +168,7 @@ async def test_what_a_reader_raises_is_its_own_and_the_other_calls_go_on(tmp_pat
     async with child(tmp_path, answer) as path:
         connection = await ChildConnection.connect(path, Sweeper())
         try:
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(PATIENCE):
                 with pytest.raises(RuntimeError, match="closed"):
                     await connection.open(Wanted("a", {}), 60).flow(take)
                 other = connection.open(Wanted("b", {}), 60)

@@ -10,6 +10,7 @@ import pytest
 from engines.api import Load, Surroundings, Timers
 from engines.sweeper import Sweeper
 from engines.triton.load import TritonLoad
+from tests.support.waiting import PATIENCE
 
 PAGE = b"".join(
     b'nv_inference_pending_request_count{model="%b",version="1"} %d\n' % queue
@@ -29,7 +30,7 @@ async def test_the_model_that_generates_may_become_known_later(monkeypatch: pyte
                 writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%b" % (len(PAGE), PAGE))
 
     async def becomes(waiting: int) -> None:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE):
             while load.load != Load(None, waiting, None):
                 await asked.get()
 

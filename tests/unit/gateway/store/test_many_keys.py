@@ -19,6 +19,7 @@ from security.api import StoreAway, Unauthenticated
 from security.authenticator import KeyAuthenticator
 from security.keys import NewKey, mint
 from tests.support.stored import SOMEBODY, KeyBook
+from tests.support.waiting import PATIENCE
 
 FLOOD = 1000
 """Invented keys that wait for an answer at any time."""
@@ -51,7 +52,7 @@ async def test_a_new_key_is_let_in_and_news_are_heard_during_a_flood_of_invented
     flood = [asyncio.create_task(invent(checks)) for _ in range(FLOOD)]
     try:
         for key in keys:
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(PATIENCE):
                 principal = await checks.learn(headers(key))
                 await checks.refresh()
             assert (principal.key_id, checks.trouble) == (key.id, "")

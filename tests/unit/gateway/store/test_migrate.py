@@ -21,6 +21,7 @@ from gateway.store.tables import METADATA
 from tests.support.databases import sqlite
 from tests.support.gateway import ROOT
 from tests.support.stored import SOMEBODY, Clock
+from tests.support.waiting import PATIENCE
 
 STARTED = """
 import asyncio, sys
@@ -54,7 +55,7 @@ def test_a_gateway_with_its_tables_does_without_alembic(tmp_path: Path) -> None:
     url = sqlite(tmp_path)
     first, second = (
         subprocess.run(
-            [sys.executable, "-c", STARTED, url], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60
+            [sys.executable, "-c", STARTED, url], cwd=ROOT, capture_output=True, text=True, check=True, timeout=PATIENCE
         ).stdout.strip()
         for _ in range(2)
     )
