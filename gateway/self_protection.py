@@ -72,7 +72,7 @@ class SelfProtection:
         self.reason: Reason | None = None
         """Why requests are refused now; None if they are not."""
         self.refused: Counter[Reason] = Counter()
-        self._vitals = vitals
+        self.vitals = vitals
         self._strains: dict[Reason, Strain] = {
             "memory": Strain(0.85, 0.80, 0.0, 5.0),
             "files": Strain(0.80, 0.75, 0.0, 5.0),
@@ -90,7 +90,7 @@ class SelfProtection:
 
     def beat(self, now: float) -> None:
         """Read and judge. The first beat is late by however long the start took, which is no lag."""
-        strains, vitals = self._strains, self._vitals
+        strains, vitals = self._strains, self.vitals
         strains["lag"].note(now, self._late(now))
         if now - self._read_at >= SELDOM:
             self._read_at = now
@@ -105,7 +105,7 @@ class SelfProtection:
                 _logger.warning("requests refused", extra={"reason": reason})
 
     def _late(self, now: float) -> float:
-        passed, worked = now - self._beaten_at, self._vitals.worked()
+        passed, worked = now - self._beaten_at, self.vitals.worked()
         ours = worked - self._worked >= OWN * passed
         self._beaten_at, self._worked = now, worked
         return passed - TICK if ours else 0.0
