@@ -20,10 +20,6 @@ _PROBLEMS: Final[dict[Reason, Problem]] = {"memory": MEMORY_SHORT, "files": FILE
 
 SELDOM: Final = 1.0
 """Seconds between two looks at what takes a while to grow and costs something to read."""
-OWN: Final = 0.1
-"""A late beat counts if the loop has worked for this share of the time: else somebody else had the processor, or one
-call stood still, and no request less would change it.
-"""
 JITTER: Final = 8
 """Different times at which those refused are asked to come back, between one second and two."""
 
@@ -105,10 +101,11 @@ class SelfProtection:
                 _logger.warning("requests refused", extra={"reason": reason})
 
     def _late(self, now: float) -> float:
+        """Lateness by the loop's own work: of that by others who had the processor, no request less takes any away."""
         passed, worked = now - self._beaten_at, self.vitals.worked()
-        ours = worked - self._worked >= OWN * passed
+        share = (worked - self._worked) / passed
         self._beaten_at, self._worked = now, worked
-        return passed - TICK if ours else 0.0
+        return (passed - TICK) * share if share else 0.0
 
     def refusal(self, reason: Reason) -> Problem:
         """What the next request is told that is refused for it."""

@@ -80,10 +80,13 @@ def test_hiccups_are_no_trouble(patient: Patient, lates: list[float]) -> None:
         assert patient.protection.reason is None
 
 
-def test_a_loop_that_others_hold_up_refuses_nobody(patient: Patient) -> None:
-    """A busy neighbour, a stopped process: who does next to nothing would have nothing to lose by it."""
+def test_what_others_take_of_the_processor_is_no_lag(patient: Patient) -> None:
+    """A busy neighbour, a stopped process: fewer requests would not help who does next to nothing."""
     patient.live([0.3] * 20, busy=0.05)
+    patient.live([0.15] * 20, busy=0.25)
     assert patient.protection.reason is None
+    patient.live([0.25] * 20, busy=0.25)  # a quarter of a core is all it gets, and too little
+    assert patient.protection.reason == "lag"
 
 
 def test_the_start_is_no_lag() -> None:
