@@ -1,0 +1,168 @@
+"""What a request will cost before it has run: tokens, seconds of work, and how long it holds its place."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from router.learned import read, written
+from router.outputs import HALF_LIFE, MOST, Outputs
+from router.rates import Average, FirstContent, Rates
+from router.residence import Residence
+
+TOKENS_PER_BYTE = 0.25
+"""Of a request's body, before anything is learned."""
+LONGEST = 1e6
+"""Seconds of work and of holding a place; what is longer is a mistake."""
+DECODED = 8
+"""Tokens of an answer from which on its pace tells something."""
+
+
+@dataclass(slots=True, frozen=True)
+class Prices:
+    """Seconds of a replica's time per token, before anything is learned."""
+
+    prefill: float = 28e-6
+    decode: float = 130e-6
+    """Per token of the answer, other requests of the batch taken off."""
+
+
+@dataclass(slots=True, frozen=True)
+class Finished:
+    """A request that has given up its place, however it ended. Times in seconds."""
+
+    tenant: str
+    replica: str
+    prompt: int
+    """Tokens, as counted."""
+    output: int
+    exact: bool
+    """Whether the server counted."""
+    body: int
+    """Bytes."""
+    begun: float
+    """From its ticket to its first content; 0.0: none came."""
+    held: float
+    """From its ticket to its end."""
+    whole: bool
+    """Whether its text came in one piece: then `begun` tells nothing of prefill."""
+    beside: int
+    """Requests that the replica was busy with at the end, at least 1: this one too."""
+    work: float
+    """As it was estimated when it was admitted."""
+
+
+class Costs:
+    """What is known of a version's requests and replicas. `clock` tells seconds and never goes back.
+
+    Estimates are look-ups of what `learn` has worked out. Measurements that cannot be are not learned from.
+    """
+
+    __slots__ = ("_clock", "_outputs", "_prices", "_rates", "_residence", "_tokens_per_byte", "replicas")
+
+    def __init__(self, clock: Callable[[], float], prices: Prices = Prices()) -> None:
+        self._clock = clock
+        self._prices = prices
+        self._outputs = Outputs()
+        self._rates = self._boot()
+        self._residence = Residence(clock())
+        self._tokens_per_byte: dict[int, Average] = {}  # by octave of the body: images and text differ
+        self.replicas: dict[str, Rates] = {}
+        """By name; those that nothing ended on for ten minutes, while it did on others, are gone."""
+
+    def __repr__(self) -> str:
+        return f"<Costs {self._rates!r}, {self._outputs!r}, {self._residence!r}>"
+
+    @property
+    def residence(self) -> float | None:
+        """Mean seconds that a request holds its place, weighed by work; None until one has ended."""
+        return self._residence.mean
+
+    def prompt(self, body: int) -> int:
+        """Tokens to expect of a body of so many bytes."""
+        known = self._tokens_per_byte.get(body.bit_length())
+        return int(body * (TOKENS_PER_BYTE if known is None else known.value))
+
+    def output(self, tenant: str, prompt: int, cap: int | None) -> int:
+        """Tokens to expect of the answer, at most `cap`: seven of ten are no longer."""
+        expected = self._outputs.expected(tenant, prompt)
+        return expected if cap is None or cap > expected else cap
+
+    def work(self, prompt: int, output: int) -> float:
+        """Seconds of a replica's time."""
+        rates = self._rates
+        return prompt * rates.first.price + output * rates.decoding.value
+
+    def prefill(self, prompt: int) -> float:
+        """Seconds until first content, on a replica that is not behind."""
+        return self._rates.first.expected(prompt)
+
+    def learn(self, ended: Iterable[Finished]) -> None:
+        """What has ended since the last call; some four times a second."""
+        now = self._clock()
+        possible = [each for each in ended if _possible(each)]
+        self._residence.learn(((each.work, each.held) for each in possible), now)
+        answered = [each for each in possible if 0 < each.begun <= each.held]
+        self._outputs.learn(((each.tenant, each.prompt, each.output) for each in answered), now)
+        self._learn_bytes(answered)
+        self._learn_rates([each for each in answered if each.prompt], now)
+
+    def state(self) -> dict[str, object]:
+        """What has been learned, but for how long places are held, which is soon learned anew; as JSON can keep it."""
+        return written(self._tokens_per_byte, self._rates, self.replicas, self._outputs, self._clock())
+
+    def restore(self, state: object) -> None:
+        """Know what `state` told, as if it had been now. Raises ValueError, and changes nothing, if it is no such."""
+        known = read(state)
+        now = self._clock()
+        boot = self._prices.prefill, self._prices.decode
+        self._tokens_per_byte = known.averages(TOKENS_PER_BYTE)
+        self._rates = known.rates.rates(*boot, now)
+        self.replicas = {name: rates.rates(*boot, now) for name, rates in known.replicas.items()}
+        self._outputs = known.histograms(now)
+
+    def _boot(self) -> Rates:
+        return Rates(FirstContent(self._prices.prefill), Average(self._prices.decode))
+
+    def _learn_bytes(self, answered: Iterable[Finished]) -> None:
+        """Only from what the server counted: our own count comes from the bytes."""
+        sizes = self._tokens_per_byte
+        for each in answered:
+            if each.exact and each.prompt and each.body > 0:
+                size = each.body.bit_length()
+                known = sizes.get(size) or sizes.setdefault(size, Average(TOKENS_PER_BYTE))
+                known.learn((each.prompt / each.body,))
+
+    def _learn_rates(self, answered: list[Finished], now: float) -> None:
+        if not answered:
+            return
+        replicas: defaultdict[str, list[Finished]] = defaultdict(list)
+        for each in answered:
+            replicas[each.replica].append(each)
+        for name, ended in replicas.items():
+            replica = self.replicas.get(name) or self.replicas.setdefault(name, self._boot())
+            _learn_rates(replica, ended)
+            replica.at = now
+        _learn_rates(self._rates, answered)
+        self._forget(now)
+
+    def _forget(self, now: float) -> None:
+        for name in [name for name, rates in self.replicas.items() if now - rates.at > HALF_LIFE]:
+            del self.replicas[name]
+
+
+def _possible(each: Finished) -> bool:
+    return (
+        0 <= each.prompt <= MOST and 0 <= each.output <= MOST and 0 <= each.held < LONGEST and 0 < each.work < LONGEST
+    ) and each.beside >= 1
+
+
+def _learn_rates(rates: Rates, ended: list[Finished]) -> None:
+    expected = rates.first.expected
+    rates.decoding.learn(
+        (each.held - (expected(each.prompt) if each.whole else each.begun)) / (each.output * each.beside)
+        for each in ended
+        if each.output >= DECODED
+    )
+    rates.first.learn((each.prompt, each.begun) for each in ended if not each.whole)
