@@ -16,8 +16,8 @@ from loadtests.overload.arrivals import arrivals
 from loadtests.overload.plan import REFUSED, Attempt, Ending, Plan
 from loadtests.overload.visit import Visit
 
-STEP = 0.001
-"""Seconds after which the crowd looks around if nothing is due before."""
+STEP = 0.005
+"""Seconds after which the crowd looks around for those who have lost patience, if nobody comes before."""
 
 
 @dataclass(slots=True, eq=False)
@@ -54,7 +54,7 @@ class Crowd:
         self._due = list(self._clients())
         heapify(self._due)
         self._began = begins
-        self._look_around()
+        self._timer: asyncio.Handle = asyncio.get_running_loop().call_soon(self._look_around)
 
     def __repr__(self) -> str:
         return f"<Crowd {len(self._due)} to come, {self._under_way} under way, {len(self.attempts)} attempts ended>"
@@ -93,9 +93,10 @@ class Crowd:
             self._ask(client, at)
         while self._asking and (self._asking[0].attempt.ended or self._out_of_patience(self._asking[0], now)):
             self._asking.popleft()
+        self._timer.cancel()
         if not self.over.done():
             pause = min(STEP, self._due[0][0] - self._now()) if self._due else STEP
-            asyncio.get_running_loop().call_later(max(0.0, pause), self._look_around)
+            self._timer = asyncio.get_running_loop().call_later(max(0.0, pause), self._look_around)
 
     def _out_of_patience(self, asking: Asking, now: float) -> bool:
         if now < asking.attempt.begun + self._plan.patience:
@@ -144,3 +145,6 @@ class Crowd:
             return
         wait = 0.0 if client.deaf else attempt.retry_after
         heappush(self._due, (attempt.ended + wait, next(self._numbers), client))
+        if wait < STEP:
+            self._timer.cancel()
+            self._timer = asyncio.get_running_loop().call_soon(self._look_around)

@@ -25,8 +25,8 @@ class Terms:
         return f"    limits: {limits}\nadmission: {msgspec.json.encode({'start_within': self.start_within}).decode()}\n"
 
 
-SHORT = Terms({"critical": 0.6, "standard": 0.6, "batch": 0.6}, {"requests": SLOTS})
-"""Who is served gets the answer well within a second."""
+SHORT = Terms({"critical": 0.45, "standard": 0.45, "batch": 0.45}, {"requests": SLOTS})
+"""Who is served has the answer within 0.6 s."""
 
 
 @contextmanager
