@@ -18,7 +18,7 @@ STANDARD = 1
 FLOOR = 0.05
 """Of the work that is served, what class 1 gets at least while it waits behind class 0."""
 SAVED = 5.0
-"""Seconds of work to which its claim may grow, or its first request's where that is more: more would be a burst."""
+"""Seconds of work at which its claim grows no more, or its first request's where that is more: it would be a burst."""
 
 Full = Literal["queue_full", "tenant_full"]
 
@@ -105,8 +105,8 @@ class FairQueue(Generic[T]):
         self._dues.discard(ticket)
         standard = self._lanes[STANDARD]
         if ticket.rank < STANDARD and standard.depth:
-            claim = self._claim + ticket.work * FLOOR / (1.0 - FLOOR)
-            self._claim = min(claim, max(SAVED, standard.first.work))
+            if self._claim < max(SAVED, standard.first.work):
+                self._claim += ticket.work * FLOOR / (1.0 - FLOOR)
         elif ticket.rank == STANDARD:
             self._claim = max(0.0, self._claim - ticket.work)
         self._left(ticket)
