@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Literal, Self
 
 from engines.api import EngineError
+from router.api import Rank
 
 Outcome = Literal["success", "ignored", "failed"]
 """success; ignored: the client left or made a mistake, which says nothing about us; failed: ours or the upstream's."""
@@ -38,8 +39,13 @@ class Record:
     replica: str = ""
     failed: Sequence[tuple[str, type[EngineError]]] = ()
     """The attempts that came to nothing: which replica, and how."""
+    rank: Rank = 1
+    weight: int = 1
+    """Its tenant's, among those who wait."""
+    prompt: int = 0
+    """Tokens of its prompt, estimated, as are those of prompt and answer, and a replica's seconds; for the router."""
     tokens: int = 0
-    """What it asks of a replica, prompt and answer, estimated; for the router."""
+    work: float = 0.0
     stream: bool = False
     whole: bool = False
     """Whether the client gets a text in one piece."""
@@ -60,6 +66,7 @@ class Record:
     """Whether the client has to read before it can get more."""
     gap_max: float = 0.0
     queued: float = 0.0
+    """Seconds for which it waited for a place on a replica."""
     overhead: float = 0.0
     """Our own share of the time to the first content, without waiting for client or upstream."""
     chunks: int = 0

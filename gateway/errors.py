@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -13,7 +13,7 @@ import msgspec
 from engines.api import SUBJECTS, Failed, Interrupted, Overloaded, Rejected, TimedOut, Unreachable
 from gateway.accounts import Outcome
 from gateway.complaints import Invalid
-from router.api import NoReplica, NoSuchModel, NotPermitted, Quarantined
+from router.api import NoReplica, NoSuchModel, NotPermitted, Quarantined, Reason, Shed
 from security.api import Forbidden, StoreAway, Unauthenticated
 
 
@@ -21,7 +21,7 @@ from security.api import Forbidden, StoreAway, Unauthenticated
 class Problem:
     """An error as the client sees it, in OpenAI's envelope. `retry_after` in seconds; `close` ends the connection.
 
-    `challenge`: what may be sent to get in, in HTTP's words.
+    `precise`: that time is told in milliseconds, too. `challenge`: what may be sent to get in, in HTTP's words.
     `spent`: what could be tried has been tried here. An SDK that tries again on its own would only add to the load.
     """
 
@@ -32,6 +32,7 @@ class Problem:
     param: str | None = None
     retry_after: float | None = None
     close: bool = False
+    precise: bool = False
     spent: bool = False
     challenge: bool = False
     outcome: Outcome = "ignored"
@@ -50,6 +51,8 @@ class Problem:
         if self.retry_after is not None:
             # Clients read whole seconds, ignore more than 120, and must not come back too early.
             lines += b"retry-after: %d\r\n" % min(120, max(1, math.ceil(self.retry_after)))
+            if self.precise:
+                lines += b"retry-after-ms: %d\r\n" % math.ceil(self.retry_after * 1000)
         if self.challenge:
             lines += b'www-authenticate: Bearer realm="snowshed"\r\n'
         if self.spent:
@@ -104,6 +107,7 @@ INVALID_TIMEOUT = _caller(
     "x-request-timeout-ms takes a whole number of milliseconds from 1.",
     param="x-request-timeout-ms",
 )
+INVALID_PRIORITY = _caller(400, "invalid_value", "x-priority takes critical, standard or batch.", param="x-priority")
 NO_KEY = _caller(401, "invalid_api_key", "An API key is needed: send authorization: Bearer sk-snow-…").but(
     challenge=True
 )
@@ -130,6 +134,19 @@ INTERNAL = _ours(500, "internal_error", "Something went wrong in the gateway; th
 def _overloaded(error: Any) -> Problem:
     seconds = 1.0 if error.retry_after is None else error.retry_after
     return _ours(503, "upstream_overloaded", error.message, seconds).but(spent=True)
+
+
+_SHED: Mapping[Reason, str] = {
+    "queue_full": "too many requests wait for the model",
+    "tenant_full": "too many of this caller's requests wait for the model",
+    "too_long": "the request would have to wait for too long",
+    "too_late": "the request has waited for too long",
+}
+
+
+def _shed(error: Any) -> Problem:
+    message = f"The model has too much to do: {_SHED[error.reason]}."
+    return _ours(503, "overloaded", message, error.retry_after).but(spent=error.reason == "too_late", precise=True)
 
 
 def _rejected(error: Any) -> Problem:
@@ -165,6 +182,7 @@ TABLE: dict[type[BaseException], Callable[[Any], Problem]] = {
     NoSuchModel: lambda _: MODEL_NOT_FOUND,
     NotPermitted: lambda _: _forbidden(Forbidden("routing")),
     Quarantined: _quarantined,
+    Shed: _shed,
     NoReplica: lambda _: _ours(503, "no_replica", "The model has no replica.", 5.0),
     Rejected: _rejected,
     Overloaded: _overloaded,

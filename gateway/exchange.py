@@ -99,12 +99,18 @@ class Exchange:
             raise Refusal(protection.refusal(protection.reason))
 
     def admit(self, principal: Principal) -> None:
-        """Raises Forbidden for who is known, but may not call models."""
-        self.record.tenant = principal.tenant
-        self.record.key = principal.key_id
+        """Raises Forbidden for who is known, but may not call models, and Refusal for a class that there is not."""
+        record = self.record
+        record.tenant = principal.tenant
+        record.key = principal.key_id
+        record.rank = principal.rank
+        record.weight = principal.weight
         principal.require("inference")
         if self._plain:
             return
+        record.rank, heeded = preamble.rank(self.headers, principal.rank)
+        if not heeded:
+            self.ignore(preamble.URGENCY)
         if "routing" in principal.scopes:
             self.session = self.headers.get(preamble.SESSION, b"")
         else:
@@ -157,7 +163,7 @@ class Exchange:
         """Write the head of a good answer, unless a keep-alive comment has already done so."""
         record = self.record
         now = record.first_at = record.last_at = self._edge.clock()
-        record.queued = reply.queued
+        record.queued += reply.queued
         record.overhead = record.dispatched_at - record.body_at
         self._relaying()
         if self._started:

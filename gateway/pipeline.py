@@ -8,15 +8,17 @@ from gateway.prompt import parse
 from gateway.relay import relay
 from gateway.routing import Routes
 from router.catalog import Catalog
+from router.gate import Gate
 from security.api import Authenticator
 
 
 class Pipeline:
     """Nesting is the architecture: what stands inside a `with` is protected by it, the last streamed byte included."""
 
-    def __init__(self, accounts: Accounts, auth: Authenticator, catalog: Catalog, routes: Routes) -> None:
+    def __init__(self, accounts: Accounts, auth: Authenticator, gate: Gate, catalog: Catalog, routes: Routes) -> None:
         self._accounts = accounts
         self._auth = auth
+        self._gate = gate
         self._catalog = catalog
         self._routes = routes
 
@@ -27,13 +29,14 @@ class Pipeline:
         """Runs from the moment the headers are in. Ends answered; only the client's leaving gets out, cancelled."""
         with self._accounts.open(exchange.record), exchange:
             exchange.check()
-            # A stranger is refused before a body is read. The gate will stand here too.
+            # Strangers are refused before a body is read, and so are those for whom there could be no place in time.
             principal = self._auth.recall(exchange.headers) or await self._auth.learn(exchange.headers)
             exchange.admit(principal)
+            self._gate.check(principal, exchange.record.rank)
             prompt = parse(exchange.kind, await exchange.body())
             model = self._catalog.find(prompt.model, principal)
             exchange.identify(prompt, model)
-            # Limits stand here, before the queue: over quota takes no place in it. Inside them redaction, inside that
-            # admission, so that waiting costs nothing but a place.
+            # Limits stand here, before the queue: over quota takes no place in it. Inside them redaction. A place is
+            # waited for where it is asked for, at each version that is tried, so that waiting holds nothing else.
             with await self._routes.dispatch(model, principal, prompt, exchange) as reply:
                 await relay(reply, exchange)

@@ -7,12 +7,14 @@ from collections.abc import Mapping
 
 from gateway.errors import (
     INVALID_LABEL,
+    INVALID_PRIORITY,
     INVALID_TIMEOUT,
     UNKNOWN_EXPECTATION,
     UNKNOWN_HOST,
     UNSUPPORTED_TYPE,
     Refusal,
 )
+from router.api import Rank
 from security.exposure import HostCheck
 
 Headers = Mapping[bytes, bytes]
@@ -34,9 +36,12 @@ PERSONAL = frozenset(
 """The headers that `label` and `seconds` read."""
 
 SESSION = b"x-session-id"
-STEERING = frozenset({SESSION, b"x-priority", b"forwarded", b"x-forwarded-for", b"x-real-ip"})
-"""The headers by which a caller would say where a request goes, how urgent it is or for whom."""
-READ = PERSONAL | STEERING
+STEERING = frozenset({SESSION, b"forwarded", b"x-forwarded-for", b"x-real-ip"})
+"""The headers by which a caller would say where a request goes, or for whom it is."""
+PRIORITY = b"x-priority"
+URGENCY = frozenset({PRIORITY})
+READ = PERSONAL | STEERING | URGENCY
+_RANKS: Mapping[bytes, Rank] = {b"critical": 0, b"standard": 1, b"batch": 2}
 
 
 def check(headers: Headers, hosts: HostCheck | None) -> None:
@@ -59,6 +64,20 @@ def label(headers: Headers) -> str:
         return own.decode()
     passed = headers.get(b"x-request-id", b"")  # proxies set it; an odd one is not the caller's fault
     return passed.decode() if _LABEL(passed) else ""
+
+
+def rank(headers: Headers, highest: Rank) -> tuple[Rank, bool]:
+    """The class of the request, and whether what its caller says of it counts: not above the highest that is his.
+
+    Raises Refusal if x-priority names none.
+    """
+    said = headers.get(PRIORITY)
+    if said is None:
+        return highest, True
+    asked = _RANKS.get(said.lower())
+    if asked is None:
+        raise Refusal(INVALID_PRIORITY)
+    return max(asked, highest), asked >= highest
 
 
 def seconds(headers: Headers, most: float) -> float:

@@ -8,18 +8,18 @@ from random import Random
 from typing import Any
 
 from engines.api import SUBJECTS, Call, EngineError, Rejected
+from gateway.accounts import Record
 from gateway.exchange import Exchange
 from gateway.prompt import Prompt
-from router.api import NO_AFFINITY, Affinity, Caller, NoReplica, NoSuchModel
+from router.api import NO_AFFINITY, Affinity, Caller, NoReplica, NoSuchModel, Shed
 from router.catalog import STEER, Catalog
+from router.cost import Costs
 from router.dispatch import Dispatched, Dispatcher
 from router.model import Fallback, Model, Version, trouble_of
 from router.shadow import MARK, Shadowed
 from security.api import Principal
 
 Dispatching = Coroutine[Any, Any, Dispatched | Shadowed]
-OUTPUT = 256
-"""Tokens that an answer is taken to have at most as long as nothing is known of it: caps are mostly far too high."""
 
 
 class Routes:
@@ -35,7 +35,6 @@ class Routes:
 
     def dispatch(self, model: Model, principal: Principal, prompt: Prompt, exchange: Exchange) -> Dispatching:
         """Raises, once awaited or at once, what the dispatcher raises, of the model that was asked last."""
-        exchange.record.tokens = _tokens(prompt, exchange.record.body_bytes)
         # No coroutine of our own around the dispatcher's, where there is nothing to wait for but its end.
         if model.fallback is None:
             return self._dispatch(model, principal, prompt, exchange)
@@ -46,7 +45,7 @@ class Routes:
     ) -> Dispatched | Shadowed:
         try:
             return await self._dispatch(model, principal, prompt, exchange)
-        except (EngineError, NoReplica) as error:
+        except (EngineError, NoReplica, Shed) as error:
             trouble = trouble_of(error)
             if trouble not in fallback.on:
                 raise
@@ -61,7 +60,7 @@ class Routes:
                 return await self._dispatch(other, principal, prompt, exchange)
             except Rejected:
                 continue  # it may suit the model that was asked; of another one's limits the caller knows nothing
-            except (EngineError, NoReplica) as error:
+            except (EngineError, NoReplica, Shed) as error:
                 if trouble_of(error) is None:
                     raise
                 failure = error
@@ -70,6 +69,7 @@ class Routes:
     def _dispatch(self, model: Model, principal: Principal, prompt: Prompt, exchange: Exchange) -> Dispatching:
         version = model.only or self._choose(model, principal, prompt, exchange)
         call = exchange.call(prompt, version)
+        _estimate(version.admission.costs, prompt, exchange.record)
         affinity = _affinity(version, call, prompt, exchange)
         hedge = model.hedge
         if hedge is not None and not hedge.suits(principal.priority, call):
@@ -78,7 +78,7 @@ class Routes:
         if shadow is not None and shadow.wants(version):
             other = _copied(call, prompt, shadow.version)
             others = _affinity(shadow.version, other, prompt, exchange)
-            copy = shadow.copy(other, others, exchange.record.tokens)
+            copy = shadow.copy(other, others, exchange.record)
             return copy.beside(self._dispatcher.dispatch(version, call, affinity, exchange.record, hedge))
         return self._dispatcher.dispatch(version, call, affinity, exchange.record, hedge)
 
@@ -103,10 +103,14 @@ def _copied(call: Call, prompt: Prompt, version: Version) -> Call:
     return replace(call, id=f"{call.id}{MARK}", fields=fields, model=version.model)
 
 
-def _tokens(prompt: Prompt, body_bytes: int) -> int:
-    cap = prompt.max_tokens
-    answer = OUTPUT if cap is None or cap > OUTPUT else cap
-    return (body_bytes >> 2) + answer * prompt.n
+def _estimate(costs: Costs, prompt: Prompt, record: Record) -> None:
+    expected = costs.prompt(record.body_bytes)
+    output = 0
+    if prompt.kind != "embedding":
+        output = costs.output(record.tenant, expected, prompt.max_tokens) * prompt.n
+    record.prompt = expected
+    record.tokens = expected + output
+    record.work = costs.work(expected, output)
 
 
 def _affinity(version: Version, call: Call, prompt: Prompt, exchange: Exchange) -> Affinity:

@@ -11,8 +11,11 @@ from gateway.config import Config, ModelSpec
 from gateway.config.routing import RoutingSpec
 from gateway.overrides import Overrides
 from gateway.replica_maker import Homes
+from router.admission import Admission, Terms
+from router.api import Policy
 from router.catalog import Snapshot
 from router.events import Change
+from router.fair_queue import Bounds
 from router.model import Fallback, Model, Version
 from router.policies import POLICIES
 from router.pool import Pool
@@ -20,46 +23,61 @@ from router.split import Split
 
 
 class Pools:
-    """A pool per version, kept over changes of the configuration for what it has learnt."""
+    """A pool per version with the queue in front of it, kept over changes of the configuration for what they know."""
 
     def __init__(self, clock: Callable[[], float], random: Random, tell: Callable[[Change], None]) -> None:
         self._clock = clock
         self._random = random
         self._tell = tell
-        self._pools: dict[tuple[str, str], Pool] = {}
+        self._admissions: dict[str, Admission] = {}
+        self._policies: dict[str, str] = {}
+        self.pressed: set[Admission] = set()
+        """Those in which somebody waits."""
         self.asides = Asides(clock, random)
         self.created = int(time.time())
 
     def __repr__(self) -> str:
-        return f"<Pools {list(self._pools.values())!r}>"
+        return f"<Pools {list(self._admissions.values())!r}>"
 
     @property
-    def every(self) -> Iterable[Pool]:
-        return self._pools.values()
+    def every(self) -> Iterable[Admission]:
+        return self._admissions.values()
 
-    def take(self, specs: Iterable[ModelSpec], homes: Homes) -> Mapping[str, Pool]:
-        """A pool for each, by label, with the replicas of its home from now on; the others are forgotten.
+    def take(self, config: Config, homes: Homes) -> Mapping[str, Admission]:
+        """One for each version, by label, with the replicas of its home from now on; the others are forgotten.
 
-        Requests that still are with one of the others may go on to its version's new replicas, if it has any.
+        Requests that are still with one of the others find no replica there.
         """
-        before, self._pools = self._pools, {}
-        for spec in specs:
-            key = (spec.label, spec.policy)
-            pool = before.get(key)
-            if pool is None:
-                policy = POLICIES[spec.policy](self._random)
-                pool = Pool(spec.label, homes[spec.label], policy, self._clock, self._random, self._tell)
-            else:
-                pool.replace(homes[spec.label])
-            self._pools[key] = pool
-        for gone in before.keys() - self._pools.keys():
-            before[gone].replace(homes.get(gone[0], ()))
-        return {label: pool for (label, _), pool in self._pools.items()}
+        before, self._admissions = self._admissions, {}
+        policies, self._policies = self._policies, {spec.label: spec.policy for spec in config.models}
+        for spec in config.models:
+            terms = _terms(spec, config)
+            admission = before.pop(spec.label, None)
+            if admission is None:
+                pool = Pool(spec.label, (), self._policy(spec), self._clock, self._random, self._tell)
+                admission = Admission(pool, terms, self._clock, self._random, self.pressed)
+            elif policies[spec.label] != spec.policy:
+                admission.pool.policy = self._policy(spec)
+            admission.pool.capacity = spec.capacity
+            admission.replace(homes[spec.label], terms)
+            self._admissions[spec.label] = admission
+        for gone in before.values():
+            gone.replace((), gone.terms)
+        return self._admissions
+
+    def _policy(self, spec: ModelSpec) -> Policy:
+        return POLICIES[spec.policy](self._random)
+
+
+def _terms(spec: ModelSpec, config: Config) -> Terms:
+    queue = config.admission
+    bounds = Bounds(queue.queue, queue.queue_bytes, queue.tenant_share)
+    return Terms(bounds, spec.patience(queue.start_within))
 
 
 def snapshot(config: Config, homes: Homes, pools: Pools, overrides: Overrides) -> Snapshot:
     """Models, each as itself and with each adapter, on the same pools."""
-    taken = pools.take(config.models, homes)
+    taken = pools.take(config, homes)
     routing = {spec.model: spec for spec in config.routing}
     groups: dict[str, list[ModelSpec]] = {}
     for spec in config.models:
@@ -93,7 +111,12 @@ def _drained(specs: Sequence[ModelSpec], overrides: Overrides) -> set[str]:
 
 
 def _model(
-    adapter: str, specs: Sequence[ModelSpec], route: RoutingSpec, split: Split, pools: Mapping[str, Pool], created: int
+    adapter: str,
+    specs: Sequence[ModelSpec],
+    route: RoutingSpec,
+    split: Split,
+    taken: Mapping[str, Admission],
+    created: int,
 ) -> Model:
     name = route.model
     suffix = f":{adapter}" if adapter else ""
@@ -105,7 +128,7 @@ def _model(
             f"{spec.upstream or spec.name}{suffix}",
             spec.max_tokens,
             spec.cap_field,
-            pools[spec.label],
+            taken[spec.label],
         )
         for spec in specs
     }

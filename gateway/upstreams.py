@@ -71,11 +71,11 @@ class Upstreams:
 
     def beat(self) -> None:
         """What time alone changes about replicas; some ten times a second. Never raises."""
-        for pool in self._pools.every:
+        for admission in self._pools.every:
             try:
-                pool.refresh()
+                admission.refresh()
             except Exception:  # the sweep that calls this carries every timer
-                _logger.exception("replicas not judged", extra={"version": pool.name})
+                _logger.exception("replicas not judged", extra={"version": admission.pool.name})
 
     async def locate(self) -> dict[str, float]:
         """Before the start: ask for the addresses of replicas that are found by them. The hosts that were asked."""

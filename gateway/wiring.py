@@ -46,6 +46,7 @@ from gateway.vitals import Vitals
 from router.catalog import Catalog
 from router.dispatch import Dispatcher
 from router.events import Events
+from router.gate import Gate
 from router.quarantine import Quarantine
 from security.api import Authenticator
 from security.exposure import LOOPBACK_NAMES, HostCheck
@@ -130,7 +131,7 @@ def build(
     with _about("auth"):
         auth = OpenDoor(NEIGHBOUR) if trusting else AUTHENTICATORS[config.auth.kind](config.auth)
     dispatcher = Dispatcher(Quarantine(clock, os.urandom(32)))
-    pipeline = Pipeline(accounts, auth, catalog, Routes(catalog, dispatcher, random))
+    pipeline = Pipeline(accounts, auth, Gate(catalog, pools.pressed), catalog, Routes(catalog, dispatcher, random))
     hosts = HostCheck((*LOOPBACK_NAMES, *config.server.names)) if trusting else None
     edge = Edge(
         _bounds(config), clock, sweeper, traffic, BodyMemory(config.limits.bodies), accounts, RequestIds(), hosts,

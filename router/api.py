@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
-from engines.api import Engine, EngineError, Kind, Load
+from engines.api import Capacity, Engine, EngineError, Kind, Load
 from router.breaker import Breaker
+from router.limits import Limits
 
 
 class NoSuchModel(Exception):
@@ -32,13 +33,49 @@ class Quarantined(Exception):
         self.seconds = seconds
 
 
+Rank = Literal[0, 1, 2]
+"""A request's class: 0 is critical, 1 standard, 2 batch; see `router.fair_queue.RANKS`."""
+
+Reason = Literal["queue_full", "tenant_full", "too_long", "too_late"]
+"""Why a request gets no place: too many wait, or too many of its tenant; it would have to wait for too long, or has."""
+
+
+class Shed(Exception):
+    """There is more to do than can be done in time; after `retry_after` seconds there may be a place."""
+
+    def __init__(self, reason: Reason, retry_after: float) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.retry_after = retry_after
+
+
 class Notes(Protocol):
-    """Where the router writes down what became of a request, and reads how it stands with the client."""
+    """Where the router writes down what became of a request, and reads what it asks and how it stands with the client.
+
+    `rank`, `weight` and `tenant` say who asks; `prompt`, `tokens` and `work` what for, as `Costs` estimate it.
+    """
+
+    tenant: str
+    weight: int
+    rank: Rank
+    body_bytes: int
+    prompt: int
+    """Tokens of the prompt."""
+    tokens: int
+    """What it takes of a replica's memory in the end, prompt and answer."""
+    work: float
+    """Seconds of a replica's time."""
+    queued: float
+    """Seconds for which it has waited for a place."""
+    prompt_tokens: int
+    """As they were counted in the end; 0 until then, or if nobody counted."""
+    completion_tokens: int
+    usage_exact: bool
+    first_at: float
+    """When (loop seconds) its first content went to the client; 0.0 if none did."""
 
     attempts: int
     replica: str
-    tokens: int
-    """What the request asks of a replica, prompt and answer, estimated."""
     failed: Sequence[tuple[str, type[EngineError]]]
     """The attempts that came to nothing: which replica, and how."""
     whole: bool
@@ -75,11 +112,16 @@ class Replica:
         "engine",
         "failures",
         "heard",
+        "limits",
         "name",
         "others",
+        "prompts",
+        "room",
+        "said",
         "tokens",
         "verdict",
         "weight",
+        "work",
     )
 
     def __init__(self, name: str, engine: Engine, breaker: Breaker | None = None) -> None:
@@ -90,6 +132,16 @@ class Replica:
         """Requests it is busy with, and when (loop seconds) each was sent; negative once its first content came."""
         self.tokens = 0
         """Of the requests it is busy with; charged when a request is sent, so that the next choice sees it."""
+        self.prompts = 0
+        """Tokens of prompts among them that have had no content yet."""
+        self.work = 0.0
+        """Seconds of its time that they take."""
+        self.said: Capacity | None = None
+        """What its engine says that it can take."""
+        self.limits = Limits()
+        """What it may have at a time, while it has its whole share."""
+        self.room = self.limits.by_rank(1.0)
+        """The same now, for each class; its pool keeps it current."""
         self.others = 0.0
         """Tokens of work that its engine has from elsewhere, as `busy.listen` makes it out."""
         self.heard: Load | None = None

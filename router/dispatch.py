@@ -66,10 +66,13 @@ class Dispatcher:
     async def dispatch(
         self, version: Version, call: Call, affinity: Affinity, notes: Notes, hedge: Hedge | None = None
     ) -> Dispatched:
-        """A reply whose first content is here. Raises NoReplica, Quarantined, or the EngineError that decided."""
-        quarantine, pool = self._quarantine, version.pool
+        """A reply whose first content is here, once there is a place for it.
+
+        Raises Shed, NoReplica, Quarantined, or the EngineError that decided.
+        """
+        quarantine, pool, admission = self._quarantine, version.pool, version.admission
         quarantine.check(call)
-        replica = pool.pick(affinity)
+        replica = admission.enter(notes, affinity) or await admission.turn(notes, affinity, call.deadline)
         pool.retries.admitted(notes.tokens)
         asked: list[Replica] = []
         errors: list[EngineError] = []
@@ -78,11 +81,10 @@ class Dispatcher:
             if (won := await hedge.run(race, replica)) is not None:
                 return Dispatched(won.reply, won.replica, pool, call, notes, quarantine)
             asked, errors = race.asked, race.errors
-            replica = self._next(pool, affinity, notes, asked, errors)
+            replica = self._move(pool, affinity, notes, asked, errors)
         while True:
             notes.attempts += 1
             notes.replica = replica.name
-            pool.sent(replica, notes)
             try:
                 reply = await replica.engine.call(call)
             except EngineError as error:
@@ -94,7 +96,7 @@ class Dispatcher:
                     raise
                 asked.append(replica)
                 errors.append(error)
-                replica = self._next(pool, affinity, notes, asked, errors)
+                replica = self._move(pool, affinity, notes, asked, errors)
             except BaseException as left:
                 pool.left(replica, notes, left)
                 raise
@@ -103,18 +105,22 @@ class Dispatcher:
                 call.spent = None  # of an attempt before: this reply tells its own
                 return Dispatched(reply, replica, pool, call, notes, quarantine)
 
-    def _next(
+    def _move(
         self, pool: Pool, affinity: Affinity, notes: Notes, asked: list[Replica], errors: list[EngineError]
     ) -> Replica:
-        """The one to ask after those that have failed. Raises the most telling of their errors if there is none."""
+        """A place on another one than those that have failed, without waiting again: with room, if there is any.
+
+        Raises the most telling of their errors if there is no other.
+        """
         if not self._makes_sense(errors):
             _give_up(pool, errors)
         try:
-            replica = pool.pick(affinity, asked)
+            replica = pool.place(notes, affinity, asked) or pool.pick(affinity, asked)
         except NoReplica:
             _give_up(pool, errors)
         if pool.saturated or not pool.retries.may_retry(notes.tokens):
             _give_up(pool, errors)
+        pool.sent(replica, notes)
         return replica
 
     def _makes_sense(self, errors: list[EngineError]) -> bool:

@@ -58,7 +58,7 @@ class Hedge:
     def _hedge(self, race: Race, first: Replica) -> None:
         """There is nothing from the first one yet."""
         try:
-            other = race.pool.pick(race.affinity, (first,))
+            other = race.pool.place(race.notes, race.affinity, (first,))
         except NoReplica:
             other = None
         if other is None or race.pool.saturated or not self._account.budget.may_retry(race.notes.tokens):

@@ -8,7 +8,8 @@ from random import Random
 from typing import TYPE_CHECKING, Literal
 
 from engines.api import EngineError, Failed, Overloaded, Rejected, TimedOut, Unreachable
-from router.api import Caller, CapField, NoReplica, Replica
+from router.admission import Admission
+from router.api import Caller, CapField, NoReplica, Replica, Shed
 from router.hedging import Hedge
 from router.pool import Pool
 from router.split import Split
@@ -31,7 +32,11 @@ class Version:
     """What its model servers call it."""
     max_tokens: int
     cap_field: CapField
-    pool: Pool
+    admission: Admission
+
+    @property
+    def pool(self) -> Pool:
+        return self.admission.pool
 
 
 @dataclass(slots=True, frozen=True)
@@ -88,7 +93,7 @@ def trouble_of(error: Exception) -> Trouble | None:
             return None  # nobody waits any more
         case EngineError(poison=True):
             return None  # another model's servers would be the next
-        case Overloaded():
+        case Overloaded() | Shed():
             return "overload"
         case NoReplica() | Unreachable() | Failed():
             return "outage"

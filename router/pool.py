@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
 from random import Random
+from typing import NamedTuple
 
 from engines.api import EngineError, Overloaded
 from router.api import Affinity, NoReplica, Notes, Policy, Replica
@@ -11,6 +12,7 @@ from router.breaker import NEVER, State
 from router.busy import listen
 from router.events import Change, ignore
 from router.judging import paces, patience, shows_life, silence, usual
+from router.limits import UNSAID, has_room, limits_of
 from router.outcomes import SPAN, judge
 from router.retries import RetryBudget
 
@@ -18,6 +20,17 @@ LEAST_IN_PANIC = 0.05
 """Of the best one's share: enough to notice who is back, and little enough for the retry budget."""
 LATEST = 16
 """Whole texts over which the time that they usually take is averaged."""
+SAMPLED = 32
+"""Requests between two refreshes from whose ends is learnt: some hundreds a second are enough."""
+
+
+class Ended(NamedTuple):
+    """A request that has had a place on a replica, from when to when (loop seconds)."""
+
+    notes: Notes
+    replica: Replica
+    sent: float
+    left: float
 
 
 class Pool:
@@ -42,9 +55,17 @@ class Pool:
         """Whether ejections, or the verdicts of probes, are not heeded because too few would be left."""
         self.retries = RetryBudget(clock)
         """What may be tried again, of this version's own work: an outage of others takes nothing from it."""
-        self.heeds_affinity = policy.heeds_affinity
-        """Whether who picks has to tell one."""
-        self._policy = policy
+        self.policy = policy
+        self.capacity = UNSAID
+        """What was set for each of its replicas, over what their engines say."""
+        self.reserved: Replica | None = None
+        """Gets nothing new but what it is reserved for: see `router.admission`."""
+        self.freed: Callable[[], None] | None = None
+        """Is called when there may be room again; None: nobody waits for it."""
+        self.shedding = False
+        """Whether requests are being turned away for want of it."""
+        self.ended: list[Ended] = []
+        """Some of the requests that have ended, but not by failing before they began; for who learns from them."""
         self._clock = clock
         self._random = random
         self._tell = tell
@@ -64,10 +85,22 @@ class Pool:
 
     @property
     def saturated(self) -> bool:
-        """Whether every replica that may be asked pushes back: one more attempt would only add to it."""
+        """Whether one more attempt would only add to what is too much already: for us, or for every replica."""
+        if self.shedding:
+            return True
         now = self._clock()
         candidates = self._candidates
         return bool(candidates) and all(replica.breaker.push_back.share(now) < 1 for replica in candidates)
+
+    @property
+    def heeds_affinity(self) -> bool:
+        """Whether who picks has to tell one."""
+        return self.policy.heeds_affinity
+
+    @property
+    def work(self) -> float:
+        """Seconds of work under way on those that may be asked."""
+        return sum(replica.work for replica in self._candidates)
 
     def asks(self, replica: Replica) -> bool:
         """Whether it may get work now, ready or not."""
@@ -84,13 +117,33 @@ class Pool:
             return candidates[0]
         if not candidates:
             raise NoReplica
-        return self._policy.pick(candidates, affinity)
+        return self.policy.pick(candidates, affinity)
+
+    def place(self, notes: Notes, affinity: Affinity, asked: Collection[Replica] = ()) -> Replica | None:
+        """As `pick`, but one that has room for it; None: all are full. Raises NoReplica."""
+        replica = self.pick(affinity, asked)
+        if replica is not self.reserved and (has_room(replica, notes) or replica in self._awaiting):
+            return replica
+        free = [
+            other
+            for other in self._candidates
+            if other is not self.reserved and other not in asked and has_room(other, notes)
+        ]
+        return self.policy.pick(free, affinity) if free else None
+
+    def is_full(self) -> bool:
+        """Whether no replica would take even the least of requests."""
+        if self._awaiting or not self._candidates:
+            return False
+        return all(len(replica.active) >= replica.room[0].requests for replica in self._candidates)
 
     def sent(self, replica: Replica, notes: Notes) -> None:
         """Charge it; every call that was sent has to be told to `left`."""
         now = self._clock()
         replica.active[notes] = now
         replica.tokens += notes.tokens
+        replica.prompts += notes.prompt
+        replica.work += notes.work
         replica.calls += 1
         if replica.breaker.state == "probing":
             replica.breaker.sent(now)
@@ -103,6 +156,7 @@ class Pool:
             return
         now = self._clock()
         replica.active[notes] = -sent
+        replica.prompts -= notes.prompt
         compared: float | None = now - sent
         if notes.whole:
             before, waited = self._usual_whole, now - sent
@@ -112,28 +166,35 @@ class Pool:
         state = breaker.state
         if reason := breaker.answered(now, sent, compared):
             self._changed(replica, state, reason, now)
+        if self.freed is not None:
+            self.freed()
 
     def left(self, replica: Replica, notes: Notes, error: BaseException | None) -> None:
         """Uncharge it and judge it by `error`; None is a whole answer. A second time, nothing happens."""
         sent = replica.active.pop(notes, None)
         if sent is None:
             return
-        replica.tokens -= notes.tokens
+        now = self._clock()
+        self._uncharge(replica, notes, sent)
+        if len(self.ended) < SAMPLED and (sent < 0 or not isinstance(error, EngineError)):
+            self.ended.append(Ended(notes, replica, abs(sent), now))
         breaker = replica.breaker
         if error is None and sent < 0 and not (breaker.out or breaker.cuts):  # as nearly all do
             if not notes.whole:  # whose first content was just now
-                breaker.life = self._clock()
-            return
-        now = self._clock()
-        before = breaker.state
-        reason = breaker.finished(now, abs(sent)) if error is None else self._judge(replica, abs(sent), error, now)
-        if reason or before == "probing":
-            self._changed(replica, before, reason, now)
+                breaker.life = now
+        else:
+            before = breaker.state
+            reason = breaker.finished(now, abs(sent)) if error is None else self._judge(replica, abs(sent), error, now)
+            if reason or before == "probing":
+                self._changed(replica, before, reason, now)
+        if self.freed is not None:
+            self.freed()
 
     def refresh(self) -> None:
         """What time, the others and its engine tell of each; some ten times a second."""
         now = self._clock()
         listen(self.replicas)
+        self._heed()
         self._usual = usual(self.replicas) or self._usual
         for replica, pace in zip(self.replicas, paces(self.replicas), strict=True):
             breaker = replica.breaker
@@ -150,6 +211,7 @@ class Pool:
         self._doubted = {replica: since for replica, since in self._doubted.items() if replica in self.replicas}
         for replica in self.replicas:
             replica.breaker.outcomes.turn(now)
+        self._heed(anew=True)
         self._arrange(now)
 
     def eject(self, replica: Replica, seconds: float | None) -> None:
@@ -164,10 +226,19 @@ class Pool:
         before = replica.breaker.state
         self._changed(replica, before, replica.breaker.restore(now), now)
 
+    def _uncharge(self, replica: Replica, notes: Notes, sent: float) -> None:
+        replica.tokens -= notes.tokens
+        if sent >= 0:
+            replica.prompts -= notes.prompt
+        if replica.active:
+            replica.work -= notes.work
+        else:
+            replica.work = 0.0  # what rounding has left of it goes
+
     def _pick_another(self, affinity: Affinity, asked: Collection[Replica]) -> Replica:
         others = [replica for replica in self._candidates if replica not in asked]
         if others:
-            return self._policy.pick(others, affinity)
+            return self.policy.pick(others, affinity)
         for replica in self._awaiting:
             if replica not in asked:
                 return replica
@@ -231,9 +302,21 @@ class Pool:
         since = self._doubted.setdefault(replica, now)
         return replica.breaker.answered_at >= max(since, now - SPAN)
 
+    def _heed(self, *, anew: bool = False) -> None:
+        """The limits that are set, and those of which engines tell."""
+        for replica in self.replicas:
+            said = getattr(replica.engine, "capacity", None)
+            if anew or said is not replica.said:
+                replica.said = said
+                replica.limits = limits_of(self.capacity, said)
+                replica.room = replica.limits.by_rank(replica.weight)
+
     def _weigh(self, replica: Replica, now: float) -> None:
         breaker = replica.breaker
         if self.panicking:
-            replica.weight = min(1.0, max(LEAST_IN_PANIC, breaker.trust(now) / self._best))
+            weight = min(1.0, max(LEAST_IN_PANIC, breaker.trust(now) / self._best))
         else:
-            replica.weight = breaker.weight(now)
+            weight = breaker.weight(now)
+        if weight != replica.weight:
+            replica.weight = weight
+            replica.room = replica.limits.by_rank(weight)

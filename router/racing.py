@@ -97,9 +97,12 @@ class Race:
             lane.task.cancel()
 
     async def run(self, first: Replica) -> Won | None:
-        """Whose content came first; None if all have failed. Raises what is no failure of a replica."""
+        """Whose content came first; None if all have failed. Raises what is no failure of a replica.
+
+        The request has its place on the first one.
+        """
         self.notes.replica = first.name
-        self._send(first)
+        self.notes.attempts += 1
         try:
             reply = await self._first(first)
         except EngineError as error:
@@ -118,7 +121,8 @@ class Race:
 
     def start(self, replica: Replica) -> None:
         """The hedge."""
-        self._send(replica)
+        self.notes.attempts += 1
+        self.pool.sent(replica, self.notes)
         self.hedge = Lane(replica, self._call)
         self.hedge.task.add_done_callback(self._hear)
 
@@ -179,10 +183,6 @@ class Race:
         elif self._waiting is not None:
             self._interrupted = True
             self._waiting.cancel()
-
-    def _send(self, replica: Replica) -> None:
-        self.notes.attempts += 1
-        self.pool.sent(replica, self.notes)
 
     def _failed(self, replica: Replica, error: EngineError) -> None:
         self.pool.left(replica, self.notes, error)

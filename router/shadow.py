@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Final, Literal, Protocol
 
 from engines.api import Call, EngineError, Reply, pass_on
-from router.api import Affinity, NoReplica
+from router.api import Affinity, NoReplica, Notes, Rank
 from router.comparing import Ear, HeardReply, Side, side
 from router.dispatch import Dispatched
 from router.model import Version
@@ -27,6 +27,10 @@ MARK: Final = "-shadow"
 ShadowOutcome = Literal["answered", "failed", "dropped", "cancelled"]
 """It was read to its end; it failed, or took too long; there was no place for it; its request broke off."""
 SHADOW_OUTCOMES: Final[tuple[ShadowOutcome, ...]] = ("answered", "failed", "dropped", "cancelled")
+
+
+class _Full(Exception):
+    """The shadow version has other things to do."""
 
 
 class Scores(Protocol):
@@ -58,14 +62,15 @@ class Shadow:
         """
         if version is self.version or self.draw() >= self.share:
             return False
-        if len(self.scores.running) >= self.concurrency or self.version.pool.saturated:
+        pool = self.version.pool
+        if len(self.scores.running) >= self.concurrency or pool.freed is not None or pool.saturated:
             self.scores.ended("dropped")
             return False
         return True
 
-    def copy(self, call: Call, affinity: Affinity, tokens: int) -> Copy:
+    def copy(self, call: Call, affinity: Affinity, original: Notes) -> Copy:
         """Begins once the request itself waits for something. `call` is as the shadow version's replicas want it."""
-        copy = Copy(self, call, affinity, tokens)
+        copy = Copy(self, call, affinity, original)
         self.scores.running.add(copy)
         return copy
 
@@ -74,12 +79,19 @@ class Copy:
     """One copy on its way: the router's notes on it, and the sink of its answer."""
 
     paused = False
+    tenant = ""
+    weight = 1
+    rank: Rank = 2
+    queued = first_at = 0.0
+    prompt_tokens = completion_tokens = 0
+    usage_exact = False
 
-    def __init__(self, shadow: Shadow, call: Call, affinity: Affinity, tokens: int) -> None:
+    def __init__(self, shadow: Shadow, call: Call, affinity: Affinity, original: Notes) -> None:
         self.attempts = 1
         self.replica = ""
         self.whole = call.whole
-        self.tokens = tokens
+        self.body_bytes = original.body_bytes
+        self.prompt, self.tokens, self.work = original.prompt, original.tokens, original.work
         self.last_at = 0.0
         self.failed: Sequence[tuple[str, type[EngineError]]] = ()
         self._shadow = shadow
@@ -129,7 +141,9 @@ class Copy:
 
     async def _ask(self) -> Side:
         pool, clock = self._shadow.version.pool, self._shadow.clock
-        replica = pool.pick(self._affinity)
+        replica = pool.place(self, self._affinity)
+        if replica is None:
+            raise _Full
         self.replica = replica.name
         sent = clock()
         pool.sent(replica, self)
@@ -153,9 +167,17 @@ class Copy:
         scores = self._shadow.scores
         scores.running.discard(self)
         error = None if task.cancelled() else task.exception()
-        scores.ended("cancelled" if task.cancelled() else "failed" if error else "answered")
-        if not isinstance(error, (EngineError, NoReplica, TimeoutError, type(None))):
+        scores.ended(_outcome(task, error))
+        if not isinstance(error, (EngineError, NoReplica, TimeoutError, _Full, type(None))):
             _logger.error("shadow broke", extra={"request": self._call.id}, exc_info=error)
+
+
+def _outcome(task: asyncio.Task[None], error: BaseException | None) -> ShadowOutcome:
+    if task.cancelled():
+        return "cancelled"
+    if isinstance(error, _Full):
+        return "dropped"
+    return "failed" if error else "answered"
 
 
 class Shadowed:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final, Literal, Protocol
 
 SCOPES: Final = ("inference", "routing", "viewer", "operator", "admin")
 """What a key may be good for: to call models, and to say where its calls go; to look at, to steer, to rule the gateway
@@ -41,7 +41,7 @@ class StoreAway(Exception):
 
 @dataclass(slots=True, frozen=True)
 class Principal:
-    """Who asks, and what is theirs. `models` None: all of them; higher `priority` goes first; `weight` is a share."""
+    """Who asks, and what is theirs. `models` None: all of them; `weight` is a share among those who wait."""
 
     key_id: str
     tenant: str
@@ -49,6 +49,11 @@ class Principal:
     scopes: frozenset[str]
     weight: int
     priority: int
+
+    @property
+    def rank(self) -> Literal[0, 1, 2]:
+        """The highest class of their requests: critical where the priority is above 0, standard, batch below."""
+        return 1 if self.priority == 0 else 0 if self.priority > 0 else 2
 
     def require(self, scope: str) -> None:
         """Raises Forbidden."""

@@ -10,7 +10,9 @@ from statistics import median
 from time import process_time
 
 from engines.api import Call, EngineError, Health, Reply
-from router.api import Affinity, Caller, Replica
+from router.admission import Admission, Terms
+from router.api import Affinity, Caller, Rank, Replica
+from router.fair_queue import Bounds
 from router.policies import POLICIES
 from router.pool import Pool
 from router.split import Split
@@ -54,20 +56,29 @@ def pool(policy: str, count: int, random: Random) -> Pool:
     for replica in replicas:
         replica.tokens = random.randint(10_000, 20_000)
     replicas[0].weight = 0.5
+    replicas[0].room = replicas[0].limits.by_rank(0.5)
     return made
 
 
 class Noted:
     """What is noted of one request."""
 
+    tenant = ""
+    weight = 1
+    rank: Rank = 1
+    body_bytes = 2000
+    prompt_tokens = completion_tokens = 0
+    usage_exact = False
+    queued = first_at = last_at = 0.0
     failed: Sequence[tuple[str, type[EngineError]]] = ()
 
     def __init__(self, tokens: int) -> None:
+        self.prompt = tokens // 2
         self.tokens = tokens
+        self.work = tokens / 10_000
         self.attempts = 0
         self.replica = ""
         self.whole = False
-        self.last_at = 0.0
         self.paused = False
 
 
@@ -81,13 +92,15 @@ def routing(policy: str, count: int) -> float:
     """Microseconds of CPU for all of a request: its version out of two, its replica, and what came of it."""
     random = Random(1)
     chosen_by = pool(policy, count, random)
+    admission = Admission(chosen_by, Terms(Bounds(), (1.0, 2.0, 10.0)), lambda: 0.0, random, set())
     split = Split("virtual", {"1": 95, "2": 5}, "key")
     callers = cycle([Caller(f"key{number}", "tenant") for number in range(1000)])
 
     def route(affinity: Affinity) -> None:
         split.choose(next(callers), random)
         notes = Noted(random.randint(50, 2000))
-        replica = chosen_by.pick(affinity)
+        replica = admission.enter(notes, affinity)
+        assert replica is not None
         chosen_by.retries.admitted(notes.tokens)
         chosen_by.sent(replica, notes)
         chosen_by.answered(replica, notes)

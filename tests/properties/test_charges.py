@@ -15,6 +15,7 @@ import pytest
 
 from engines.api import (
     Call,
+    Capacity,
     EngineError,
     Failed,
     Health,
@@ -27,8 +28,10 @@ from engines.api import (
 )
 from gateway.finish import FinishEar
 from gateway.shadow_scores import ShadowScores
-from router.api import NO_AFFINITY, Affinity, NoReplica, Quarantined, Replica
+from router.admission import Admission, Terms
+from router.api import NO_AFFINITY, Affinity, NoReplica, Quarantined, Rank, Replica, Shed
 from router.dispatch import Dispatched, Dispatcher
+from router.fair_queue import Bounds
 from router.hedging import Hedge, HedgeAccount
 from router.model import Version
 from router.policies import POLICIES
@@ -53,6 +56,7 @@ CUTS: tuple[Callable[[], Exception], ...] = (
     partial(Interrupted, "x", died=True),
     RuntimeError,
 )
+RANKED: tuple[Rank, ...] = (0, 1, 1, 2)
 SLEEPS = (0, 0, 0.01, 0.5, 0.5, 1, 3)
 
 
@@ -147,6 +151,8 @@ class Town:
         self.clock = loop.time
         self.engines = [Engine(random) for _ in range(7)]
         self.replicas = [Replica(f"r{number}", engine) for number, engine in enumerate(self.engines)]
+        self.pressed: set[Admission] = set()
+        self.waited = 0
         self.first, self.other = self._version("first", 0, 3), self._version("other", 3, 5)
         self.shadow_version = self._version("shadow", 5, 7)
         self.scores = ShadowScores()
@@ -157,12 +163,17 @@ class Town:
     def _version(self, name: str, start: int, end: int) -> Version:
         policy = POLICIES[self.random.choice(list(POLICIES))](self.random)
         pool = Pool(name, self.replicas[start:end], policy, self.clock, self.random)
-        return Version(name, "1", f"{name}@1", name, 9, "max_tokens", pool)
+        pool.capacity = Capacity(requests=self.random.choice((2, 6, 12)))
+        terms = Terms(Bounds(requests=self.random.choice((5, 100))), (0.5, 1.0, 3.0))
+        admission = Admission(pool, terms, self.clock, self.random, self.pressed)
+        admission.replace(pool.replicas, terms)
+        return Version(name, "1", f"{name}@1", name, 9, "max_tokens", admission)
 
     async def ask(self, number: int) -> None:
         """One request, which goes on to the other model if the first can't."""
-        random, notes = self.random, Noted()
-        notes.tokens, notes.whole = random.randrange(1, 5000), random.random() < 0.3
+        random = self.random
+        notes = Noted(random.randrange(1, 5000), whole=random.random() < 0.3, rank=random.choice(RANKED))
+        notes.tenant, notes.weight = random.choice("abc"), random.choice((1, 4))
         fields = {"messages": msgspec.Raw(b"%d" % random.randrange(40))}
         deadline = self.clock() + random.choice((2, 30))
         call = Call(f"c{number}", "chat", fields, "public", not notes.whole, show_usage=False, deadline=deadline)
@@ -171,20 +182,22 @@ class Town:
             affinity = Affinity(b"%d" % random.randrange(5), b"said")
             dispatching = self.dispatcher.dispatch(version, call, affinity, notes, hedge)
             try:
-                with await self._with_copy(version, call, notes.tokens, dispatching) as reply:
+                with await self._with_copy(version, call, notes, dispatching) as reply:
                     async for _ in reply:
                         pass
-            except (EngineError, NoReplica, Quarantined):
+            except (EngineError, NoReplica, Quarantined, Shed):
                 continue
+            finally:
+                self.waited += notes.queued > 0
             return
 
     def _with_copy(
-        self, version: Version, call: Call, tokens: int, dispatching: Coroutine[Any, Any, Dispatched]
+        self, version: Version, call: Call, notes: Noted, dispatching: Coroutine[Any, Any, Dispatched]
     ) -> Coroutine[Any, Any, Dispatched | Shadowed]:
         """If the shadow wants one."""
         if not self.shadow.wants(version):
             return dispatching
-        copy = self.shadow.copy(replace(call, id=f"{call.id}-shadow"), NO_AFFINITY, tokens)
+        copy = self.shadow.copy(replace(call, id=f"{call.id}-shadow"), NO_AFFINITY, notes)
         return copy.beside(dispatching)
 
     async def client(self, number: int) -> None:
@@ -203,12 +216,15 @@ class Town:
         while True:
             await asyncio.sleep(0.1)
             for version in (self.first, self.other, self.shadow_version):
-                version.pool.refresh()
+                version.admission.refresh()
             for replica in self.replicas:
                 assert replica.tokens == sum(notes.tokens for notes in replica.active)
+                assert replica.prompts == sum(notes.prompt for notes, sent in replica.active.items() if sent >= 0)
+                assert replica.work == pytest.approx(sum(notes.work for notes in replica.active))
             match self.random.randrange(20):
                 case 0:
-                    self.first.pool.replace(self.random.sample(self.replicas[:3], self.random.randrange(4)))
+                    some = self.random.sample(self.replicas[:3], self.random.randrange(4))
+                    self.first.admission.replace(some, self.first.admission.terms)
                 case 1:
                     self.other.pool.eject(self.replicas[3], self.random.choice((None, 1.0)))
                 case 2:
@@ -235,7 +251,11 @@ def test_when_all_has_ended_no_replica_carries_anything(seed: int) -> None:
         assert isinstance(loop, VirtualLoop)
         town = Town(Random(seed), loop)
         runner.run(town.live(150))
-        assert sum(replica.calls for replica in town.replicas) > 150
-        assert [(replica.tokens, replica.active) for replica in town.replicas] == [(0, {})] * 7
+        assert sum(replica.calls for replica in town.replicas) > 50
+        assert town.waited > 5
+        carried = [(replica.tokens, replica.prompts, replica.work, replica.active) for replica in town.replicas]
+        assert carried == [(0, 0, 0.0, {})] * 7
+        assert not town.pressed
+        assert [len(version.admission.queue) for version in (town.first, town.other)] == [0, 0]
         assert [engine.open for engine in town.engines] == [0] * 7, "each reply is closed"
         assert not town.scores.running

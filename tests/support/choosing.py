@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from engines.api import Call, EngineError, Health, Load, Reply
+from engines.api import Call, Health, Load, Reply
 from router.api import Affinity, Policy, Replica
+from tests.support.gates import Noted
 
 
 class SaysLoad:
@@ -34,18 +35,6 @@ class SaysNothing(SaysLoad):
         return super().__getattribute__(name)
 
 
-class Busy:
-    """Notes of a call under way."""
-
-    attempts = 1
-    replica = ""
-    tokens = 100
-    failed: Sequence[tuple[str, type[EngineError]]] = ()
-    whole = False
-    last_at = 0.0
-    paused = False
-
-
 def replicas(count: int, *weights: float) -> list[Replica]:
     """r0, r1, ...; the first of them with these weights."""
     made = [Replica(f"r{number}", SaysLoad()) for number in range(count)]
@@ -56,7 +45,7 @@ def replicas(count: int, *weights: float) -> list[Replica]:
 
 def charge(replica: Replica, tokens: int) -> None:
     """One more call under way, as a pool notes it."""
-    replica.active[Busy()] = 1.0
+    replica.active[Noted(tokens)] = 1.0
     replica.tokens += tokens
 
 

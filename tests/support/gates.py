@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Self
 
 from engines.api import Call, EngineError, Health, Usage
+from router.api import Rank
 
 
 class Answer:
@@ -87,11 +88,22 @@ class Gate:
 class Noted:
     """What is written down of a request."""
 
-    def __init__(self) -> None:
+    def __init__(self, tokens: int = 1, *, whole: bool = False, rank: Rank = 1) -> None:
+        self.tenant = ""
+        self.weight = 1
+        self.rank: Rank = rank
+        self.body_bytes = 4 * tokens
+        self.prompt = tokens
+        self.tokens = tokens
+        self.work = 0.001 * tokens
+        self.queued = 0.0
+        self.prompt_tokens = 0
+        self.completion_tokens = 0
+        self.usage_exact = False
+        self.first_at = 0.0
         self.attempts = 0
         self.replica = ""
-        self.tokens = 1
         self.failed: Sequence[tuple[str, type[EngineError]]] = ()
-        self.whole = False
+        self.whole = whole
         self.last_at = 0.0
         self.paused = False

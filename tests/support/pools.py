@@ -5,31 +5,28 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from random import Random
 
-from engines.api import EngineError, Surroundings, Timers
+from engines.api import Surroundings, Timers
 from engines.scripted import ScriptedEngine, ScriptedOptions
 from engines.sweeper import Sweeper
 from router.api import NO_AFFINITY, Affinity, Policy, Replica
 from router.breaker import State
 from router.events import Change
 from router.pool import Pool
+from tests.support.gates import Noted
 
 TICK = 0.1
 TOKENS = 100
 """Of each call."""
 
 
-class Sent:
+class Sent(Noted):
     """Notes of one call."""
 
     def __init__(self, replica: Replica, *, whole: bool = False) -> None:
-        self.tokens = TOKENS
-        self.whole = whole
+        super().__init__(TOKENS, whole=whole)
         self.attempts = 1
         self.replica = replica.name
-        self.failed: Sequence[tuple[str, type[EngineError]]] = ()
         self.asked = replica
-        self.last_at = 0.0
-        self.paused = False
 
 
 class LightestFirst:

@@ -108,7 +108,7 @@ def _begin_anew(gateway: RunningGateway) -> None:
     gateway.forgive()
     (model,) = gateway.objects.catalog
     assert model.only is not None
-    policy: Any = model.only.pool._policy
+    policy: Any = model.only.pool.policy
     policy._turns.clear()
     accounts = gateway.objects.upstreams._pools.asides._accounts
     accounts["mock"].budget = RetryBudget(time.monotonic, SHARE, floor=FLOOR)

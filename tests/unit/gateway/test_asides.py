@@ -15,7 +15,7 @@ from gateway.config.routing import RoutingSpec
 from router.api import NO_AFFINITY, Replica
 from router.model import Model, Version
 from router.shadow import Shadow
-from tests.support.gates import Gate
+from tests.support.gates import Gate, Noted
 from tests.support.models import made_of
 from tests.support.upstreams import configured, model, staged
 from tests.support.waiting import settle, until
@@ -70,7 +70,7 @@ async def test_places_are_shared_with_the_models_adapters_and_over_changes() -> 
     before, after = shadowed(aside, plain(gate)), shadowed(aside, plain(), share=0.5, concurrency=1)
     assert before is not None
     assert after is not None
-    before.copy(CALL, NO_AFFINITY, 1)
+    before.copy(CALL, NO_AFFINITY, Noted())
     assert not before.wants(other_version())
     assert not any(after.wants(other_version()) for _ in range(20))
     aside.close()
@@ -83,7 +83,7 @@ async def test_closing_ends_the_copies_under_way() -> None:
     aside, gate = asides(), Gate()
     shadow = shadowed(aside, plain(gate))
     assert shadow is not None
-    shadow.copy(CALL, NO_AFFINITY, 1)
+    shadow.copy(CALL, NO_AFFINITY, Noted())
     await settle()
     assert len(gate.calls) == 1
     aside.close()
@@ -141,7 +141,7 @@ async def test_no_copy_is_under_way_once_engines_are_closed() -> None:
         stage.engine("m@2-0").call = gate.call  # type: ignore[assignment, method-assign]
         shadow = stage.upstreams.catalog.snapshot.models["m"].shadow
         assert shadow is not None
-        shadow.copy(CALL, NO_AFFINITY, 1)
+        shadow.copy(CALL, NO_AFFINITY, Noted())
         await until(lambda: gate.calls)
     await settle()
     assert gate.left == 1

@@ -9,9 +9,12 @@ import pytest
 from gateway.config import Config
 from gateway.overrides import Overrides
 from gateway.snapshots import Pools, snapshot
+from router.admission import Terms
 from router.api import Caller
 from router.catalog import Snapshot
 from router.events import ignore
+from router.fair_queue import Bounds
+from router.limits import Limits
 from tests.support.upstreams import NotingMaker, configured, model
 
 NOBODY = Caller()
@@ -80,15 +83,30 @@ def test_drained_versions_get_nobody_by_weight_or_rule_while_others_are_left() -
     [
         (model("a", "z"), True),
         (model("a", weight=9, max_tokens=9), True),
-        (model("a", policy="round_robin"), False),
+        (model("a", policy="round_robin"), True),
         (model("a", version="2"), False),
     ],
     ids=["replicas", "numbers", "policy", "version"],
 )
-def test_a_version_keeps_its_pool_as_long_as_its_policy_is_the_same(changed: dict[str, object], kept: bool) -> None:
+def test_a_version_keeps_its_pool_and_queue_as_long_as_its_name(changed: dict[str, object], kept: bool) -> None:
     made = Made()
-    before = next(iter(made.of(configured(model("a"))).models["m"].versions.values())).pool
-    after = next(iter(made.of(configured(changed)).models["m"].versions.values())).pool
+    before = next(iter(made.of(configured(model("a"))).models["m"].versions.values())).admission
+    after = next(iter(made.of(configured(changed)).models["m"].versions.values())).admission
     assert (before is after) == kept
     assert list(made.pools.every) == [after]
-    assert before.replicas == (() if "version" in changed else after.replicas)
+    assert before.pool.replicas == (() if "version" in changed else after.pool.replicas)
+    expected = "RoundRobin" if "policy" in changed else "LeastLoaded"
+    assert type(after.pool.policy).__name__ == expected
+
+
+def test_what_is_set_of_a_version_holds_for_its_queue_and_its_replicas() -> None:
+    made = Made()
+    first = made.of(configured(model("a"))).models["m"].versions["1"].admission
+    assert first.terms == Terms(Bounds(2000, 256 * 1024 * 1024, 0.25), (1.0, 2.0, 10.0))
+    assert first.pool.replicas[0].limits == Limits()
+    changed = model("a", limits={"requests": 3, "kv_tokens": 99}, start_within={"batch": 7})
+    second = made.of(configured(changed, admission={"queue": 5})).models["m"].versions["1"].admission
+    assert second is first
+    assert first.terms == Terms(Bounds(5, 256 * 1024 * 1024, 0.25), (1.0, 2.0, 7.0))
+    assert first.queue.bounds == first.terms.bounds
+    assert first.pool.replicas[0].limits == Limits(requests=3, kv_tokens=99)

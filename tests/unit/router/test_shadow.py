@@ -39,7 +39,7 @@ class Stand:
 
     def copy(self, deadline: float = 1e9) -> Copy:
         assert self.shadow.wants(self.version)
-        return self.shadow.copy(replace(CALL, id="call-1-shadow", deadline=deadline), NO_AFFINITY, 5)
+        return self.shadow.copy(replace(CALL, id="call-1-shadow", deadline=deadline), NO_AFFINITY, Noted(5))
 
     def dispatching(self) -> Coroutine[object, object, Dispatched]:
         return self._dispatcher.dispatch(self.version, replace(CALL), NO_AFFINITY, Noted())

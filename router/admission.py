@@ -1,0 +1,279 @@
+"""Who gets a place on a replica of a version at once, who waits for one, and who is told to come back later."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from itertools import islice
+from random import Random
+from typing import Final, NamedTuple
+
+from router.api import Affinity, NoReplica, Notes, Rank, Reason, Replica, Shed
+from router.busy import load
+from router.cost import Costs, Finished
+from router.fair_queue import Bounds, FairQueue
+from router.pool import Ended, Pool
+
+PER_TOKEN: Final = 120e-6
+"""Seconds of patience for each token of a prompt: under a flat limit long ones could never be served."""
+MARGIN: Final = 0.8
+"""Of the time that is left: what would take more is refused, as estimates may be wrong."""
+PASSED: Final = 8
+"""So many that come first may not fit, and be passed by one that does; all are not looked through each time."""
+PATIENCE: Final = 0.25
+"""Seconds for which the first may be passed; then a replica is kept free for it."""
+SOONEST, LATEST = 1.0, 30.0
+"""Seconds after which who is refused may come back; spread over twice as long, lest all come at once."""
+SHEDDING: Final = 1.0
+"""Seconds since the last refusal for which nothing that can be left alone is done besides."""
+
+
+@dataclass(slots=True, frozen=True)
+class Terms:
+    """How many may wait, and how long (seconds, by class) a request may wait for its start."""
+
+    bounds: Bounds
+    start_within: tuple[float, float, float]
+
+
+class Refusal(NamedTuple):
+    """Why a request would get no place, and in how many seconds one could, as far as that can be told."""
+
+    reason: Reason
+    wait: float | None
+
+
+class Ticket:
+    """A request that waits. Its `turn` comes with a replica, which is charged with it, or with why there is none."""
+
+    __slots__ = (
+        "affinity", "charge", "due", "notes", "passed_since", "rank", "size", "tenant", "turn", "weight", "work",
+    )  # fmt: skip
+
+    def __init__(self, notes: Notes, affinity: Affinity, due: float) -> None:
+        self.notes = notes
+        self.affinity = affinity
+        self.due = due
+        """When it must have its place, to begin in time."""
+        self.tenant = notes.tenant
+        self.weight = notes.weight
+        self.rank = notes.rank
+        self.size = notes.body_bytes
+        self.work = notes.work
+        self.charge = float(fair_charge(notes.prompt, notes.tokens - notes.prompt))
+        self.turn: asyncio.Future[Replica] = asyncio.get_running_loop().create_future()
+        self.passed_since = 0.0
+        """Since when it comes first and does not fit; 0.0: it has not been so."""
+
+    def __repr__(self) -> str:
+        return f"<Ticket of {self.tenant or 'anybody'} for {self.charge:.0f} tokens, due {self.due:.1f}>"
+
+
+class Admission:
+    """In front of one version's pool, and kept as long. A place is the pool's charge: who has it owes a `left`.
+
+    `pressed` is the set of all admissions in which somebody waits; this one keeps its own part of it current.
+    """
+
+    def __init__(
+        self, pool: Pool, terms: Terms, clock: Callable[[], float], random: Random, pressed: set[Admission]
+    ) -> None:
+        self.pool = pool
+        self.terms = terms
+        self.costs = Costs(clock)
+        self.queue: FairQueue[Ticket] = FairQueue(terms.bounds)
+        self.refused: Counter[tuple[Reason, Rank]] = Counter()
+        self._clock = clock
+        self._random = random
+        self._pressed = pressed
+        self._refused_at = -SHEDDING
+        self._reserved_for: Ticket | None = None
+
+    def __repr__(self) -> str:
+        return f"<Admission {len(self.queue)} waiting, {self.refused.total()} refused, {self.pool!r}>"
+
+    def enter(self, notes: Notes, affinity: Affinity) -> Replica | None:
+        """A place at once; None: others wait, or there is no room. Raises NoReplica."""
+        pool = self.pool
+        if pool.freed is not None:
+            return None
+        replica = pool.place(notes, affinity)
+        if replica is not None:
+            pool.sent(replica, notes)
+        return replica
+
+    async def turn(self, notes: Notes, affinity: Affinity, deadline: float) -> Replica:
+        """A place, when it is this one's turn. Raises Shed or NoReplica; who leaves, or is cancelled, has none."""
+        now = self._clock()
+        patience = min(
+            self.terms.start_within[notes.rank] + PER_TOKEN * notes.prompt,
+            deadline - now - self.costs.prefill(notes.prompt),
+        )
+        if refusal := self.refusal(notes.rank, notes.tenant, notes.weight, patience, notes.body_bytes):
+            raise self.shed(refusal, notes.rank)
+        ticket = Ticket(notes, affinity, now + patience)
+        self.queue.add(ticket)
+        self.serve()
+        try:
+            return await ticket.turn
+        except BaseException as error:
+            self._withdraw(ticket, error)
+            raise
+        finally:
+            notes.queued += self._clock() - now
+
+    def refusal(self, rank: Rank, tenant: str, weight: int, patience: float, size: int = 0) -> Refusal | None:
+        """Why a request that came now, and can wait for so many seconds, would get no place in time."""
+        wait = self.wait(rank, tenant, weight)
+        if full := self.queue.room(tenant, size):
+            return Refusal(full, wait)
+        if wait is not None and wait > MARGIN * patience:
+            return Refusal("too_long", wait)
+        return None
+
+    def wait(self, rank: Rank, tenant: str, weight: int) -> float | None:
+        """Seconds until a request that came now would have a place; None: nothing has ended yet, so who knows.
+
+        What is under way ends within its mean time: so fast goes what waits before it (Little's law).
+        """
+        residence = self.costs.residence
+        if residence is None:
+            return None
+        under_way = self.pool.work
+        return self.queue.ahead(rank, tenant, weight) * residence / under_way if under_way else 0.0
+
+    def shed(self, refusal: Refusal, rank: Rank) -> Shed:
+        """Count it; to be raised."""
+        self.refused[refusal.reason, rank] += 1
+        self._refused_at = self._clock()
+        self.pool.shedding = True
+        return Shed(refusal.reason, min(LATEST, max(SOONEST, refusal.wait or 0.0)) * self._random.uniform(1, 2))
+
+    def replace(self, replicas: Iterable[Replica], terms: Terms) -> None:
+        """Others from now on; who waits, goes on waiting for them."""
+        if terms != self.terms:
+            self.terms = terms
+            self.queue.bounds = terms.bounds
+        self.pool.replace(replicas)
+        self.serve()
+
+    def refresh(self) -> None:
+        """What time changes; some ten times a second."""
+        self.pool.refresh()
+        now = self._clock()
+        self._learn()
+        for ticket in self.queue.expire(now):
+            refusal = Refusal("too_late", self.wait(ticket.rank, ticket.tenant, ticket.weight))
+            self._refuse(ticket, self.shed(refusal, ticket.rank))
+        self.pool.shedding = now < self._refused_at + SHEDDING
+        self.serve()
+
+    def serve(self) -> None:
+        """Give out places to those whose turn it is, as long as there are any."""
+        pool, queue = self.pool, self.queue
+        try:
+            while len(queue) and not pool.is_full() and self._grant():
+                pass
+        except NoReplica:
+            while ticket := next(queue.heads(), None):
+                queue.discard(ticket)
+                self._refuse(ticket, NoReplica())
+        if len(queue):
+            pool.freed = self.serve
+            self._pressed.add(self)
+        else:
+            pool.freed = None
+            self._pressed.discard(self)
+
+    def _grant(self) -> bool:
+        """One place, to the first for whom there is one; False: there is none. Raises NoReplica."""
+        for number, ticket in enumerate(islice(self.queue.heads(), PASSED)):
+            if ticket.turn.done():  # its client has left, and it is about to say so
+                self._discard(ticket)
+                return True
+            replica = self._place(ticket)
+            if replica is not None:
+                self.queue.take(ticket)
+                self._settle_reservation(ticket)
+                self.pool.sent(replica, ticket.notes)
+                ticket.turn.set_result(replica)
+                return True
+            if number == 0:
+                self._hold_up(ticket)
+        return False
+
+    def _place(self, ticket: Ticket) -> Replica | None:
+        pool = self.pool
+        if ticket is not self._reserved_for:
+            return pool.place(ticket.notes, ticket.affinity)
+        kept, pool.reserved = pool.reserved, None
+        try:
+            return pool.place(ticket.notes, ticket.affinity)
+        finally:
+            pool.reserved = kept
+
+    def _hold_up(self, ticket: Ticket) -> None:
+        """It comes first and does not fit: others may pass it, but not for long."""
+        pool, now = self.pool, self._clock()
+        if not ticket.passed_since:
+            ticket.passed_since = now
+        if pool.reserved is not None and pool.asks(pool.reserved):
+            return
+        if now - ticket.passed_since >= PATIENCE:
+            self._reserved_for = ticket
+            pool.reserved = min(filter(pool.asks, pool.replicas), key=load, default=None)
+
+    def _settle_reservation(self, ticket: Ticket) -> None:
+        if ticket is self._reserved_for:
+            self._reserved_for = self.pool.reserved = None
+
+    def _discard(self, ticket: Ticket) -> None:
+        self.queue.discard(ticket)
+        self._settle_reservation(ticket)
+
+    def _withdraw(self, ticket: Ticket, error: BaseException) -> None:
+        """Whoever waited does not any more: if its turn came in the same moment, it is over."""
+        turn = ticket.turn
+        if turn.done() and not turn.cancelled() and turn.exception() is None:
+            self.pool.left(turn.result(), ticket.notes, error)
+        else:
+            self._discard(ticket)
+            self.serve()
+
+    def _refuse(self, ticket: Ticket, error: Exception) -> None:
+        self._settle_reservation(ticket)
+        if not ticket.turn.done():
+            ticket.turn.set_exception(error)
+
+    def _learn(self) -> None:
+        ended, self.pool.ended = self.pool.ended, []
+        self.costs.learn([_finished(each) for each in ended])
+        for notes, _, _, _ in ended:
+            if notes.queued and notes.prompt_tokens:
+                used = fair_charge(notes.prompt_tokens, notes.completion_tokens)
+                charged = fair_charge(notes.prompt, notes.tokens - notes.prompt)
+                self.queue.settle(notes.tenant, notes.rank, notes.weight, used - charged)
+
+
+def fair_charge(prompt: int, output: int) -> int:
+    """Tokens that a request costs its tenant: those of an answer are twice as dear (the virtual token counter's)."""
+    return prompt + 2 * output
+
+
+def _finished(ended: Ended) -> Finished:
+    notes, replica, sent, left = ended
+    return Finished(
+        tenant=notes.tenant,
+        replica=replica.name,
+        prompt=notes.prompt_tokens,
+        output=notes.completion_tokens,
+        exact=notes.usage_exact,
+        body=notes.body_bytes,
+        begun=max(0.0, notes.first_at - sent),
+        held=left - sent,
+        whole=notes.whole,
+        beside=replica.in_flight + 1,
+        work=notes.work,
+    )

@@ -1,0 +1,47 @@
+"""Shuts out at the door who could not be served in time, whatever he asks for: before a body is read for nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Set as AbstractSet
+from typing import Protocol
+
+from router.admission import Admission, Refusal
+from router.api import Rank
+from router.catalog import Asker, Catalog
+
+
+class Weighed(Asker, Protocol):
+    """Who asks, and what share of a queue is theirs."""
+
+    @property
+    def weight(self) -> int: ...
+
+
+class Gate:
+    """Costs nothing while nobody waits anywhere; else it looks for one version whose queue the caller may join."""
+
+    def __init__(self, catalog: Catalog, pressed: AbstractSet[Admission]) -> None:
+        self._catalog = catalog
+        self._pressed = pressed
+
+    def __repr__(self) -> str:
+        return f"<Gate, {len(self._pressed)} queues behind it>"
+
+    def check(self, asker: Weighed, rank: Rank) -> None:
+        """Raises Shed."""
+        if not self._pressed:
+            return
+        least: tuple[Admission, Refusal] | None = None
+        for _, model in self._catalog.visible(asker):
+            for version in model.versions.values():
+                admission = version.admission
+                if admission not in self._pressed:
+                    return
+                refusal = admission.refusal(rank, asker.tenant, asker.weight, admission.terms.start_within[rank])
+                if refusal is None:
+                    return
+                if least is None or (refusal.wait or 0.0) < (least[1].wait or 0.0):
+                    least = admission, refusal
+        if least is not None:
+            admission, refusal = least
+            raise admission.shed(refusal, rank)
