@@ -34,7 +34,6 @@ class EmbeddedOptions(BaseModel):
     slots: int = Field(4, ge=1, le=64, description="Calls that run at a time.")
     context: int = Field(8192, ge=256, description="Tokens of all slots together, prompts and answers.")
     threads: int = Field(1, ge=1, description="CPU threads for the model.")
-    queue: int = Field(64, ge=0, description="Calls that may wait for a slot.")
     max_prompt_tokens: int = Field(1536, ge=1, description="Longest prompt: each 1000 tokens cost many CPU seconds.")
     system: str = Field("You are a helpful assistant.", description="System message where the caller sends none.")
     temperature: float = Field(0.0, ge=0, le=2, description="Used where the caller gives none.")
@@ -43,7 +42,7 @@ class EmbeddedOptions(BaseModel):
 
 
 class EmbeddedEngine:
-    """One child process with one model. Calls beyond its slots wait here, where leaving the queue costs nothing."""
+    """One child process with one model, which has a slot for each call."""
 
     Options: ClassVar[type[BaseModel]] = EmbeddedOptions
     runs_here: ClassVar[bool] = True
@@ -56,7 +55,7 @@ class EmbeddedEngine:
         self._options = options
         self._cache = surroundings.cache
         self._defaults = Defaults(options.system, options.temperature, options.top_p, options.repeat_penalty)
-        self._slots = Slots(options.slots, options.queue, time.monotonic)
+        self._slots = Slots(options.slots)
         self._key = secrets.token_urlsafe(32)
         self._child = Supervisor(
             lambda address: ChildServer.connect(address, self._key, surroundings),
@@ -76,24 +75,17 @@ class EmbeddedEngine:
         await self._child.start([sys.executable, "-P", child.__file__, str(path), *numbers], self._key)
 
     async def call(self, call: Call) -> Reply:
-        """Refuse, count, wait for a slot, ask. Raises EngineError.
-
-        A deadline that passes while the call waits is Overloaded, not TimedOut: the model was never asked.
-        """
+        """Refuse, count, take a slot, ask. Raises EngineError; Overloaded if all slots are held."""
         limit = self._options.max_prompt_tokens
         fields = translate(call.kind, call.fields, self._defaults)
         refuse_huge(fields, limit)
-        self._slots.check()
         server = self._child.served
         prompt = await server.count(fields)
         fields = fit(fields, prompt, limit, server.context)
-        began = time.monotonic()
-        slot = await self._slots.take(call.deadline)
+        slot = self._slots.take()
         try:
-            queued = time.monotonic() - began
-            server = self._child.served  # perhaps another child by now
             asked = replace(call, fields=fields, stream=True, show_usage=call.show_usage or not call.stream)
-            reply = SlotReply(await server.call(asked), slot, queued, prompt)
+            reply = SlotReply(await server.call(asked), slot, prompt)
         except BaseException:
             slot.release()
             raise

@@ -12,9 +12,10 @@ from engines.embedded.slots import Slot
 class SlotReply:
     """A reply and a slot, let go of together. `prompt` is the exact number of the prompt's tokens."""
 
-    def __init__(self, reply: Reply, slot: Slot, queued: float, prompt: int) -> None:
+    queued = 0.0
+
+    def __init__(self, reply: Reply, slot: Slot, prompt: int) -> None:
         self.headers: Mapping[bytes, bytes] = reply.headers
-        self.queued = queued
         self._reply = reply
         self._parts = aiter(reply)
         self._begun = False

@@ -28,9 +28,7 @@ async def gather(call: Call, reply: Reply) -> UnaryReply:
             if isinstance(error, Interrupted):
                 raise Failed(error.message, died=error.died) from None
             raise
-    whole = UnaryReply(_HEADERS, assemble(stream), reply.usage)
-    whole.queued = reply.queued
-    return whole
+    return UnaryReply(_HEADERS, assemble(stream), reply.usage)
 
 
 def assemble(stream: bytes) -> bytes:

@@ -22,7 +22,7 @@ def micro(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 async def engine(micro: Path) -> AsyncIterator[EmbeddedEngine]:
     """Two slots of 32k tokens: an answer can last for many seconds."""
-    async with running(model_path=micro, slots=2, context=65_536, queue=2, max_prompt_tokens=2000) as started:
+    async with running(model_path=micro, slots=2, context=65_536, max_prompt_tokens=2000) as started:
         yield started
 
 

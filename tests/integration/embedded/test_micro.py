@@ -1,4 +1,4 @@
-"""The engine over a real llama.cpp child with a micro model: answers, refusals, limits, the queue, cancellation."""
+"""The engine over a real llama.cpp child with a micro model: answers, refusals, limits, slots, cancellation."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from engines.api import Overloaded, Rejected, Reply, Usage
+from engines.api import Capacity, Overloaded, Rejected, Reply, Usage
 from engines.embedded.engine import EmbeddedEngine
 from tests.support.embedded import (
     NEVER_ENDS,
@@ -22,7 +22,7 @@ from tests.support.embedded import (
     until_busy,
     whole,
 )
-from tests.support.waiting import PATIENCE, until
+from tests.support.waiting import PATIENCE
 
 
 async def events_of(reply: Reply) -> list[Any]:
@@ -136,7 +136,7 @@ async def test_leaving_during_the_prompt_stops_the_prompt_beside_a_busy_neighbou
 
 @pytest.mark.parametrize("moment", range(16))
 async def test_a_call_cancelled_at_any_await_holds_nothing(engine: EmbeddedEngine, moment: int) -> None:
-    """Counting, queueing, connecting, waiting for the first token: each is some of these moments."""
+    """Counting, connecting, waiting for the first token: each is some of these moments."""
     call = asyncio.create_task(engine.call(a_call(stream=True)))
     for _ in range(moment):
         await asyncio.sleep(0 if moment < 8 else 0.001)
@@ -145,36 +145,30 @@ async def test_a_call_cancelled_at_any_await_holds_nothing(engine: EmbeddedEngin
     if not call.cancelled():
         with call.result():
             assert engine._slots.held == 1
-    assert (engine._slots.held, engine._slots.waiting) == (0, 0)
+    assert engine._slots.held == 0
     assert (await answer(engine, a_call()))["usage"]["completion_tokens"] > 0
 
 
-async def test_calls_beyond_the_slots_wait_their_turn_and_beyond_the_queue_are_refused(engine: EmbeddedEngine) -> None:
-    """P10: two run, two wait, the fifth is told when to come back; a turn comes when a reply is left."""
+async def test_a_call_beyond_the_slots_is_refused_at_once_and_can_be_tried_elsewhere(engine: EmbeddedEngine) -> None:
+    """P10: nothing waits in the child, where nobody could tell for how long."""
+    assert engine.capacity == Capacity(requests=2)
     with await engine.call(endless()), await engine.call(endless()) as second:
-        third, fourth = (asyncio.create_task(engine.call(endless())) for _ in range(2))
-        await until(lambda: engine._slots.waiting == 2)
         with pytest.raises(Overloaded) as refused:
-            await engine.call(endless())
-        assert refused.value.retry_after is not None
-        fourth.cancel()
-        await until(lambda: engine._slots.waiting == 1)
-        assert await busy_slots(engine) <= 2
+            await engine.call(a_call())
+        assert refused.value.retry_safe
+        assert await busy_slots(engine) == 2
         second.__exit__(None, None, None)
-        with await third as reply:
-            assert reply.queued > 0
-    assert (engine._slots.held, engine._slots.waiting) == (0, 0)
+        assert (await answer(engine, a_call()))["usage"]["completion_tokens"] > 0
+    assert engine._slots.held == 0
 
 
-async def test_a_deadline_that_passes_in_the_queue_is_overload(engine: EmbeddedEngine) -> None:
-    with await engine.call(endless()), await engine.call(endless()):
-        with pytest.raises(Overloaded, match="deadline"):
-            await engine.call(a_call(patience=0.1))
-        assert engine._slots.waiting == 0
+async def test_a_hundred_calls_in_a_row_on_every_slot_are_all_answered(micro: Path) -> None:
+    async with running(model_path=micro, slots=4, context=8192) as engine:
 
+        async def twenty_five(first: int) -> list[int]:
+            calls = [a_call(**NEVER_ENDS, seed=seed) for seed in range(first, first + 25)]
+            return [(await answer(engine, call))["usage"]["completion_tokens"] for call in calls]
 
-async def test_a_hundred_calls_in_a_row_and_at_once_are_all_answered(micro: Path) -> None:
-    async with running(model_path=micro, slots=4, context=8192, queue=100) as engine:
-        found = await asyncio.gather(*(answer(engine, a_call(**NEVER_ENDS, seed=seed)) for seed in range(100)))
-        assert [one["usage"]["completion_tokens"] for one in found] == [8] * 100
+        found = await asyncio.gather(*(twenty_five(25 * slot) for slot in range(4)))
+        assert found == [[8] * 25] * 4
         assert engine._slots.held == 0

@@ -126,10 +126,9 @@ def unary() -> Call:
 
 
 async def test_an_answer_that_is_whole_holds_no_slot_any_more() -> None:
-    slots = Slots(1, 0, lambda: 0.0)
-    reply = await gather(unary(), SlotReply(Streamed(), await slots.take(0.0), 0.5, 7))
+    slots = Slots(1)
+    reply = await gather(unary(), SlotReply(Streamed(), slots.take(), 7))
     assert slots.held == 0
-    assert reply.queued == 0.5
     (document,) = [data async for data in reply]
     assert msgspec.json.decode(document)["choices"][0]["message"] == {"role": "assistant", "content": "a"}
 
@@ -137,10 +136,10 @@ async def test_an_answer_that_is_whole_holds_no_slot_any_more() -> None:
 @pytest.mark.parametrize("error", [Interrupted("It broke.", died=True), asyncio.CancelledError()], ids=["died", "left"])
 async def test_an_answer_that_breaks_off_tells_what_it_has_used_and_holds_nothing(error: BaseException) -> None:
     call = unary()
-    slots = Slots(1, 0, lambda: 0.0)
-    slot = await slots.take(0.0)
+    slots = Slots(1)
+    slot = slots.take()
     with pytest.raises((Failed, asyncio.CancelledError)) as caught:
-        await gather(call, SlotReply(Streamed(error), slot, 0.5, 7))
+        await gather(call, SlotReply(Streamed(error), slot, 7))
     assert not isinstance(caught.value, Failed) or caught.value.died
     assert call.spent == Usage(7, 1, exact=False)
     assert slots.held == 0
