@@ -80,9 +80,9 @@ class Costs:
         return self._residence.mean
 
     def prompt(self, body: int) -> int:
-        """Tokens to expect of a body of so many bytes."""
+        """Tokens to expect of a body of so many bytes, at least 1."""
         known = self._tokens_per_byte.get(body.bit_length())
-        return int(body * (TOKENS_PER_BYTE if known is None else known.value))
+        return int(body * (TOKENS_PER_BYTE if known is None else known.value)) or 1
 
     def output(self, tenant: str, prompt: int, cap: int | None) -> int:
         """Tokens to expect of the answer, at most `cap`: seven of ten are no longer."""

@@ -6,8 +6,8 @@ from array import array
 from bisect import bisect_left
 from collections import OrderedDict, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import accumulate
-from operator import add
+from itertools import accumulate, repeat
+from operator import add, mul
 
 BOOT = 256
 """Tokens of an answer before any has come."""
@@ -46,9 +46,12 @@ BOOTED = tuple(PRIOR * (number == bucket(BOOT)) for number in range(len(EDGES)))
 
 
 class Histogram:
-    """Answers by their length, the older the less (`at`: seconds), and the length that SHARE of them keep to."""
+    """Answers by their length, the older the less (`at`: seconds), and the length that SHARE of them keep to.
 
-    __slots__ = ("_at", "_counts", "_new", "expected", "prior", "total")
+    A prior is PRIOR answers, by bucket, that are taken for granted.
+    """
+
+    __slots__ = ("_at", "_counts", "_new", "expected", "total")
 
     def __init__(self, at: float, prior: Sequence[float], counts: Sequence[float] = NONE) -> None:
         self._at = at
@@ -65,10 +68,9 @@ class Histogram:
         for number in self._new:
             counts[number] += 1
         kept = 0.5 ** ((now - self._at) / HALF_LIFE)
-        return array("d", [kept * count for count in counts])
+        return array("d", map(mul, counts, repeat(kept)))
 
     def learn(self, buckets: Iterable[int], now: float, prior: Sequence[float]) -> None:
-        """`prior`: as many answers of each bucket as are taken for granted."""
         if now - self._at >= RENEWED * HALF_LIFE:  # before what is new would count as so old
             self.renew(now, prior)
         self._new += buckets
@@ -76,15 +78,24 @@ class Histogram:
             self.renew(now, prior)
 
     def renew(self, now: float, prior: Sequence[float]) -> None:
-        """Work out what to expect, and what is a prior for others."""
+        """Work out what to expect."""
         self._counts = self.counts(now)
         self._new.clear()
         self._at = now
         self.total = sum(self._counts)
-        mixed = list(map(add, self._counts, prior))
-        sums = list(accumulate(mixed))
+        sums = list(accumulate(map(add, self._counts, prior)))
         self.expected = EDGES[bisect_left(sums, SHARE * sums[-1])]
-        self.prior = [PRIOR / sums[-1] * count for count in mixed]
+
+
+class Everybody(Histogram):
+    """That of all tenants, which is the prior of each."""
+
+    __slots__ = ("prior",)
+
+    def renew(self, now: float, prior: Sequence[float]) -> None:
+        super().renew(now, prior)
+        scale = PRIOR / (self.total + PRIOR)
+        self.prior = [scale * (count + taken) for count, taken in zip(self._counts, prior, strict=True)]
 
 
 class Outputs:
@@ -93,7 +104,7 @@ class Outputs:
     __slots__ = ("_all", "_own")
 
     def __init__(self) -> None:
-        self._all: dict[int, Histogram] = {}
+        self._all: dict[int, Everybody] = {}
         self._own: OrderedDict[tuple[str, int], Histogram] = OrderedDict()
 
     def __repr__(self) -> str:
@@ -122,7 +133,7 @@ class Outputs:
         for (_, size), buckets in own.items():
             sizes[size] += buckets
         for size, buckets in sizes.items():
-            everybody = self._all.get(size) or self._all.setdefault(size, Histogram(now, BOOTED))
+            everybody = self._all.get(size) or self._all.setdefault(size, Everybody(now, BOOTED))
             everybody.learn(buckets, now, BOOTED)
         for (tenant, size), buckets in own.items():
             prior = self._all[size].prior
@@ -133,7 +144,7 @@ class Outputs:
     def put(self, tenant: str | None, size: int, counts: Sequence[float], now: float) -> None:
         """What was learned before; that of all tenants comes before that of each."""
         if tenant is None:
-            self._all[size] = Histogram(now, BOOTED, counts)
+            self._all[size] = Everybody(now, BOOTED, counts)
         else:
             everybody = self._all.get(size)
             self._keep((tenant, size), Histogram(now, everybody.prior if everybody else BOOTED, counts))

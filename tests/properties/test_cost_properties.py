@@ -40,7 +40,7 @@ def lived(happening: list[tuple[float, list[Finished]]]) -> Ledger:
 
 
 def check_sanity(costs: Costs, prompt: int, longer: int, cap: int) -> None:
-    assert 0 <= costs.prompt(prompt) < inf
+    assert 1 <= costs.prompt(prompt) < inf
     for tenant in "ax":
         expected = costs.output(tenant, prompt, None)
         assert 0 <= expected <= EDGES[-1]
