@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from engines.api import Failed, Interrupted, Rejected, TimedOut, Unreachable, Usage
+from engines.api import Capacity, Failed, Interrupted, Rejected, TimedOut, Unreachable, Usage
 from engines.embedded.weights import default_cache, pull
 from loadtests.triton import TritonServer
 from tests.support.tiny_tokenizer import write_tiny_tokenizer
@@ -136,6 +136,22 @@ async def test_its_load_is_known_while_it_is_watched(triton: TritonServer, tmp_p
         assert load is not None
         assert load.waiting == 0
     await engine.aclose()
+
+
+async def test_what_it_takes_at_a_time_is_the_narrower_of_metrics_and_config(
+    triton: TritonServer, tmp_path: Path
+) -> None:
+    page = f"http://127.0.0.1:{triton.ports.metrics}/metrics"
+    tokenizer = write_tiny_tokenizer(tmp_path)
+    async with engine_for(triton, "ensemble", tokenizer, metrics=page) as engine:
+        await ask(engine, call(max_tokens=1))
+        await until(lambda: engine.capacity.kv_tokens)
+        assert engine.capacity == Capacity(64, None, 65_536)
+    async with engine_for(triton, "tensorrt_llm_bls", tokenizer, metrics=page) as engine:
+        await until(lambda: engine.capacity.kv_tokens)
+        assert engine.capacity == Capacity(2, None, 65_536)  # its instances
+    async with engine_for(triton, "tensorrt_llm_bls", tokenizer) as engine:
+        assert engine.capacity == Capacity(2)
 
 
 async def test_real_tokens(triton: TritonServer) -> None:
