@@ -11,7 +11,7 @@ from gateway.config import Config, ModelSpec
 from gateway.config.routing import RoutingSpec
 from gateway.overrides import Overrides
 from gateway.replica_maker import Homes
-from router.admission import Admission, Terms
+from router.admission import Admission
 from router.api import Policy
 from router.catalog import Snapshot
 from router.events import Change
@@ -20,6 +20,7 @@ from router.model import Fallback, Model, Version
 from router.policies import POLICIES
 from router.pool import Pool
 from router.split import Split
+from router.ticket import Terms
 
 
 class Pools:

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from itertools import islice
 from random import Random
-from typing import Final, NamedTuple
+from typing import Final
 
 from router.api import Affinity, NoReplica, Notes, Rank, Reason, Replica, Shed
 from router.busy import load
 from router.cost import Costs, Finished
-from router.fair_queue import Bounds, FairQueue
+from router.fair_queue import FairQueue
 from router.pool import Ended, Pool
+from router.ticket import Refusal, Terms, Ticket, fair_charge
 
 PER_TOKEN: Final = 120e-6
 """Seconds of patience for each token of a prompt: under a flat limit long ones could never be served."""
@@ -28,47 +27,6 @@ SOONEST, LATEST = 1.0, 30.0
 """Seconds after which who is refused may come back; spread over twice as long, lest all come at once."""
 SHEDDING: Final = 1.0
 """Seconds since the last refusal for which nothing that can be left alone is done besides."""
-
-
-@dataclass(slots=True, frozen=True)
-class Terms:
-    """How many may wait, and how long (seconds, by class) a request may wait for its start."""
-
-    bounds: Bounds
-    start_within: tuple[float, float, float]
-
-
-class Refusal(NamedTuple):
-    """Why a request would get no place, and in how many seconds one could, as far as that can be told."""
-
-    reason: Reason
-    wait: float | None
-
-
-class Ticket:
-    """A request that waits. Its `turn` comes with a replica, which is charged with it, or with why there is none."""
-
-    __slots__ = (
-        "affinity", "charge", "due", "notes", "passed_since", "rank", "size", "tenant", "turn", "weight", "work",
-    )  # fmt: skip
-
-    def __init__(self, notes: Notes, affinity: Affinity, due: float) -> None:
-        self.notes = notes
-        self.affinity = affinity
-        self.due = due
-        """When it must have its place, to begin in time."""
-        self.tenant = notes.tenant
-        self.weight = notes.weight
-        self.rank = notes.rank
-        self.size = notes.body_bytes
-        self.work = notes.work
-        self.charge = float(fair_charge(notes.prompt, notes.tokens - notes.prompt))
-        self.turn: asyncio.Future[Replica] = asyncio.get_running_loop().create_future()
-        self.passed_since = 0.0
-        """Since when it comes first and does not fit; 0.0: it has not been so."""
-
-    def __repr__(self) -> str:
-        return f"<Ticket of {self.tenant or 'anybody'} for {self.charge:.0f} tokens, due {self.due:.1f}>"
 
 
 class Admission:
@@ -165,8 +123,9 @@ class Admission:
         now = self._clock()
         self._learn()
         for ticket in self.queue.expire(now):
-            refusal = Refusal("too_late", self.wait(ticket.rank, ticket.tenant, ticket.weight))
-            self._refuse(ticket, self.shed(refusal, ticket.rank))
+            rank = ticket.notes.rank
+            refusal = Refusal("too_late", self.wait(rank, ticket.tenant, ticket.weight))
+            self._refuse(ticket, self.shed(refusal, rank))
         self.pool.shedding = now < self._refused_at + SHEDDING
         self.serve()
 
@@ -255,11 +214,6 @@ class Admission:
                 used = fair_charge(notes.prompt_tokens, notes.completion_tokens)
                 charged = fair_charge(notes.prompt, notes.tokens - notes.prompt)
                 self.queue.settle(notes.tenant, notes.rank, notes.weight, used - charged)
-
-
-def fair_charge(prompt: int, output: int) -> int:
-    """Tokens that a request costs its tenant: those of an answer are twice as dear (the virtual token counter's)."""
-    return prompt + 2 * output
 
 
 def _finished(ended: Ended) -> Finished:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Set as AbstractSet
 from typing import Protocol
 
-from router.admission import Admission, Refusal
+from router.admission import Admission
 from router.api import Rank
 from router.catalog import Asker, Catalog
+from router.ticket import Refusal
 
 
 class Weighed(Asker, Protocol):

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from statistics import median
 
 from router.api import Replica
+from router.breaker import NEVER
 
 WAITING = 3
 """Calls that must be without a sign of life: fewer may all be hard ones."""
@@ -15,8 +16,34 @@ SAMPLES = 10
 """First contents in the window before their mean is compared."""
 MARGIN = 0.25
 """Seconds by which it must be above the others': three times next to nothing is nothing."""
+LATEST = 16
+"""Whole texts over which the time that they usually take is averaged."""
 CLOCK_STEP = 0.001
 """Nothing is told to be faster."""
+
+
+class Usual:
+    """How long first contents and whole texts of a version usually take, and by that who has stalled."""
+
+    def __init__(self) -> None:
+        self._first = 0.0  # seconds, when it last could be told
+        self._whole = NEVER  # until it is known, such a wait tells nothing
+
+    def __repr__(self) -> str:
+        return f"<Usual {self._first:.3f} s to first content, {self._whole:.3f} s to a whole text>"
+
+    def note_first(self, replicas: Sequence[Replica]) -> None:
+        self._first = usual(replicas) or self._first
+
+    def note_whole(self, waited: float) -> None:
+        self._whole = waited if self._whole == NEVER else self._whole + (waited - self._whole) / LATEST
+
+    def stalls(self, replica: Replica, among: Sequence[Replica], now: float) -> float:
+        """Seconds for which it has been silent, if that is a stall; where no other shows life either, it is none."""
+        limit = patience(self._first)
+        silent = silence(replica, limit, max(limit, patience(self._whole)), now)
+        others = (other for other in among if other is not replica)
+        return silent if silent and any(shows_life(other, now - limit) for other in others) else 0.0
 
 
 def shows_life(replica: Replica, since: float) -> bool:

@@ -8,18 +8,15 @@ from typing import NamedTuple
 
 from engines.api import EngineError, Overloaded
 from router.api import Affinity, NoReplica, Notes, Policy, Replica
-from router.breaker import NEVER, State
+from router.breaker import State
 from router.busy import listen
 from router.events import Change, ignore
-from router.judging import paces, patience, shows_life, silence, usual
-from router.limits import UNSAID, has_room, limits_of
-from router.outcomes import SPAN, judge
+from router.judging import Usual, paces
+from router.limits import UNSAID, has_room
+from router.outcomes import judge
 from router.retries import RetryBudget
+from router.standing import Standing
 
-LEAST_IN_PANIC = 0.05
-"""Of the best one's share: enough to notice who is back, and little enough for the retry budget."""
-LATEST = 16
-"""Whole texts over which the time that they usually take is averaged."""
 SAMPLED = 32
 """Requests between two refreshes from whose ends is learnt: some hundreds a second are enough."""
 
@@ -51,8 +48,6 @@ class Pool:
     ) -> None:
         self.name = name
         self.replicas: tuple[Replica, ...] = ()
-        self.panicking = False
-        """Whether ejections, or the verdicts of probes, are not heeded because too few would be left."""
         self.retries = RetryBudget(clock)
         """What may be tried again, of this version's own work: an outage of others takes nothing from it."""
         self.policy = policy
@@ -69,19 +64,20 @@ class Pool:
         self._clock = clock
         self._random = random
         self._tell = tell
-        self._usual = 0.0  # seconds to first content, when it last could be told
-        self._usual_whole = NEVER  # and to a whole text; until it is known, such a wait tells nothing
-        self._best = 1.0  # trust in the most trusted of those that may be asked
-        self._doubted: dict[Replica, float] = {}  # since when a probe says that it is not ready
-        self._candidates: tuple[Replica, ...] = ()
-        self._awaiting: tuple[Replica, ...] = ()  # each gets the next request as its probe
+        self._usual = Usual()
+        self._standing = Standing()
         self.replace(replicas)
 
     def __repr__(self) -> str:
         return (
-            f"<Pool {self.name}: {len(self._candidates)} of {len(self.replicas)} replicas may be asked"
+            f"<Pool {self.name}: {len(self._standing.candidates)} of {len(self.replicas)} replicas may be asked"
             f"{', panicking' if self.panicking else ''}>"
         )
+
+    @property
+    def panicking(self) -> bool:
+        """Whether all are asked, ejected or not, because too few would be left."""
+        return self._standing.panicking
 
     @property
     def saturated(self) -> bool:
@@ -89,7 +85,7 @@ class Pool:
         if self.shedding:
             return True
         now = self._clock()
-        candidates = self._candidates
+        candidates = self._standing.candidates
         return bool(candidates) and all(replica.breaker.push_back.share(now) < 1 for replica in candidates)
 
     @property
@@ -100,19 +96,19 @@ class Pool:
     @property
     def work(self) -> float:
         """Seconds of work under way on those that may be asked."""
-        return sum(replica.work for replica in self._candidates)
+        return sum(replica.work for replica in self._standing.candidates)
 
     def asks(self, replica: Replica) -> bool:
         """Whether it may get work now, ready or not."""
-        return replica in self._candidates or replica in self._awaiting
+        return replica in self._standing.candidates or replica in self._standing.awaiting
 
     def pick(self, affinity: Affinity, asked: Collection[Replica] = ()) -> Replica:
         """One that may be asked; not one of those that were `asked` for this request. Raises NoReplica."""
         if asked:
             return self._pick_another(affinity, asked)
-        if self._awaiting:
-            return self._awaiting[0]
-        candidates = self._candidates
+        if self._standing.awaiting:
+            return self._standing.awaiting[0]
+        candidates = self._standing.candidates
         if len(candidates) == 1:
             return candidates[0]
         if not candidates:
@@ -122,20 +118,20 @@ class Pool:
     def place(self, notes: Notes, affinity: Affinity, asked: Collection[Replica] = ()) -> Replica | None:
         """As `pick`, but one that has room for it; None: all are full. Raises NoReplica."""
         replica = self.pick(affinity, asked)
-        if replica is not self.reserved and (has_room(replica, notes) or replica in self._awaiting):
+        if replica is not self.reserved and (has_room(replica, notes) or replica in self._standing.awaiting):
             return replica
         free = [
             other
-            for other in self._candidates
+            for other in self._standing.candidates
             if other is not self.reserved and other not in asked and has_room(other, notes)
         ]
         return self.policy.pick(free, affinity) if free else None
 
     def is_full(self) -> bool:
         """Whether no replica would take even the least of requests."""
-        if self._awaiting or not self._candidates:
+        if self._standing.awaiting or not self._standing.candidates:
             return False
-        return all(len(replica.active) >= replica.room[0].requests for replica in self._candidates)
+        return all(len(replica.active) >= replica.room[0].requests for replica in self._standing.candidates)
 
     def sent(self, replica: Replica, notes: Notes) -> None:
         """Charge it; every call that was sent has to be told to `left`."""
@@ -147,7 +143,7 @@ class Pool:
         replica.calls += 1
         if replica.breaker.state == "probing":
             replica.breaker.sent(now)
-            self._arrange(now)
+            self._standing.arrange(self.replicas, now)
 
     def answered(self, replica: Replica, notes: Notes) -> None:
         """Its first content is here."""
@@ -159,8 +155,7 @@ class Pool:
         replica.prompts -= notes.prompt
         compared: float | None = now - sent
         if notes.whole:
-            before, waited = self._usual_whole, now - sent
-            self._usual_whole = waited if before == NEVER else before + (waited - before) / LATEST
+            self._usual.note_whole(now - sent)
             compared = None
         breaker = replica.breaker
         state = breaker.state
@@ -194,25 +189,24 @@ class Pool:
         """What time, the others and its engine tell of each; some ten times a second."""
         now = self._clock()
         listen(self.replicas)
-        self._heed()
-        self._usual = usual(self.replicas) or self._usual
+        self._standing.heed(self.replicas, self.capacity)
+        self._usual.note_first(self.replicas)
         for replica, pace in zip(self.replicas, paces(self.replicas), strict=True):
             breaker = replica.breaker
             before = breaker.state
             reason = breaker.tick(now) or breaker.compare(now, pace, self._random) or self._stall(replica, now)
             if reason:
                 self._note(replica, before, reason, now)
-        self._arrange(now)
+        self._standing.arrange(self.replicas, now)
 
     def replace(self, replicas: Iterable[Replica]) -> None:
         """Others from now on. Calls under way on those that are gone are told to this pool all the same."""
         now = self._clock()
         self.replicas = tuple(replicas)
-        self._doubted = {replica: since for replica, since in self._doubted.items() if replica in self.replicas}
         for replica in self.replicas:
             replica.breaker.outcomes.turn(now)
-        self._heed(anew=True)
-        self._arrange(now)
+        self._standing.heed(self.replicas, self.capacity, anew=True)
+        self._standing.arrange(self.replicas, now)
 
     def eject(self, replica: Replica, seconds: float | None) -> None:
         """By hand: it is not asked, panic or not, for so long; None: until it is restored."""
@@ -236,10 +230,10 @@ class Pool:
             replica.work = 0.0  # what rounding has left of it goes
 
     def _pick_another(self, affinity: Affinity, asked: Collection[Replica]) -> Replica:
-        others = [replica for replica in self._candidates if replica not in asked]
+        others = [replica for replica in self._standing.candidates if replica not in asked]
         if others:
             return self.policy.pick(others, affinity)
-        for replica in self._awaiting:
+        for replica in self._standing.awaiting:
             if replica not in asked:
                 return replica
         raise NoReplica
@@ -259,64 +253,18 @@ class Pool:
             breaker.pushed_back(now, sent, error.retry_after)
         else:
             reason = breaker.failed(now, sent, self._random, cut=judgement == "cut")
-        self._weigh(replica, now)
+        self._standing.weigh(replica, now)
         return reason
 
     def _stall(self, replica: Replica, now: float) -> str:
-        """Where no other shows life either, it is not the replica."""
-        limit = patience(self._usual)
-        silent = silence(replica, limit, max(limit, patience(self._usual_whole)), now)
-        others = (other for other in self.replicas if other is not replica)
-        if silent and any(shows_life(other, now - limit) for other in others):
-            return replica.breaker.stalled(now, silent, self._random)
-        return ""
+        silent = self._usual.stalls(replica, self.replicas, now)
+        return replica.breaker.stalled(now, silent, self._random) if silent else ""
 
     def _changed(self, replica: Replica, before: State, reason: str, now: float) -> None:
         self._note(replica, before, reason, now)
-        self._arrange(now)
+        self._standing.arrange(self.replicas, now)
 
     def _note(self, replica: Replica, before: State, reason: str, now: float) -> None:
         after = replica.breaker.state
         if after != before:
             self._tell(Change(now, replica.name, before, after, reason))
-
-    def _arrange(self, now: float) -> None:
-        """Work out once who may be asked, until something changes."""
-        serving = [replica for replica in self.replicas if not (replica.draining or replica.breaker.by_hand)]
-        out = sum(replica.breaker.out for replica in serving)
-        panicking = 2 * out > len(serving)
-        ready = [replica for replica in serving if self._ready(replica, now)]
-        fit = ready if panicking else [replica for replica in ready if not replica.breaker.out]
-        self.panicking = panicking or (bool(serving) and not fit)
-        self._candidates = tuple(fit or serving)
-        self._awaiting = tuple(replica for replica in ready if replica.breaker.awaits_probe(now))
-        self._best = max((replica.breaker.trust(now) for replica in self._candidates), default=1.0)
-        for replica in self.replicas:
-            self._weigh(replica, now)
-
-    def _ready(self, replica: Replica, now: float) -> bool:
-        """As its last probe found it; but one that has answered calls since is not hung, whatever a probe says."""
-        if replica.verdict in ("", "not probed yet"):
-            self._doubted.pop(replica, None)
-            return True
-        since = self._doubted.setdefault(replica, now)
-        return replica.breaker.answered_at >= max(since, now - SPAN)
-
-    def _heed(self, *, anew: bool = False) -> None:
-        """The limits that are set, and those of which engines tell."""
-        for replica in self.replicas:
-            said = getattr(replica.engine, "capacity", None)
-            if anew or said is not replica.said:
-                replica.said = said
-                replica.limits = limits_of(self.capacity, said)
-                replica.room = replica.limits.by_rank(replica.weight)
-
-    def _weigh(self, replica: Replica, now: float) -> None:
-        breaker = replica.breaker
-        if self.panicking:
-            weight = min(1.0, max(LEAST_IN_PANIC, breaker.trust(now) / self._best))
-        else:
-            weight = breaker.weight(now)
-        if weight != replica.weight:
-            replica.weight = weight
-            replica.room = replica.limits.by_rank(weight)

@@ -10,12 +10,13 @@ from statistics import median
 from time import process_time
 
 from engines.api import Call, EngineError, Health, Reply
-from router.admission import Admission, Terms
+from router.admission import Admission
 from router.api import Affinity, Caller, Rank, Replica
 from router.fair_queue import Bounds
 from router.policies import POLICIES
 from router.pool import Pool
 from router.split import Split
+from router.ticket import Terms
 
 REPLICAS = (1, 3, 16)
 REPETITIONS = 9

@@ -28,7 +28,7 @@ from engines.api import (
 )
 from gateway.finish import FinishEar
 from gateway.shadow_scores import ShadowScores
-from router.admission import Admission, Terms
+from router.admission import Admission
 from router.api import NO_AFFINITY, Affinity, NoReplica, Quarantined, Rank, Replica, Shed
 from router.dispatch import Dispatched, Dispatcher
 from router.fair_queue import Bounds
@@ -39,6 +39,7 @@ from router.pool import Pool
 from router.quarantine import Quarantine
 from router.retries import RetryBudget
 from router.shadow import Shadow, Shadowed
+from router.ticket import Terms
 from tests.support.gates import Noted
 
 FAILURES: tuple[Callable[[], BaseException], ...] = (

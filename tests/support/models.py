@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from random import Random
 
 from engines.api import Engine
-from router.admission import Admission, Terms
+from router.admission import Admission
 from router.api import Policy, Replica
 from router.catalog import Catalog, Snapshot
 from router.events import Change, ignore
@@ -15,6 +15,7 @@ from router.model import Model, Version
 from router.policies.round_robin import RoundRobin
 from router.pool import Pool
 from router.split import Split
+from router.ticket import Terms
 
 TERMS = Terms(Bounds(), (1.0, 2.0, 10.0))
 

@@ -9,12 +9,12 @@ import pytest
 from gateway.config import Config
 from gateway.overrides import Overrides
 from gateway.snapshots import Pools, snapshot
-from router.admission import Terms
 from router.api import Caller
 from router.catalog import Snapshot
 from router.events import ignore
 from router.fair_queue import Bounds
 from router.limits import Limits
+from router.ticket import Terms
 from tests.support.upstreams import NotingMaker, configured, model
 
 NOBODY = Caller()

@@ -251,4 +251,4 @@ def test_what_probes_said_of_a_replica_is_kept_as_long_as_it_is() -> None:
         replica.verdict = "draining"
     stage.rest(0.1)
     stage.pool.replace([doubted])
-    assert stage.pool._doubted == {doubted: stage.now}
+    assert stage.pool._standing._doubted == {doubted: stage.now}
