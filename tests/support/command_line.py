@@ -46,11 +46,20 @@ def on_terminal(*arguments: str, **more: str) -> str:
     try:
         with TemporaryFile() as nothing:
             status = forks().run(arguments, environment(**more), [nothing.fileno(), theirs, nothing.fileno()])
-        assert status in {0, 1}
-        return os.read(ours, 65536).decode()  # all of it: a command says less than a terminal holds
     finally:
-        os.close(ours)
         os.close(theirs)
+    with os.fdopen(ours, "rb", buffering=0) as screen:
+        said = b"".join(iter(lambda: _read(screen), b""))
+    assert status in {0, 1}
+    return said.decode()
+
+
+def _read(screen: IO[bytes]) -> bytes:
+    """Nothing at the end, which a terminal tells as an error: nobody can write to it any more."""
+    try:
+        return screen.read(65536)
+    except OSError:
+        return b""
 
 
 def complaint(ended: subprocess.CompletedProcess[str], status: int) -> str:

@@ -76,11 +76,12 @@ def test_a_server_that_says_nothing(served: Administration, postgres: PostgresSe
 
 def test_a_file_that_somebody_else_writes_to(admin: Administration, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is not confirmed in time is told as such; reading goes on."""
-    monkeypatch.setattr("gateway.store.bounded.PATIENCE", 0.5)
     client = admin.client()
     writer = sqlite3.connect(admin.book.url.removeprefix("sqlite:///"), isolation_level=None)
     writer.execute("BEGIN IMMEDIATE")
-    enveloped(client.post("/v1/tenants", json={"name": "snow"}), 503, "store_unavailable")
+    with monkeypatch.context() as hasty:
+        hasty.setattr("gateway.store.bounded.PATIENCE", 0.5)
+        enveloped(client.post("/v1/tenants", json={"name": "snow"}), 503, "store_unavailable")
     assert client.get("/v1/tenants").status_code == 200
     writer.execute("ROLLBACK")
     writer.close()

@@ -63,7 +63,7 @@ def test_p23_of_a_whole_answer(stand: Api, kind: Kind, stream: bool, ends: str, 
 def test_p23_of_a_stream_that_the_client_left(stand: Api, kind: Kind, include_usage: bool) -> None:
     """P23: as many tokens as the upstream made, but for those in flight; and the count is marked as ours."""
     label = stand.label()
-    body = asked(kind, "tokens=2000,delay_ms=5", stream=True, include_usage=include_usage, max_tokens=2000)
+    body = asked(kind, "tokens=2000,delay_ms=20", stream=True, include_usage=include_usage, max_tokens=2000)
     seen = b""
     with stand.http.stream("POST", PATHS[kind], json=body, headers={"x-client-request-id": label}) as answer:
         for data in answer.iter_raw():

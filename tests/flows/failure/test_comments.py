@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -15,27 +16,32 @@ from tests.support.asking import ask, body, request_bytes, sdk_text, text
 from tests.support.raw import RawClient
 from tests.support.stand import Stand, standing
 
-GRACE = EVERY = 0.1
+GRACE, EVERY = 0.4, 0.1
+"""Seconds: who answers at once must do so on a busy machine, too, before a comment comes."""
+TIMER = 2.5
 
 
 @pytest.fixture(scope="module")
 def stand(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stand]:
     log: Path = tmp_path_factory.mktemp("records") / "records.jsonl"
-    with standing(log, {"first_token": 1.4, "comment_grace": GRACE, "comment_every": EVERY}) as running:
+    with standing(log, {"first_token": TIMER, "comment_grace": GRACE, "comment_every": EVERY}) as running:
         yield running
 
 
 def twice(stand: Stand, wanted: dict[str, Any]) -> tuple[Answer, Future[str]]:
-    """The bare answer, and at the same time the text that the SDK makes of another."""
+    """The bare answer, without more comments than its time has; and the text that the SDK makes of another then."""
     with ThreadPoolExecutor(1) as pool:
         by_sdk = pool.submit(sdk_text, stand.gateway.url, wanted)
-        return ask(stand.client, wanted), by_sdk
+        began = time.monotonic()
+        answer = ask(stand.client, wanted)
+        assert answer.comments <= (time.monotonic() - began) / EVERY
+        return answer, by_sdk
 
 
 def test_p28_a_slow_first_token_is_bridged_by_comments(clean: Stand) -> None:
-    answer, by_sdk = twice(clean, body("ttft_ms=1200", model="lone", stream=True))
+    answer, by_sdk = twice(clean, body("ttft_ms=1000", model="lone", stream=True))
     assert answer.status == 200
-    assert 5 <= answer.comments <= 12
+    assert answer.comments >= 3
     assert answer.raw.startswith(b": ")  # nothing but comments before the first chunk
     assert (answer.error, answer.text, answer.finish_reasons, answer.done) == (None, text(12), ["stop"], True)
     assert answer.headers["content-type"].startswith("text/event-stream")
@@ -50,7 +56,7 @@ def test_p28_a_slow_first_token_is_bridged_by_comments(clean: Stand) -> None:
 
 def test_p28_a_pause_between_tokens_is_bridged_by_comments(clean: Stand) -> None:
     answer, by_sdk = twice(clean, body("tokens=3,delay_ms=700", model="lone", stream=True))
-    assert 4 <= answer.comments <= 14
+    assert answer.comments >= 4
     assert not answer.raw.startswith(b": ")
     assert (answer.error, answer.text, answer.finish_reasons, answer.done) == (None, text(3), ["stop"], True)
     assert by_sdk.result() == text(3)

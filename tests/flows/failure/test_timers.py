@@ -68,8 +68,8 @@ def test_p07_a_unary_answer_that_stalls_or_drips_ends_in_time(clean: Stand, dire
 
 
 def test_p07_a_steady_stream_lasts_longer_than_any_of_the_timers(clean: Stand) -> None:
-    answer, seconds = timed(clean, lone("tokens=20,delay_ms=60", stream=True))
-    assert (answer.error, answer.text) == (None, text(20))
+    answer, seconds = timed(clean, lone("tokens=40,delay_ms=30", stream=True))
+    assert (answer.error, answer.text) == (None, text(40))
     assert seconds > 2 * TIMER
 
 

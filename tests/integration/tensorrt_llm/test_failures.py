@@ -155,7 +155,7 @@ async def test_the_gateways_stop_string_aborts_in_the_llm(model: Path, journal: 
 
 async def test_p07_silence_is_bounded_before_and_after_the_first_token(model: Path, journal: Journal) -> None:
     """P07: and whoever was silent is aborted."""
-    async with running(model, Timers(first_token=0.3, inter_token=0.3)) as engine:
+    async with running(model, Timers(first_token=0.8, inter_token=0.8)) as engine:
         with pytest.raises(TimedOut):
             await engine.call(call("@@stall=0@@", stream=True))
         with await engine.call(call("@@stall=3@@", stream=True)) as reply:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from time import monotonic
+from time import thread_time
 
 import pytest
 
@@ -57,7 +57,7 @@ def test_what_thousands_cost_grows_with_their_number_alone() -> None:
     """It is the loop's time, also of those that an admin's one request asks for: half a minute, if it grew squarely."""
     maker = NotingMaker()
     config = configured(model(*(["a"] * 4000), *map(str, range(4000))))
-    began = monotonic()
+    began = thread_time()
     first = maker.homes(config.models, {})
     assert maker.homes(config.models, {}) == first
-    assert monotonic() - began < 5
+    assert thread_time() - began < 5

@@ -28,7 +28,7 @@ def record(n: int = 1, label: str = "", **changes: Any) -> Record:
 def logged(pipe: tuple[IO[bytes], IO[bytes]], *records: Record) -> list[dict[str, Any]]:
     log = RequestLog(pipe[1].fileno())
     log.write(records)
-    assert log.flush(5)
+    assert log.flush(PATIENCE)
     return [json.loads(pipe[0].readline()) for _ in records]
 
 
@@ -85,14 +85,14 @@ def test_a_stuck_reader_costs_lines_and_no_time(pipe: tuple[IO[bytes], IO[bytes]
     assert not writer.flush(0.01)
     kept = 1000 - writer.lost
     assert [pipe[0].readline() for _ in range(kept)] == [line] * kept
-    assert writer.flush(5)
+    assert writer.flush(PATIENCE)
 
 
 def test_a_reader_that_left_costs_lines_only(pipe: tuple[IO[bytes], IO[bytes]]) -> None:
     pipe[0].close()
     log = RequestLog(pipe[1].fileno())
     log.write([record(1), record(2)])
-    assert log.flush(5)
+    assert log.flush(PATIENCE)
     assert log.lost == 2
 
 
@@ -106,7 +106,7 @@ def test_a_non_blocking_descriptor_gets_everything(pipe: tuple[IO[bytes], IO[byt
     reader.start()
     reader.join(PATIENCE)
     assert received == data
-    assert writer.flush(5)
+    assert writer.flush(PATIENCE)
     assert writer.lost == 0
 
 
@@ -119,14 +119,14 @@ def test_logging_a_request_is_cheap() -> None:
             start = time.thread_time()
             log.write(batch)
             costs.append((time.thread_time() - start) / len(batch))
-            assert log.flush(5)
+            assert log.flush(PATIENCE)
     assert min(costs) < 30e-6
 
 
 def shown(pipe: tuple[IO[bytes], IO[bytes]], made: Record) -> str:
     log = RequestLog(pipe[1].fileno(), "console")
     log.write([made])
-    assert log.flush(5)
+    assert log.flush(PATIENCE)
     return pipe[0].readline().decode()
 
 

@@ -165,7 +165,7 @@ def test_a_choice_between_two_versions_takes_microseconds() -> None:
 
 
 def _timed(split: Split, caller: Caller) -> float:
-    started = time.perf_counter()
+    started = time.thread_time()
     for _ in range(1_000):
         split.choose(caller, RANDOM)
-    return (time.perf_counter() - started) / 1_000
+    return (time.thread_time() - started) / 1_000

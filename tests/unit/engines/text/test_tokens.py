@@ -68,9 +68,9 @@ def test_what_must_be_too_much_is_not_counted_at_all(tmp_path: Path) -> None:
     """Line ends alone are one word, and the dearest that there is: 8 MB of them took 20 s."""
     tokenizer = Tokenizer.load(QWEN_LIKE.write(tmp_path))
     for text in ("\n" * 8_000_000, "e\u0301" * 4_000_000):
-        started = time.monotonic()
+        started = time.process_time()
         assert tokenizer.count(text, enough=8000) > 8000
-        assert time.monotonic() - started < 1
+        assert time.process_time() - started < 1
 
 
 @given(text=st.lists(st.sampled_from(PIECES)).map("".join), enough=st.integers(0, 30))

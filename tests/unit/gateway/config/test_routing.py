@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from time import monotonic
+from time import thread_time
 from typing import Any
 
 import pytest
@@ -227,9 +227,9 @@ def test_a_server_is_a_replica_once(engine: str, options: dict[str, Any]) -> Non
 def test_thousands_of_servers_are_told_apart_at_once() -> None:
     """On the loop, where they are an admin's; each compared with each took two seconds."""
     spec = configured(models=[version(engine="openai", replicas=[{"url": f"http://{n}/v1"} for n in range(2400)])])
-    began = monotonic()
+    began = thread_time()
     assert list(mistakes(spec.models, ())) == []
-    assert monotonic() - began < 1
+    assert thread_time() - began < 1
 
 
 def test_replicas_without_an_address_may_be_alike_and_versions_may_share_a_server() -> None:

@@ -32,9 +32,9 @@ def test_a_cycle_is_refused(text: str) -> None:
 
 
 def test_an_alias_bomb_is_refused_before_it_goes_off() -> None:
-    begun = time.monotonic()
+    begun = time.thread_time()
     assert "too many values" in problem(bomb(60))
-    assert time.monotonic() - begun < 10
+    assert time.thread_time() - begun < 10
     assert len(parse(bomb(4), "f")) == 4
 
 
