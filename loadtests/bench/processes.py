@@ -118,6 +118,11 @@ class Server:
         self._errors.seek(0)
         return self._errors.read().decode(errors="replace")[-2000:]
 
+    def said(self, since: int) -> bytes:
+        """What it has said on standard error, from byte `since` on; where it goes on writing stays as it is."""
+        file = self._errors.fileno()
+        return os.pread(file, os.fstat(file).st_size - since, since)
+
     def stop(self) -> None:
         """SIGTERM; after 5 s SIGKILL for whatever is left of its process group."""
         self._process.terminate()

@@ -3,26 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import os
-import re
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
 import httpx2
 import msgspec
 import openai
 
-from loadtests.bench.processes import Server, free_ports, listening
-from loadtests.bench.stand import ask
 from loadtests.fleet import Fleet, Settings
 from loadtests.prove.evidence import Bar, Verdict
+from loadtests.prove.served import served
 
 Way = Literal["refused", "500", "503"]
 WAYS: tuple[Way, ...] = ("refused", "500", "503")
@@ -50,25 +44,16 @@ class Outage:
         return self.attempts / self.calls
 
 
-@asynccontextmanager
-async def gateway(urls: list[str]) -> AsyncIterator[tuple[int, int]]:
-    """Its ports, public and for operators, as soon as it has found every replica ready."""
-    public, ops = free_ports(2)
-    model = {"name": "mock", "engine": "openai", "replicas": [{"url": url} for url in urls]}
-    with TemporaryDirectory(prefix="snowshed-outage-") as folder:
-        config = Path(folder) / "snowshed.yaml"
-        config.write_text(json.dumps({"server": {"port": public}, "ops": {"port": ops}, "models": [model]}))
-        with Server("gateway", ["gateway", "serve", "--config", str(config)], os.sched_getaffinity(0)) as server:
-            await asyncio.to_thread(server.ready, lambda: _ready(public, ops, len(urls)))
-            yield public, ops
-
-
 async def outage(way: Way, seconds: float) -> Outage:
     """Every replica out for so long, and back."""
     seen = Outage()
-    async with Fleet(REPLICAS, Settings(tokens=8)) as fleet, gateway(fleet.urls) as (public, ops), _sdk(public) as sdk:
+    async with (
+        Fleet(REPLICAS, Settings(tokens=8)) as fleet,
+        served([{"name": "mock", "engine": "openai", "replicas": [{"url": url} for url in fleet.urls]}]) as gateway,
+        _sdk(gateway.public) as sdk,
+    ):
         await _call(sdk, seen.endings)
-        before = await asyncio.to_thread(_total, ops, "snowshed_replica_calls_total")
+        before = await gateway.total("snowshed_replica_calls_total")
         for replica in fleet.replicas:
             if way == "refused":
                 replica.listen("refused", drop=True)
@@ -76,7 +61,7 @@ async def outage(way: Way, seconds: float) -> Outage:
                 replica.set(fault="status", status=int(way))
         async with asyncio.TaskGroup() as group:
             seen.calls = await _at_rate(group, lambda: _call(sdk, seen.endings), seconds)
-        seen.attempts = await asyncio.to_thread(_total, ops, "snowshed_replica_calls_total") - before
+        seen.attempts = await gateway.total("snowshed_replica_calls_total") - before
         for replica in fleet.replicas:
             replica.reset()
         returned, succeeded = time.monotonic(), asyncio.Event()
@@ -124,16 +109,6 @@ async def _at_rate(
         group.create_task(call())
         await asyncio.sleep(max(0.0, start + (number + 1) / RATE - time.monotonic()))
     return int(seconds * RATE)
-
-
-def _ready(public: int, ops: int, replicas: int) -> bool:
-    return listening(public) and listening(ops) and _total(ops, "snowshed_replica_ready") == replicas
-
-
-def _total(ops: int, name: str) -> float:
-    """The sum of a metric's samples."""
-    _, page = ask(ops, "GET", "/metrics")
-    return sum(float(found) for found in re.findall(rf"^{name}\{{.*\}} (\S+)$", page.decode(), re.MULTILINE))
 
 
 def prove() -> Verdict:
