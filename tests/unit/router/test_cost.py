@@ -166,6 +166,14 @@ def test_nonsense_does_no_lasting_harm(different: dict[str, Any]) -> None:
     assert costs.residence == pytest.approx(1.1, rel=0.01)
 
 
+def test_from_answers_that_take_no_time_there_is_a_way_back() -> None:
+    ledger = Ledger()
+    ledger.learn(*[finished(begun=0.1, held=0.1)] * 60_000)  # come all at once, behind a proxy that buffers
+    assert ledger.costs.work(0, 1) > 0
+    ledger.learn(*[finished()] * 300)
+    assert ledger.costs.replicas["one"].decode == pytest.approx(0.01, rel=0.05)
+
+
 def test_what_was_learned_outlasts_a_restart() -> None:
     ledger, random = Ledger(), Random(1)
     ledger.each(stream(random, 0.02, 60e-6, 300e-6) for _ in range(100))
