@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import astuple
 from typing import Any, get_args
 
 import msgspec
@@ -11,7 +12,7 @@ import pytest
 import pytest_asyncio
 
 from engines import ENGINES
-from engines.api import Call, Kind, Rejected, Unreachable, Usage
+from engines.api import Call, Capacity, Kind, Rejected, Unreachable, Usage
 from tests.support.engine_stands import PUBLIC, STANDS, Stand, call, standing
 from tests.support.waiting import until_told
 
@@ -179,6 +180,24 @@ async def test_p32_away_it_is_not_ready_and_says_no_secret(name: str, tmp_path_f
             assert "Say something" not in text
         await stand.engine.aclose()
         await stand.engine.aclose()
+
+
+async def test_it_can_be_asked_at_any_time_what_it_takes(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Also away, and closed: whoever asks looks after all replicas at once."""
+    for name in sorted(ENGINES):
+        async with standing(name, tmp_path_factory.mktemp(name)) as stand:
+            told = [_takes(stand)]
+            await stand.take_away()
+            told.append(_takes(stand))
+            await stand.engine.aclose()
+            told.append(_takes(stand))
+        for takes in told:
+            assert isinstance(takes, Capacity | None)
+            assert all(number is None or number >= 1 for number in astuple(takes or Capacity()))
+
+
+def _takes(stand: Stand) -> Capacity | None:
+    return getattr(stand.engine, "capacity", None)
 
 
 async def test_closed_it_takes_no_calls(tmp_path_factory: pytest.TempPathFactory) -> None:
