@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager, suppress
 
 import pytest
@@ -15,23 +15,44 @@ from sqlalchemy import insert
 from gateway.store.database import address, connect
 from gateway.store.keys import SqlKeyStore
 from gateway.store.tables import KEYS
-from security.api import StoreAway, Unauthenticated
+from security.api import Grant, StoreAway, Unauthenticated
 from security.authenticator import KeyAuthenticator
 from security.keys import NewKey, mint
+from security.lookups import BATCH
 from tests.support.stored import SOMEBODY, KeyBook
 from tests.support.waiting import PATIENCE
 
 FLOOD = 1000
 """Invented keys that wait for an answer at any time."""
+TURNS = 2 * FLOOD // BATCH
+"""Questions about others' keys that go before: twice as many as needed for those that wait."""
 
 
 def headers(key: NewKey) -> dict[bytes, bytes]:
     return {b"authorization": f"Bearer {key.text}".encode()}
 
 
+class CountingStore(SqlKeyStore):
+    """Knows how many times it was asked for keys."""
+
+    asked = 0
+
+    async def find_many(self, key_ids: Collection[str]) -> Mapping[str, Grant]:
+        self.asked += 1
+        return await super().find_many(key_ids)
+
+
 @pytest.fixture
-async def checks(book: KeyBook) -> AsyncIterator[KeyAuthenticator]:
-    checks = KeyAuthenticator(SqlKeyStore(address(book.url)), 900.0, time.monotonic, time.time)
+def store(book: KeyBook, monkeypatch: pytest.MonkeyPatch) -> CountingStore:
+    """However slow the machine is: who has to wait behind others is told by their number."""
+    for module in ("database", "keys"):
+        monkeypatch.setattr(f"gateway.store.{module}.PATIENCE", PATIENCE)
+    return CountingStore(address(book.url))
+
+
+@pytest.fixture
+async def checks(store: CountingStore) -> AsyncIterator[KeyAuthenticator]:
+    checks = KeyAuthenticator(store, 900.0, time.monotonic, time.time)
     await checks.start()
     yield checks
     await checks.aclose()
@@ -45,17 +66,21 @@ async def invent(checks: KeyAuthenticator) -> None:
 
 
 async def test_a_new_key_is_let_in_and_news_are_heard_during_a_flood_of_invented_ones(
-    book: KeyBook, checks: KeyAuthenticator
+    book: KeyBook, store: CountingStore, checks: KeyAuthenticator
 ) -> None:
     """Who invents keys could else shut out who just got one, or make the database seem away."""
     keys = [book.key() for _ in range(10)]
     flood = [asyncio.create_task(invent(checks)) for _ in range(FLOOD)]
     try:
         for key in keys:
+            before = store.asked
             async with asyncio.timeout(PATIENCE):
                 principal = await checks.learn(headers(key))
+                learned = store.asked
                 await checks.refresh()
             assert (principal.key_id, checks.trouble) == (key.id, "")
+            assert learned - before <= TURNS
+            assert store.asked - learned <= TURNS
     finally:
         for each in flood:
             each.cancel()
