@@ -104,7 +104,8 @@ class Costs:
         possible = [each for each in ended if _possible(each)]
         self._residence.learn(((each.work, each.held) for each in possible), now)
         answered = [each for each in possible if 0 < each.begun <= each.held]
-        self._outputs.learn(((each.tenant, each.prompt, each.output) for each in answered), now)
+        # By the prompt that its body lets expect, as when it was asked for: at an octave's edge the two may differ.
+        self._outputs.learn(((each.tenant, self.prompt(each.body), each.output) for each in answered), now)
         self._learn_bytes(answered)
         self._learn_rates([each for each in answered if each.prompt], now)
 
@@ -129,7 +130,7 @@ class Costs:
         """Only from what the server counted: our own count comes from the bytes."""
         sizes = self._tokens_per_byte
         for each in answered:
-            if each.exact and each.prompt and each.body > 0:
+            if each.exact and each.prompt and each.body:
                 size = each.body.bit_length()
                 known = sizes.get(size) or sizes.setdefault(size, Average(TOKENS_PER_BYTE))
                 known.learn((each.prompt / each.body,))
@@ -153,9 +154,8 @@ class Costs:
 
 
 def _possible(each: Finished) -> bool:
-    return (
-        0 <= each.prompt <= MOST and 0 <= each.output <= MOST and 0 <= each.held < LONGEST and 0 < each.work < LONGEST
-    ) and each.beside >= 1
+    counts = 0 <= each.prompt <= MOST and 0 <= each.output <= MOST and each.body >= 0 and each.beside >= 1
+    return counts and 0 <= each.held < LONGEST and 0 < each.work < LONGEST
 
 
 def _learn_rates(rates: Rates, ended: list[Finished]) -> None:

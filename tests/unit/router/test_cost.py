@@ -45,6 +45,15 @@ def test_tokens_that_we_counted_ourselves_teach_nothing_about_bytes() -> None:
     assert ledger.costs.prompt(3000) == 750
 
 
+def test_an_answer_is_found_again_under_what_is_expected_of_its_prompt() -> None:
+    ledger = Ledger()
+    for round_number in range(400):  # bodies of a few bytes more or less, and 1024 tokens, an octave's edge
+        body = 3000 + round_number % 7
+        ledger.learn(finished(body=body, prompt=1024, output=32))
+    costs = ledger.costs
+    assert {costs.output("a", costs.prompt(body), None) for body in range(3000, 3007)} == {32}
+
+
 def stream(random: Random, base: float, prefill: float, decode: float) -> Finished:
     """A streamed answer of a server with these rates."""
     prompt, output, beside = random.randint(10, 8000), random.randint(10, 500), random.randint(1, 16)
