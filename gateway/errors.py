@@ -123,10 +123,10 @@ MODEL_NOT_FOUND = _caller(404, "model_not_found", "There is no model of that nam
 DRAINING = _ours(503, "draining", "The gateway is shutting down; another one will answer.", 1.0).but(close=True)
 CROWDED = _ours(503, "too_many_connections", "The gateway holds too many connections.", 1.0).but(close=True)
 BODIES_FULL = _ours(503, "overloaded", "The gateway holds too many request bodies.", 1.0).but(spent=True)
-LOOP_LATE = _ours(503, "overloaded", "The gateway's event loop is late: it has more to do than it can.", 1.0)
+LOOP_LATE = _ours(503, "overloaded", "The gateway's event loop can't keep up.", 1.0).but(precise=True)
 # Those two close the connection: it takes memory and a file descriptor itself.
-MEMORY_SHORT = _ours(503, "overloaded", "The gateway is short of memory.", 1.0).but(close=True)
-FILES_SHORT = _ours(503, "overloaded", "The gateway is short of file descriptors.", 1.0).but(close=True)
+MEMORY_SHORT = _ours(503, "overloaded", "The gateway is short of memory.", 1.0).but(close=True, precise=True)
+FILES_SHORT = _ours(503, "overloaded", "The gateway is short of file descriptors.", 1.0).but(close=True, precise=True)
 DEADLINE = _ours(504, "upstream_timeout", "The request's deadline has passed.").but(spent=True)
 INTERNAL = _ours(500, "internal_error", "Something went wrong in the gateway; the request id tells which log line.")
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from engines.api import Surroundings, Timers
 from engines.sweeper import Sweeper
 from gateway.accounts import Accounts
+from gateway.admission_metrics import AdmissionMetrics
 from gateway.authentication import AUTHENTICATORS, AuthenticationMetrics
 from gateway.body_memory import BodyMemory
 from gateway.config import Config
@@ -144,7 +145,7 @@ def build(
         admin, steering = _admin(Shown(config, upstreams, reloading, events, recent), auth, edge)
     sources = [
         ReplicaMetrics(catalog, readiness, events).lines, reloading.lines, edge.lines, edge.protection.lines,
-        pauses.lines, AuthenticationMetrics(auth).lines, pools.asides.lines,
+        pauses.lines, AuthenticationMetrics(auth).lines, pools.asides.lines, AdmissionMetrics(catalog).lines,
     ]  # fmt: skip
     metrics = Metrics(VERSION, [*sources, admin.lines] if admin else sources)
     telemetry = Telemetry(accounts, metrics, RequestLog(log_fd, log_form), recent, heartbeat)

@@ -146,6 +146,10 @@ class FairQueue(Generic[T]):
         """Seconds of their work."""
         return self._lanes[rank].work
 
+    def charge(self, rank: int) -> float:
+        """Tokens that their tenants are charged for them."""
+        return self._lanes[rank].charge
+
     def shares(self) -> list[tuple[str, int, int, float]]:
         """Tenant, rank, requests that wait, and tokens per weight served, for people; O(n).
 

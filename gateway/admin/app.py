@@ -14,7 +14,7 @@ from gateway.admin import roles
 from gateway.admin.entry import Entry
 from gateway.admin.errors import HANDLED
 from gateway.admin.guard import Guard, Guarded
-from gateway.admin.routes import audit, config, events, keys, models, replicas, requests, tenants, versions
+from gateway.admin.routes import audit, config, events, keys, models, queues, replicas, requests, tenants, versions
 from gateway.admin.routes.answers import WhoAmI, answer, components, documented, refusals
 from gateway.admin.routes.visiting import Caller
 from gateway.asgi_edge import EdgeHeaders, respond
@@ -74,6 +74,7 @@ def _every(ways: Ways) -> Iterator[APIRouter]:
     yield versions.routes(shown.upstreams, ways.steering.laying)  # first: a version may be called weights
     yield models.routes(shown.upstreams, ways.steering)
     yield replicas.routes(shown.upstreams, registry)
+    yield queues.routes(shown.upstreams)
     yield events.routes(shown.events)
     yield requests.routes(shown.recent)
     yield config.routes(shown, registry)

@@ -26,10 +26,16 @@ def print_json(document: Any) -> None:
 
 def print_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Columns side by side under bold heads."""
+    heads, *others = table(head, rows)
+    click.secho(heads, bold=True)
+    for line in others:
+        click.echo(line)
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """The same as lines, the heads first."""
     widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
-    click.secho(_row(head, widths), bold=True)
-    for row in rows:
-        click.echo(_row([harmless(cell) for cell in row], widths))
+    return [_row(head, widths), *(_row([harmless(cell) for cell in row], widths) for row in rows)]
 
 
 def moment(unix: Any, never: str = "") -> str:

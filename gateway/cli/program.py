@@ -32,6 +32,7 @@ COMMANDS = {
     "restore": "gateway.cli.restore",
     "reload": "gateway.cli.reload",
     "events": "gateway.cli.events",
+    "top": "gateway.cli.top",
     "explain": "gateway.cli.explain",
     "model": "gateway.cli.model",
     "chat": "gateway.cli.chat",

@@ -82,14 +82,17 @@ def _version(seen: SeenModel) -> tuple[str, ...]:
     return seen.name, seen.version, weight, seen.weight_from, drained, seen.set_by, seen.engine, replicas
 
 
-def _replica(seen: SeenReplica) -> tuple[str, ...]:
+def state_of(seen: SeenReplica) -> str:
+    """In words for people."""
     state = seen.reason or ("ready" if seen.state == "closed" else seen.state)
-    if seen.asked and not seen.ready:
-        state = f"{state.removesuffix('.')}; asked all the same"
+    return f"{state.removesuffix('.')}; asked all the same" if seen.asked and not seen.ready else state
+
+
+def _replica(seen: SeenReplica) -> tuple[str, ...]:
     failures = _list(f"{kind}: {count}" for kind, count in seen.failures.items() if count) or "-"
     share = f"{seen.weight:g}" if seen.asked else "0"
     numbers = share, str(seen.in_flight), str(seen.tokens), str(seen.calls)
-    return seen.name, _list(seen.models), state, *numbers, failures
+    return seen.name, _list(seen.models), state_of(seen), *numbers, failures
 
 
 def _list(names: Iterable[str]) -> str:

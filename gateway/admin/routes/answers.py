@@ -8,6 +8,8 @@ import msgspec
 from starlette.responses import Response
 
 from gateway.accounts import Outcome
+from gateway.admin.routes.queue_answers import QueueList, Used
+from gateway.admission_metrics import Limit
 from gateway.store.records import Entry, Key, Tenant
 from router.breaker import State
 
@@ -69,6 +71,7 @@ class SeenReplica(msgspec.Struct):
 
     `asked`: whether it gets work; where too few are ready, others do all the same.
     `weight`: the share of a healthy replica's work that it may have now. `tokens`: of the work in flight, estimated.
+    `limits`: what it has in flight of what it may have, by that weight.
     """
 
     name: str
@@ -82,6 +85,7 @@ class SeenReplica(msgspec.Struct):
     weight: float
     in_flight: int
     tokens: int
+    limits: dict[Limit, Used]
     calls: int
     failures: dict[str, int]
 
@@ -183,8 +187,8 @@ class Error(msgspec.Struct):
 
 
 _ANSWERS: Final = (
-    Tenant, TenantPage, Key, KeyPage, MadeKey, EntryPage, WhoAmI, ModelList, ReplicaList, EventPage, Explanation,
-    Reloaded, Error,
+    Tenant, TenantPage, Key, KeyPage, MadeKey, EntryPage, WhoAmI, ModelList, ReplicaList, QueueList, EventPage,
+    Explanation, Reloaded, Error,
 )  # fmt: skip
 
 

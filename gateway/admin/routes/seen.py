@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from heapq import nlargest
 from typing import Literal
 
 from gateway.admin.routes.answers import SeenModel, SeenReplica
+from gateway.admin.routes.queue_answers import SeenClass, SeenQueue, SeenShare, Used
+from gateway.admission_metrics import RANKED, backlog, homes, uses
 from gateway.replica_metrics import REASONS
 from gateway.upstreams import Upstreams
-from router.api import Replica
+from router.admission import Admission
+from router.api import Rank, Replica
+from router.fair_queue import RANKS
 from router.pool import Pool
+
+TENANTS = 100
+"""Of each queue, at most: there may be as many as requests."""
 
 
 def models(upstreams: Upstreams) -> Iterator[SeenModel]:
@@ -50,9 +58,44 @@ def replicas(upstreams: Upstreams) -> Iterator[SeenReplica]:
             round(replica.weight, 3),
             replica.in_flight,
             replica.tokens,
+            {limit: Used(round(used), round(most)) for limit, used, most in uses(replica)},
             replica.calls,
             {reason: replica.failures[kind] for kind, reason in REASONS.items()},
         )
+
+
+def queues(upstreams: Upstreams) -> Iterator[SeenQueue]:
+    """In the order of the configuration."""
+    for admission, names in homes(upstreams.catalog).items():
+        queue = admission.queue
+        bounds = queue.bounds
+        yield SeenQueue(
+            admission.pool.name,
+            names,
+            Used(len(queue), bounds.requests),
+            Used(queue.size, bounds.size),
+            {name: _class(admission, rank) for rank, name in RANKED},
+            _shares(queue.shares()),
+        )
+
+
+def _class(admission: Admission, rank: Rank) -> SeenClass:
+    queue, seconds = admission.queue, backlog(admission, rank)
+    shed = {reason: count for (reason, of_class), count in admission.refused.items() if of_class == rank}
+    return SeenClass(queue.depth(rank), round(queue.charge(rank)), seconds and round(seconds, 3), shed)
+
+
+def _shares(shares: Sequence[tuple[str, int, int, float]]) -> list[SeenShare]:
+    """By class, those that have been served least first."""
+    least: dict[int, float] = {}
+    for _, rank, waiting, counter in shares:
+        if waiting:
+            least[rank] = min(counter, least.get(rank, counter))
+    most = nlargest(TENANTS, shares, key=lambda share: share[2])
+    return [
+        SeenShare(tenant, RANKS[rank], waiting, round(counter - least.get(rank, counter)))
+        for tenant, rank, waiting, counter in sorted(most, key=lambda share: (share[1], share[3], share[0]))
+    ]
 
 
 def pools(upstreams: Upstreams) -> dict[Replica, tuple[Pool, list[str]]]:

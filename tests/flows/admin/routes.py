@@ -31,8 +31,10 @@ class Route:
         )
 
 
+SHOWN = ("whoami", "models", "replicas", "queues", "config", "events")
+
 ROUTES = [
-    *(Route("GET", f"/v1/{it}", VIEWER, stored=False) for it in ("whoami", "models", "replicas", "config", "events")),
+    *(Route("GET", f"/v1/{it}", VIEWER, stored=False) for it in SHOWN),
     Route("GET", "/v1/requests/{request_id}", VIEWER, stored=False),
     Route("GET", "/v1/audit", VIEWER),
     Route("GET", "/v1/tenants", VIEWER),

@@ -80,7 +80,7 @@ def test_hiccups_are_no_trouble(patient: Patient, lates: list[float]) -> None:
         assert patient.protection.reason is None
 
 
-def test_what_others_take_of_the_processor_is_no_lag(patient: Patient) -> None:
+def test_what_neighbours_take_is_no_lag(patient: Patient) -> None:
     """A busy neighbour, a stopped process: fewer requests would not help who does next to nothing."""
     patient.live([0.3] * 20, busy=0.05)
     patient.live([0.15] * 20, busy=0.25)
@@ -135,6 +135,7 @@ def test_callers_are_told_what_is_short_and_to_come_back_at_different_times(pati
     times = {problem.retry_after for problem in problems}
     assert len(times) == JITTER
     assert all(time is not None and 1 <= time <= 2 for time in times)
+    assert all(b"retry-after-ms: %d\r\n" % round(1000 * (p.retry_after or 0)) in p.lines for p in problems)
     assert problems[0] is problems[JITTER]  # made once: a refusal makes nothing
     assert "loop" in patient.protection.refusal("lag").message
     assert not patient.protection.refusal("lag").close
