@@ -134,5 +134,6 @@ async def test_leaving_several_texts_of_one_request(stand: TritonStand, journal:
     prompt = "@@tokens=2000,delay_ms=5@@"
     with stand.sdk().completions.create(model=model, prompt=prompt, n=3, max_tokens=2000, stream=True) as stream:
         next(iter(stream))
+        await journal.until(lambda _: len(journal.asked()) == 3)  # what has not begun has no end
     await journal.until(lambda _: len(journal.ends()) == 3)
     assert {one.outcome for one in journal.ends()} <= {"cancelled", "stopped"}

@@ -69,7 +69,7 @@ async def test_a_new_key_is_let_in_and_news_are_heard_during_a_flood_of_invented
     book: KeyBook, store: CountingStore, checks: KeyAuthenticator
 ) -> None:
     """Who invents keys could else shut out who just got one, or make the database seem away."""
-    keys = [book.key() for _ in range(10)]
+    keys = [book.key() for _ in range(5)]
     flood = [asyncio.create_task(invent(checks)) for _ in range(FLOOD)]
     try:
         for key in keys:
@@ -110,13 +110,13 @@ async def pauses() -> AsyncIterator[list[float]]:
         measuring.cancel()
 
 
-def test_fifty_thousand_changed_keys_arrive_without_a_long_pause(book: KeyBook) -> None:
+def test_ten_thousand_changed_keys_arrive_without_a_long_pause(book: KeyBook) -> None:
     """A change of a tenant is one of all its keys; requests and streams are served meanwhile, on the server's loop."""
     uvloop.run(bring_many(book))
 
 
 async def bring_many(book: KeyBook) -> None:
-    ids = [f"{number:012x}" for number in range(50_000)]
+    ids = [f"{number:012x}" for number in range(10_000)]
     same = {"tenant": "acme", "label": "", "digest": b"", "scopes": ["inference"], "models": ["a"], "created": 0}
     engine = connect(address(book.url))
     async with engine.begin() as connection:
