@@ -118,7 +118,8 @@ class Queueing:
         """The same once it waits for a place."""
         before = self.waiting()
         asking = self.asking(wanted, who, **extra)
-        self.wait_for_queue(before + 1)
+        self.gateway.wait_until(lambda: self.waiting() > before or asking.done())
+        assert not asking.done(), asking.result()
         return asking
 
     @contextmanager
@@ -189,8 +190,8 @@ def queueing(
 ) -> Iterator[Queueing]:
     """For the length of a block, after which nothing may be held; by itself with one place per upstream.
 
-    Unless `admission` says otherwise, requests may wait for a minute, and one tenant may have the whole queue. There is a
-    key for each of `tenants`, on its terms; without any the gateway asks for none.
+    Unless `admission` says otherwise, requests may wait for a minute, and one tenant may have the whole queue. There is
+    a key for each of `tenants`, on its terms; without any the gateway asks for none.
     """
     for replica in fleet.replicas:
         replica.reset()
