@@ -42,6 +42,7 @@ class Record:
     rank: Rank = 1
     weight: int = 1
     """Its tenant's, among those who wait."""
+    answers: int = 1
     prompt: int = 0
     """Tokens of its prompt, estimated, as are those of prompt and answer, and a replica's seconds; for the router."""
     tokens: int = 0

@@ -108,6 +108,7 @@ def _estimate(costs: Costs, prompt: Prompt, record: Record) -> None:
     output = 0
     if prompt.kind != "embedding":
         output = costs.output(record.tenant, expected, prompt.max_tokens) * prompt.n
+    record.answers = prompt.n
     record.prompt = expected
     record.tokens = expected + output
     record.work = costs.work(expected, output)

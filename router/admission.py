@@ -209,7 +209,7 @@ class Admission:
     def _learn(self) -> None:
         ended, self.pool.ended = self.pool.ended, []
         self.costs.learn([_finished(each) for each in ended])
-        for notes, _, _, _ in ended:
+        for notes, *_ in ended:
             if notes.queued and notes.prompt_tokens:
                 used = fair_charge(notes.prompt_tokens, notes.completion_tokens)
                 charged = fair_charge(notes.prompt, notes.tokens - notes.prompt)
@@ -217,17 +217,17 @@ class Admission:
 
 
 def _finished(ended: Ended) -> Finished:
-    notes, replica, sent, left = ended
+    notes, replica, sent, left, beside = ended
     return Finished(
         tenant=notes.tenant,
         replica=replica.name,
         prompt=notes.prompt_tokens,
-        output=notes.completion_tokens,
+        output=notes.completion_tokens // notes.answers,
         exact=notes.usage_exact,
         body=notes.body_bytes,
         begun=max(0.0, notes.first_at - sent),
         held=left - sent,
         whole=notes.whole,
-        beside=replica.in_flight + 1,
+        beside=beside,
         work=notes.work,
     )

@@ -59,6 +59,8 @@ class Notes(Protocol):
     weight: int
     rank: Rank
     body_bytes: int
+    answers: int
+    """How many texts it asks for."""
     prompt: int
     """Tokens of the prompt."""
     tokens: int

@@ -56,6 +56,9 @@ class FairQueue(Generic[T]):
     def __len__(self) -> int:
         return len(self._dues)
 
+    def __contains__(self, ticket: T) -> bool:
+        return ticket in self._dues
+
     def room(self, tenant: str, size: int) -> Full | None:
         """What is full for one more request of so many bytes; None: nothing is. O(1)."""
         bounds = self.bounds

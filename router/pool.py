@@ -28,6 +28,8 @@ class Ended(NamedTuple):
     replica: Replica
     sent: float
     left: float
+    beside: int
+    """Requests that the replica was busy with until then, with this one."""
 
 
 class Pool:
@@ -172,7 +174,7 @@ class Pool:
         now = self._clock()
         self._uncharge(replica, notes, sent)
         if len(self.ended) < SAMPLED and (sent < 0 or not isinstance(error, EngineError)):
-            self.ended.append(Ended(notes, replica, abs(sent), now))
+            self.ended.append(Ended(notes, replica, abs(sent), now, len(replica.active) + 1))
         breaker = replica.breaker
         if error is None and sent < 0 and not (breaker.out or breaker.cuts):  # as nearly all do
             if not notes.whole:  # whose first content was just now
@@ -213,12 +215,18 @@ class Pool:
         now = self._clock()
         before = replica.breaker.state
         self._changed(replica, before, replica.breaker.eject_by_hand(now, seconds), now)
+        self._free()
 
     def restore(self, replica: Replica) -> None:
         """Back into service by hand: at once if a person had ejected it, else by a slow start."""
         now = self._clock()
         before = replica.breaker.state
         self._changed(replica, before, replica.breaker.restore(now), now)
+        self._free()
+
+    def _free(self) -> None:
+        if self.freed is not None:
+            self.freed()
 
     def _uncharge(self, replica: Replica, notes: Notes, sent: float) -> None:
         replica.tokens -= notes.tokens

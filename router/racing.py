@@ -90,11 +90,12 @@ class Race:
         error = lane.error
         if error is not None:
             self.outcome = "failed"
-        self.pool.left(lane.replica, self.notes, error or asyncio.CancelledError())  # too late is not wrong
         if lane.heard:
             _close(lane.task)
         else:  # then that is done when it is
             lane.task.cancel()
+        # Last, as whoever gets the place comes at once. Too late is not wrong.
+        self.pool.left(lane.replica, self.notes, error or asyncio.CancelledError())
 
     async def run(self, first: Replica) -> Won | None:
         """Whose content came first; None if all have failed. Raises what is no failure of a replica.

@@ -68,6 +68,7 @@ class Noted:
     weight = 1
     rank: Rank = 1
     body_bytes = 2000
+    answers = 1
     prompt_tokens = completion_tokens = 0
     usage_exact = False
     queued = first_at = last_at = 0.0

@@ -39,7 +39,7 @@ from router.pool import Pool
 from router.quarantine import Quarantine
 from router.retries import RetryBudget
 from router.shadow import Shadow, Shadowed
-from router.ticket import Terms
+from router.ticket import Terms, Ticket
 from tests.support.gates import Noted
 
 FAILURES: tuple[Callable[[], BaseException], ...] = (
@@ -147,8 +147,9 @@ class Answer:
 class Town:
     """A version, one to fall back to, and the shadow of both."""
 
-    def __init__(self, random: Random, loop: VirtualLoop) -> None:
+    def __init__(self, random: Random, loop: VirtualLoop, admission: type[Admission] = Admission) -> None:
         self.random = random
+        self._admission = admission
         self.clock = loop.time
         self.engines = [Engine(random) for _ in range(7)]
         self.replicas = [Replica(f"r{number}", engine) for number, engine in enumerate(self.engines)]
@@ -164,9 +165,9 @@ class Town:
     def _version(self, name: str, start: int, end: int) -> Version:
         policy = POLICIES[self.random.choice(list(POLICIES))](self.random)
         pool = Pool(name, self.replicas[start:end], policy, self.clock, self.random)
-        pool.capacity = Capacity(requests=self.random.choice((2, 6, 12)))
+        pool.capacity = Capacity(self.random.choice((2, 6, 12)), kv_tokens=self.random.choice((6_000, 100_000)))
         terms = Terms(Bounds(requests=self.random.choice((5, 100))), (0.5, 1.0, 3.0))
-        admission = Admission(pool, terms, self.clock, self.random, self.pressed)
+        admission = self._admission(pool, terms, self.clock, self.random, self.pressed)
         admission.replace(pool.replicas, terms)
         return Version(name, "1", f"{name}@1", name, 9, "max_tokens", admission)
 
@@ -217,6 +218,7 @@ class Town:
         while True:
             await asyncio.sleep(0.1)
             for version in (self.first, self.other, self.shadow_version):
+                _waits_for_a_reason(version.admission)
                 version.admission.refresh()
             for replica in self.replicas:
                 assert replica.tokens == sum(notes.tokens for notes in replica.active)
@@ -245,18 +247,69 @@ class Town:
         assert asyncio.all_tasks() == {asyncio.current_task()}
 
 
-@pytest.mark.parametrize("seed", range(20))
-def test_when_all_has_ended_no_replica_carries_anything(seed: int) -> None:
+def _waits_for_a_reason(admission: Admission) -> None:
+    """Whoever is first waits because there is no room; and no replica is kept free for somebody who is gone."""
+    pool, waiting = admission.pool, list(admission.queue.heads())
+    if pool.reserved is not None:
+        assert admission._reserved_for is not None
+        assert admission._reserved_for in admission.queue
+    elif waiting and not waiting[0].turn.done():
+        assert pool.is_full() or pool.place(waiting[0].notes, NO_AFFINITY) is None
+
+
+def live(seed: int, admission: type[Admission] = Admission) -> Town:
     with asyncio.Runner(loop_factory=VirtualLoop) as runner:
         loop = runner.get_loop()
         assert isinstance(loop, VirtualLoop)
-        town = Town(Random(seed), loop)
+        town = Town(Random(seed), loop, admission)
         runner.run(town.live(150))
-        assert sum(replica.calls for replica in town.replicas) > 50
-        assert town.waited > 5
-        carried = [(replica.tokens, replica.prompts, replica.work, replica.active) for replica in town.replicas]
-        assert carried == [(0, 0, 0.0, {})] * 7
-        assert not town.pressed
-        assert [len(version.admission.queue) for version in (town.first, town.other)] == [0, 0]
-        assert [engine.open for engine in town.engines] == [0] * 7, "each reply is closed"
-        assert not town.scores.running
+    carried = [(replica.tokens, replica.prompts, replica.work, replica.active) for replica in town.replicas]
+    assert carried == [(0, 0, 0.0, {})] * 7
+    assert not town.pressed
+    assert [len(version.admission.queue) for version in (town.first, town.other)] == [0, 0]
+    assert [engine.open for engine in town.engines] == [0] * 7, "each reply is closed"
+    assert not town.scores.running
+    return town
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_when_all_has_ended_no_replica_carries_anything(seed: int) -> None:
+    town = live(seed)
+    assert sum(replica.calls for replica in town.replicas) > 50
+    assert town.waited > 5
+
+
+class KeepsWhatIsGivenTooLate(Admission):
+    """Of a request whose turn comes while it leaves, the place is never given up."""
+
+    def _withdraw(self, ticket: Ticket, error: BaseException) -> None:
+        self._discard(ticket)
+        self.serve()
+
+
+class DoesNotHear(Admission):
+    """Places that become free are given out by the clock only."""
+
+    def serve(self) -> None:
+        super().serve()
+        if self.pool.freed is not None:
+            self.pool.freed = self._sleep
+
+    def _sleep(self) -> None: ...
+
+
+class KeepsReplicasFree(Admission):
+    """A replica that was kept free for one request stays so when that is gone."""
+
+    def _settle_reservation(self, ticket: Ticket) -> None: ...
+
+
+@pytest.mark.parametrize("wrong", [KeepsWhatIsGivenTooLate, DoesNotHear, KeepsReplicasFree])
+def test_an_admission_with_a_mistake_is_found_out(wrong: type[Admission]) -> None:
+    found = 0
+    for seed in range(12):
+        try:
+            live(seed, wrong)
+        except AssertionError:
+            found += 1
+    assert found

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from engines.api import Call, Health, Load, Reply
+from engines.api import Call, Capacity, Health, Load, Reply
 from router.api import Affinity, Policy, Replica
 from tests.support.gates import Noted
 
@@ -14,6 +14,7 @@ class SaysLoad:
     """An engine that takes no calls."""
 
     load: Load | None = None
+    capacity: Capacity | None = None
 
     async def start(self) -> None: ...
 

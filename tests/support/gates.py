@@ -93,6 +93,7 @@ class Noted:
         self.weight = 1
         self.rank: Rank = rank
         self.body_bytes = 4 * tokens
+        self.answers = 1
         self.prompt = tokens
         self.tokens = tokens
         self.work = 0.001 * tokens
