@@ -22,6 +22,7 @@ class BrokenEngine:
 
     Options: ClassVar[type[BaseModel]] = NoOptions
     runs_here: ClassVar[bool] = False
+    patience: ClassVar[float | None] = None
 
     def __init__(self, _options: NoOptions, _surroundings: Surroundings) -> None:
         pass
@@ -45,7 +46,6 @@ class BrokenReply:
     """Breaks after its first chunk."""
 
     headers: Mapping[bytes, bytes] = {}
-    queued = 0.0
     usage: Usage | None = None
 
     def __init__(self, call: Call) -> None:

@@ -108,7 +108,7 @@ def test_the_callers_headers_stay_here_and_ours_go_upstream(stand: Api, path: st
         "authorization": f"Bearer {CANARY}", "cookie": CANARY, "proxy_authorization": CANARY, "x_api_key": CANARY,
         "api_key": CANARY, "x_forwarded_for": CANARY, "x_forwarded_host": CANARY, "forwarded": f"for={CANARY}",
         "x_real_ip": CANARY, "x_request_id": CANARY, "x_client_request_id": f"{CANARY}-2", "traceparent": CANARY,
-        "x_priority": CANARY, "openai_organization": CANARY, "user_agent": CANARY, "referer": CANARY,
+        "x_priority": "batch", "openai_organization": CANARY, "user_agent": CANARY, "referer": CANARY,
         "x_unknown": CANARY, "te": "trailers", "accept_language": CANARY, "accept_encoding": "gzip",
     }  # fmt: skip
     answer, call = post(stand, path, asked(path), **theirs)
