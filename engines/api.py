@@ -78,8 +78,6 @@ class Reply(Protocol):
     """
 
     headers: Mapping[bytes, bytes]
-    queued: float
-    """Seconds the call waited inside the engine before the server had it."""
 
     @property
     def usage(self) -> Usage | None: ...

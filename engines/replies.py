@@ -32,8 +32,6 @@ _ONE = msgspec.Raw(b"1")
 class UnaryReply:
     """A whole JSON answer with the model's public name put back."""
 
-    queued = 0.0
-
     def __init__(self, headers: Mapping[bytes, bytes], document: bytes, usage: Usage | None) -> None:
         self.headers = headers
         self.usage = usage
@@ -78,8 +76,6 @@ class UnaryReply:
 
 class StreamReply:
     """A stream of events whose first content is here; holds the connection until it is left."""
-
-    queued = 0.0
 
     def __init__(self, call: Call, connection: Connection, events: EventFilter, first: bytes) -> None:
         self.headers: Mapping[bytes, bytes] = connection.headers

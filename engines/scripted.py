@@ -98,8 +98,6 @@ def _document(call: Call, tokens: list[str], finish: str, usage: Usage) -> Unary
 class ScriptedStream:
     """The answer token by token."""
 
-    queued = 0.0
-
     def __init__(self, call: Call, options: ScriptedOptions, tokens: list[str], finish: str, usage: Usage) -> None:
         self.headers: Mapping[bytes, bytes] = {}
         self._call = call

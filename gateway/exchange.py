@@ -163,7 +163,6 @@ class Exchange:
         """Write the head of a good answer, unless a keep-alive comment has already done so."""
         record = self.record
         now = record.first_at = record.last_at = self._edge.clock()
-        record.queued += reply.queued
         record.overhead = record.dispatched_at - record.body_at
         self._relaying()
         if self._started:

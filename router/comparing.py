@@ -39,7 +39,6 @@ class HeardReply:
 
     def __init__(self, reply: Reply, ear: Ear) -> None:
         self.headers: Mapping[bytes, bytes] = reply.headers
-        self.queued = reply.queued
         self._reply = reply
         self._parts = aiter(reply)
         self._ear = ear

@@ -12,8 +12,6 @@ from engines.embedded.slots import Slot
 class SlotReply:
     """A reply and a slot, let go of together. `prompt` is the exact number of the prompt's tokens."""
 
-    queued = 0.0
-
     def __init__(self, reply: Reply, slot: Slot, prompt: int) -> None:
         self.headers: Mapping[bytes, bytes] = reply.headers
         self._reply = reply

@@ -49,8 +49,6 @@ class Tally(msgspec.Struct, frozen=True):
 class Stream(ABC):
     """A stream of events whose first content is here; holds its calls until it is left."""
 
-    queued = 0.0
-
     def __init__(self, call: Call, envelope: Envelope, tally: Tally) -> None:
         self.headers: Mapping[bytes, bytes] = {}
         self._show_usage = call.show_usage

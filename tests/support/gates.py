@@ -14,7 +14,6 @@ class Answer:
     """A reply of one event, that knows how often it was closed."""
 
     headers: Mapping[bytes, bytes] = {}
-    queued = 0.0
     usage: Usage | None = Usage(3, 1)
 
     def __init__(self, *, finish: bytes = b"stop", fails_to_close: bool = False) -> None:

@@ -37,7 +37,6 @@ class Told:
     """A reply of no content that knows whether it was closed."""
 
     headers: Mapping[bytes, bytes] = {}
-    queued = 0.0
     usage: Usage | None = None
 
     def __init__(self, *, fails_to_close: bool = False) -> None:

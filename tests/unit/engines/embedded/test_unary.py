@@ -101,7 +101,6 @@ def test_a_completion_whose_last_piece_carries_the_usage() -> None:
 class Streamed:
     """The child's answer; it breaks after its first content if there is an `error`."""
 
-    queued = 0.0
     usage = Usage(0, 1, exact=False)
 
     def __init__(self, error: BaseException | None = None) -> None:
