@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import pty
+import shlex
 import subprocess
 import sys
+from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO
 
@@ -13,11 +15,23 @@ from tests.support.forking import forks
 from tests.support.gateway import ROOT
 from tests.support.waiting import PATIENCE
 
+COMMAND = str(Path(__file__).with_name("forked_command.py"))
+
 
 def environment(**more: str) -> dict[str, str]:
     """The tester's, without settings of ours."""
     ours = {key: value for key, value in os.environ.items() if not key.startswith(("SNOWSHED_", "NO_COLOR"))}
     return {**ours, "PYTHONPATH": str(ROOT), **more}
+
+
+def placed(folder: Path) -> Path:
+    """A program `snowshed` in its folder `bin`, for shells: each run is a fork."""
+    program = folder / "bin" / "snowshed"
+    program.parent.mkdir()
+    command = shlex.join([sys.executable, "-IS", COMMAND, forks().door])
+    program.write_text(f'#!/bin/sh\nexec {command} "$@"\n')
+    program.chmod(0o755)
+    return program
 
 
 def snowshed(*arguments: str, given: bytes = b"", **more: str) -> subprocess.CompletedProcess[str]:

@@ -13,12 +13,14 @@ import json
 import os
 import pkgutil
 import runpy
+import select
 import signal
 import socket
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from tests.support.waiting import PATIENCE
 
@@ -62,24 +64,30 @@ class Forked:
 
 
 class ForkServer:
-    """Forks until it is closed."""
+    """Forks until it is closed, for whoever comes to its `door`."""
 
     def __init__(self) -> None:
-        self._control, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        command = [sys.executable, "-m", "tests.support.forking"]
-        with its:
+        self._folder = TemporaryDirectory()
+        self.door = f"{self._folder.name}/door"
+        self._life, its = socket.socketpair()
+        with its, socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as door:
+            door.bind(self.door)
+            door.listen()
+            command = [sys.executable, "-m", "tests.support.forking", str(door.fileno())]
             environment = {**os.environ, "PYTHONPATH": str(_ROOT)}
-            self._process = subprocess.Popen(command, cwd=_ROOT, env=environment, stdin=its.fileno())
+            self._process = subprocess.Popen(
+                command, cwd=_ROOT, env=environment, stdin=its.fileno(), pass_fds=[door.fileno()]
+            )
 
     def __repr__(self) -> str:
         return f"<ForkServer pid {self._process.pid}{'' if self._process.returncode is None else ', closed'}>"
 
     def start(self, arguments: Sequence[str], environment: Mapping[str, str], streams: Sequence[int]) -> Forked:
         """`python -m gateway {arguments}`; `streams` are the descriptors of its standard input, output and error."""
-        news, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        asked = json.dumps({"arguments": arguments, "environment": dict(environment)}).encode()
-        with its:
-            socket.send_fds(self._control, [asked], [*streams, its.fileno()])
+        news = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        news.connect(self.door)
+        asked = {"arguments": arguments, "environment": dict(environment), "folder": str(_ROOT)}
+        socket.send_fds(news, [json.dumps(asked).encode()], streams)
         return Forked(news)
 
     def run(self, arguments: Sequence[str], environment: Mapping[str, str], streams: Sequence[int]) -> int:
@@ -93,8 +101,9 @@ class ForkServer:
 
     def close(self) -> None:
         """It ends by itself when nobody can ask it any more."""
-        self._control.close()
+        self._life.close()
         self._process.wait(PATIENCE)
+        self._folder.cleanup()
 
 
 @functools.cache
@@ -103,31 +112,37 @@ def forks() -> ForkServer:
     return ForkServer()
 
 
-def _serve(control: socket.socket) -> list[str]:
+def _serve(life: socket.socket, door: socket.socket) -> list[str]:
     """Returns in each process that was asked for: its arguments. In this one it returns never."""
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for those that wait
     while True:
-        asked, descriptors, _, _ = socket.recv_fds(control, LONGEST, 4)
-        if not asked:
+        ready, _, _ = select.select([life, door], [], [])
+        if life in ready:
             os._exit(0)
-        if os.fork() == 0:
-            control.detach()  # its number is the process's standard input from here on
-            return _begin(descriptors, **json.loads(asked))
-        for descriptor in descriptors:
+        news, _ = door.accept()
+        asked, streams, _, _ = socket.recv_fds(news, LONGEST, 3)
+        if asked and os.fork() == 0:
+            door.close()
+            life.detach()  # its number is the process's standard input from here on
+            return _begin(news, streams, **json.loads(asked))
+        news.close()
+        for descriptor in streams:
             os.close(descriptor)
 
 
-def _begin(descriptors: list[int], arguments: list[str], environment: dict[str, str]) -> list[str]:
+def _begin(
+    news: socket.socket, streams: list[int], arguments: list[str], environment: dict[str, str], folder: str
+) -> list[str]:
     """Forks once more: the parent tells how the child ends."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    *streams, news = descriptors
     if pid := os.fork():
-        os.write(news, b"%d" % pid)
-        os.write(news, b"%d" % os.waitpid(pid, 0)[1])
+        news.send(b"%d" % pid)
+        news.send(b"%d" % os.waitpid(pid, 0)[1])
         os._exit(0)
+    news.close()
+    os.chdir(folder)
     for number, descriptor in enumerate(streams):
         os.dup2(descriptor, number)
-    for descriptor in descriptors:
         os.close(descriptor)
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         before = getattr(sys, name)
@@ -152,5 +167,5 @@ def _import_all() -> None:
 
 if __name__ == "__main__":
     _import_all()
-    sys.argv = ["gateway", *_serve(socket.socket(fileno=0))]
+    sys.argv = ["gateway", *_serve(socket.socket(fileno=0), socket.socket(fileno=int(sys.argv[1])))]
     runpy.run_module("gateway", run_name="__main__", alter_sys=True)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import re
-import shlex
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -14,7 +12,7 @@ import yaml
 from loadtests.bench.processes import free_ports
 from tests.flows.admin.conftest import admin_tree
 from tests.flows.admin.routes import ROUTES
-from tests.support.command_line import environment
+from tests.support.command_line import environment, placed
 from tests.support.databases import sqlite
 from tests.support.gateway import ROOT, running_gateway
 
@@ -25,10 +23,7 @@ BLOCKS = re.findall(r"^```sh\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
 @pytest.fixture
 def desk(tmp_path: Path) -> Path:
     """A folder with what the guide's reader has: the command and a configuration, with a port that is free."""
-    command = tmp_path / "bin" / "snowshed"
-    command.parent.mkdir()
-    command.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m gateway "$@"\n')
-    command.chmod(0o755)
+    placed(tmp_path)
     (port,) = free_ports(1)
     (tmp_path / "gateway.yaml").write_text(yaml.safe_dump(admin_tree(sqlite(tmp_path), port=port)))
     return tmp_path

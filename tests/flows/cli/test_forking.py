@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 import pytest
 import yaml
 
-from tests.support.command_line import snowshed, started
+from tests.support.command_line import environment, placed, snowshed, started
 from tests.support.gateway import configuration
 
 
@@ -33,6 +34,13 @@ def test_a_fork_says_what_is_said_from_the_start(file: str, call: str, status: i
     forked, fresh = (run(*call.split(), "--config", file) for run in (snowshed, started))
     assert (forked.returncode, forked.stdout, forked.stderr) == (fresh.returncode, fresh.stdout, fresh.stderr)
     assert forked.returncode == status
+
+
+def test_in_a_shell_it_runs_where_the_shell_is_and_ends_as_it_would_there(file: str) -> None:
+    folder = Path(file).parent
+    command = ["sh", "-c", f"{placed(folder)} tenants create acme --config {Path(file).name}"]
+    said = [subprocess.run(command, cwd=folder, env=environment(), capture_output=True, check=False) for _ in "ab"]
+    assert [(one.returncode, b"already" in one.stderr) for one in said] == [(0, False), (1, True)]
 
 
 def test_what_one_command_is_told_the_next_does_not_know(file: str) -> None:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import re
-import shlex
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,7 +12,7 @@ import yaml
 
 from gateway.cli.program import COMMANDS
 from tests.support.admin import admin_port
-from tests.support.command_line import environment
+from tests.support.command_line import environment, placed
 from tests.support.gateway import ROOT, RunningGateway, configuration, running_gateway
 
 PAGE = (ROOT / "docs/guides/cli.md").read_text()
@@ -36,10 +34,7 @@ def gateway() -> Iterator[RunningGateway]:
 @pytest.fixture
 def desk(tmp_path: Path, gateway: RunningGateway) -> Path:
     """A folder with what the guide's reader has: the command, a configuration and a key."""
-    command = tmp_path / "bin" / "snowshed"
-    command.parent.mkdir()
-    command.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m gateway "$@"\n')
-    command.chmod(0o755)
+    placed(tmp_path)
     ports = {"server": {"port": gateway.port}, "ops": {"port": gateway.objects.ops.port}}
     (tmp_path / "gateway.yaml").write_text(yaml.safe_dump({**ports, "models": MODELS}))
     (tmp_path / "gateway.key").write_text("sk-snow-made-up\n")

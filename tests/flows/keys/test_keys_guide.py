@@ -6,11 +6,11 @@ import contextlib
 import re
 import sqlite3
 import subprocess
-import sys
 from pathlib import Path
 
-from tests.support.command_line import environment
+from tests.support.command_line import environment, placed
 from tests.support.gateway import ROOT
+from tests.support.waiting import PATIENCE
 
 PAGE = (ROOT / "docs/guides/keys.md").read_text()
 CALLS = re.findall(r"^\$ (snowshed .*)$", PAGE, re.MULTILINE)
@@ -20,11 +20,12 @@ SOMEBODY = re.compile(r"\b[0-9a-f]{12}\b")
 
 def shell(folder: Path, line: str) -> str:
     """What it prints, in a folder with the guide's own configuration."""
-    command = f'snowshed() {{ "{sys.executable}" -m gateway "$@"; }}; {line}'
+    variables = environment()
+    variables["PATH"] = f"{folder / 'bin'}:{variables['PATH']}"
+    command = ["/bin/sh", "-c", line]
     ended = subprocess.run(
-        ["/bin/sh", "-c", command], cwd=folder, env=environment(), capture_output=True, text=True, timeout=60,
-        check=False,
-    )  # fmt: skip
+        command, cwd=folder, env=variables, capture_output=True, text=True, timeout=PATIENCE, check=False
+    )
     assert ended.returncode == 0, (line, ended.stderr)
     return ended.stdout
 
@@ -33,6 +34,7 @@ def test_each_command_does_what_the_guide_says(tmp_path: Path) -> None:
     found = re.search(r"^```yaml\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
     assert found
     (tmp_path / "gateway.yaml").write_text(found[1])
+    placed(tmp_path)
     key, said = "", {}
     for call in CALLS:
         line = SOMEBODY.sub(key, call)
@@ -50,6 +52,7 @@ def test_a_backup_is_whole_and_can_be_put_back_under_a_running_gateway(tmp_path:
     found = re.search(r"^```yaml\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
     assert found
     (tmp_path / "gateway.yaml").write_text(found[1])
+    placed(tmp_path)
     make, put_back = re.findall(r"^```sh\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
     shell(tmp_path, "snowshed tenants create before --config gateway.yaml")
     with contextlib.closing(sqlite3.connect(tmp_path / "snowshed.db")) as in_use:  # keeps what is new beside the file

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import re
-import shlex
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,7 +19,7 @@ from tests.flows.keys.conftest import auth
 from tests.support import plain
 from tests.support.admin import admin_port
 from tests.support.asking import body
-from tests.support.command_line import environment
+from tests.support.command_line import environment, placed
 from tests.support.databases import sqlite
 from tests.support.gateway import ROOT, RunningGateway, configuration, metric, running_gateway
 from tests.support.stored import KeyBook
@@ -142,14 +140,10 @@ def test_a_fall_back_is_announced_and_counted(gateway: RunningGateway, keys: dic
 
 
 def test_the_commands_that_steer(gateway: RunningGateway, keys: dict[str, str], tmp_path: Path) -> None:
-    program = tmp_path / "bin" / "snowshed"
-    program.parent.mkdir()
-    program.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m gateway "$@"\n')
-    program.chmod(0o755)
     variables = environment(
         SNOWSHED_ADMIN_URL=f"http://127.0.0.1:{admin_port(gateway)}", SNOWSHED_ADMIN_KEY=keys["operate"]
     )
-    variables["PATH"] = f"{program.parent}:{variables['PATH']}"
+    variables["PATH"] = f"{placed(tmp_path).parent}:{variables['PATH']}"
     request = asked(gateway, keys["call"], "chat").headers["x-request-id"]
     inline = re.findall(r"`(snowshed (?:(?:eject|drain|restore|explain) [^`]+|replicas|events))`", WORDS)
     assert len(inline) >= 6

@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import re
-import shlex
 import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
@@ -25,7 +23,7 @@ from loadtests.bench.processes import free_ports
 from loadtests.fleet.answers import words
 from loadtests.triton import TritonServer
 from tests.support import plain
-from tests.support.command_line import environment
+from tests.support.command_line import environment, placed
 from tests.support.gateway import ROOT, SpawnedGateway, configuration, spawned_gateway
 from tests.support.tiny_tokenizer import write_tiny_tokenizer
 from tests.support.triton import begun, running_triton
@@ -86,10 +84,7 @@ def servers() -> Iterator[list[TritonServer]]:
 
 @pytest.fixture
 def place(servers: list[TritonServer], tmp_path: Path) -> Iterator[Place]:
-    (tmp_path / "bin").mkdir()
-    program = tmp_path / "bin" / "snowshed"
-    program.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m gateway "$@"\n')
-    program.chmod(0o755)
+    placed(tmp_path)
     tokenizer = str(write_tiny_tokenizer(tmp_path / "tokenizer"))
     model = {"name": "chat", "engine": "triton", "replicas": [{"url": s.grpc, "tokenizer": tokenizer} for s in servers]}
     (port,) = free_ports(1)
