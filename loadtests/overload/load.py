@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,18 +9,15 @@ from typing import Any
 
 import msgspec
 
-from loadtests.bench.generator import quantiles
 from loadtests.bench.processes import Server
 from loadtests.bench.stand import Stand
 from loadtests.overload.plan import Attempt, Plan, Report, Source
-from loadtests.overload.tally import Tally, tally
+from loadtests.overload.tally import Tally, quantiles, tally
 from loadtests.overload.upstream import Watch, Work, calm
 
 LAG_MS = 10.0
 """The generator's p99 lag above which a load is no measure of anything."""
-TRIES = 3
-START = 1.5
-"""Seconds that the generator has to get ready."""
+TRIES = 2
 WATCHING = 0.02
 """Seconds between two looks at what goes on."""
 LONGEST = 60.0
@@ -84,7 +80,7 @@ def _load(target: Target, plan: Plan, events: Sequence[Event]) -> Load:
     report, rss = _carried_out(target, plan, events)
     return Load(
         attempts=report.attempts,
-        lag_ms=quantiles([one.lag for one in report.attempts]).p99,
+        lag_ms=quantiles(one.lag for one in report.attempts).p99,
         cpu_us=report.cpu / len(report.attempts) * 1e6,
         server_cpu=target.server.cpu() - cpu,
         rss_mb=rss,
@@ -94,23 +90,30 @@ def _load(target: Target, plan: Plan, events: Sequence[Event]) -> Load:
 
 def _carried_out(target: Target, plan: Plan, events: Sequence[Event]) -> tuple[Report, list[float]]:
     """What the generator says, and what the server weighed every second."""
-    file = target.place.config.with_name("plan.json")
-    file.write_bytes(msgspec.json.encode(plan))
-    begins = time.monotonic() + START
-    command = ["loadtests.overload.generator", str(file), str(begins)]
+    told, said = (target.place.config.with_name(name) for name in ("plan.json", "report.json"))
+    told.write_bytes(msgspec.json.encode(plan))
+    command = ["loadtests.overload.generator", str(told)]
+    with said.open("wb") as out, Server("generator", command, target.place.rest, out.fileno()) as generator:
+        generator.ready(lambda: b"\n" in said.read_bytes())
+        begins = msgspec.json.decode(said.read_bytes(), type=float)
+        rss = _watched(generator, target.server, begins, plan.seconds + LONGEST, events)
+        _, _, report = said.read_bytes().partition(b"\n")
+        if not report:
+            raise RuntimeError(f"the generator failed: {generator.complaint()}")
+    return msgspec.json.decode(report, type=Report), rss
+
+
+def _watched(generator: Server, server: Server, begins: float, most: float, events: Sequence[Event]) -> list[float]:
+    """Let happen what has to, until the generator has ended; what the server weighed every second."""
     rss: list[float] = []
     ahead = sorted(events, key=lambda event: event.at)
-    with tempfile.TemporaryFile() as out, Server("generator", command, target.place.rest, out.fileno()) as generator:
-        while generator.alive:
-            now = time.monotonic() - begins
-            if now > plan.seconds + LONGEST:
-                raise TimeoutError(f"the load did not end within {LONGEST:g} s after its last client had come")
-            while ahead and ahead[0].at <= now:
-                ahead.pop(0).do()
-            if now >= len(rss):
-                rss.append(target.server.rss() / 1e6)
-            time.sleep(WATCHING)
-        out.seek(0)
-        if not (output := out.read()):
-            raise RuntimeError(f"the generator failed: {generator.complaint()}")
-    return msgspec.json.decode(output, type=Report), rss
+    while generator.alive:
+        now = time.monotonic() - begins
+        if now > most:
+            raise TimeoutError(f"the load did not end within {most:g} s")
+        while ahead and ahead[0].at <= now:
+            ahead.pop(0).do()
+        if now >= len(rss):
+            rss.append(server.rss() / 1e6)
+        time.sleep(WATCHING)
+    return rss

@@ -8,12 +8,27 @@ from typing import Literal
 
 import msgspec
 
-from loadtests.bench.generator import Quantiles, quantiles
 from loadtests.overload.plan import Attempt
 
 Outcome = Literal["good", "late", "refused", "gave up", "error"]
 GOOD = 1.0
 """Seconds within which an answer is of use."""
+
+
+class Quantiles(msgspec.Struct, frozen=True):
+    """Of times in milliseconds; all 0 if there was nothing to measure."""
+
+    p50: float = 0.0
+    p95: float = 0.0
+    p99: float = 0.0
+
+
+def quantiles(seconds: Iterable[float]) -> Quantiles:
+    ordered = sorted(seconds)
+    if not ordered:
+        return Quantiles()
+    last = len(ordered) - 1
+    return Quantiles(*(round(ordered[round(share * last)] * 1e3, 3) for share in (0.5, 0.95, 0.99)))
 
 
 def outcome(attempt: Attempt, within: float = GOOD) -> Outcome:
@@ -36,6 +51,16 @@ class Tally(msgspec.Struct, frozen=True):
     refusal_ms: Quantiles
 
     @property
+    def served(self) -> int:
+        """Attempts that were answered, in time or not."""
+        return self.outcomes.get("good", 0) + self.outcomes.get("late", 0)
+
+    @property
+    def unserved(self) -> int:
+        """The other attempts."""
+        return sum(self.outcomes.values()) - self.served
+
+    @property
     def unanswered(self) -> int:
         """Attempts that were neither answered nor refused."""
         return self.outcomes.get("gave up", 0) + self.outcomes.get("error", 0)
@@ -53,6 +78,6 @@ def tally(attempts: Iterable[Attempt], start: float, end: float, of: Collection[
     return Tally(
         goodput=good / (end - start),
         outcomes=dict(Counter(map(outcome, due))),
-        ok_ms=quantiles([one.took for one in due if one.served]),
-        refusal_ms=quantiles([one.ended - one.sent for one in due if one.refused]),
+        ok_ms=quantiles(one.took for one in due if one.served),
+        refusal_ms=quantiles(one.ended - one.sent for one in due if one.refused),
     )
