@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -25,7 +26,7 @@ def place(fleet: SpawnedFleet, tmp_path: Path) -> Iterator[Queueing]:
         yield made
 
 
-def send(client: RawClient, name: str, **members: object) -> None:
+def send(client: RawClient, name: str, **members: Any) -> None:
     """Its name is its label, too."""
     client.socket.sendall(request_bytes(named(name, **members), {"x-client-request-id": name}))
 
@@ -87,7 +88,7 @@ def test_who_leaves_in_the_moment_of_their_turn_gives_the_place_to_the_next(plac
 
 
 def test_places_and_clients_that_go_at_the_same_time_are_told_apart(place: Queueing) -> None:
-    """Each time a place is freed just as the first of those who wait leaves; whoever is served, nobody waits for ever."""
+    """Each time a place is freed just as the first of those who wait leaves; nobody waits for ever."""
     for turn in range(30):
         with place.holding() as (holder,):
             with RawClient(place.gateway.url) as fickle:
