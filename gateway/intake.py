@@ -60,6 +60,11 @@ class Intake:
         return f"<Intake {self.size} B, {'complete' if self.complete else 'open'}>"
 
     @property
+    def most(self) -> int:
+        """Bytes that the body may have in the end: as declared, else as many as are taken of any."""
+        return self._limit if self._declared is None else self._declared
+
+    @property
     def disposable(self) -> bool:
         """Whether what is still to come is surely on its way, and little: it may be read and thrown away."""
         return not self._expects and self._declared is not None and self._declared <= FIRST_PORTION

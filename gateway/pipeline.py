@@ -32,7 +32,7 @@ class Pipeline:
             # Strangers are refused before a body is read, and so are those for whom there could be no place in time.
             principal = self._auth.recall(exchange.headers) or await self._auth.learn(exchange.headers)
             exchange.admit(principal)
-            self._gate.check(principal, exchange.record.rank)
+            self._gate.check(principal, exchange.record.rank, exchange.intake)
             prompt = parse(exchange.kind, await exchange.body())
             model = self._catalog.find(prompt.model, principal)
             exchange.identify(prompt, model)

@@ -65,10 +65,7 @@ class Admission:
     async def turn(self, notes: Notes, affinity: Affinity, deadline: float) -> Replica:
         """A place, when it is this one's turn. Raises Shed or NoReplica; who leaves, or is cancelled, has none."""
         now = self._clock()
-        patience = min(
-            self.terms.start_within[notes.rank] + PER_TOKEN * notes.prompt,
-            deadline - now - self.costs.prefill(notes.prompt),
-        )
+        patience = min(self.patience(notes.rank, notes.prompt), deadline - now - self.costs.prefill(notes.prompt))
         if refusal := self.refusal(notes.rank, notes.tenant, notes.weight, patience, notes.body_bytes):
             raise self.shed(refusal, notes.rank)
         ticket = Ticket(notes, affinity, now + patience)
@@ -81,6 +78,10 @@ class Admission:
             raise
         finally:
             notes.queued += self._clock() - now
+
+    def patience(self, rank: Rank, prompt: int) -> float:
+        """Seconds for which a request with a prompt of so many tokens may wait."""
+        return self.terms.start_within[rank] + PER_TOKEN * prompt
 
     def refusal(self, rank: Rank, tenant: str, weight: int, patience: float, size: int = 0) -> Refusal | None:
         """Why a request that came now, and can wait for so many seconds, would get no place in time."""

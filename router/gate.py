@@ -18,6 +18,15 @@ class Weighed(Asker, Protocol):
     def weight(self) -> int: ...
 
 
+class Body(Protocol):
+    """What is still to be read."""
+
+    @property
+    def most(self) -> int:
+        """Bytes that it may have."""
+        ...
+
+
 class Gate:
     """Costs nothing while nobody waits anywhere; else it looks for one version whose queue the caller may join."""
 
@@ -28,8 +37,8 @@ class Gate:
     def __repr__(self) -> str:
         return f"<Gate, {len(self._pressed)} queues behind it>"
 
-    def check(self, asker: Weighed, rank: Rank) -> None:
-        """Raises Shed."""
+    def check(self, asker: Weighed, rank: Rank, body: Body) -> None:
+        """Raises Shed. The longer the prompt may be, the longer it may wait."""
         if not self._pressed:
             return
         least: tuple[Admission, Refusal] | None = None
@@ -38,7 +47,8 @@ class Gate:
                 admission = version.admission
                 if admission not in self._pressed:
                     return
-                refusal = admission.refusal(rank, asker.tenant, asker.weight, admission.terms.start_within[rank])
+                patience = admission.patience(rank, admission.costs.prompt(body.most))
+                refusal = admission.refusal(rank, asker.tenant, asker.weight, patience)
                 if refusal is None:
                     return
                 if least is None or (refusal.wait or 0.0) < (least[1].wait or 0.0):

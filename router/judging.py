@@ -9,7 +9,12 @@ from router.api import Replica
 from router.breaker import NEVER
 
 WAITING = 3
-"""Calls that must be without a sign of life: fewer may all be hard ones."""
+"""Calls without a sign of life that tell of a stall; fewer may all be hard ones, so it takes `FEW` times as long."""
+FEW = 1.25
+LONGER = 2.0
+"""Times the longest whole text of late that one of few may take."""
+FORGETTING = 0.99
+"""What is left of that longest one with each further text."""
 LEAST_SILENCE, SILENCE = 2.0, 20.0
 """A stall lasts so many seconds, and so many times the usual wait for first content."""
 SAMPLES = 10
@@ -28,6 +33,7 @@ class Usual:
     def __init__(self) -> None:
         self._first = 0.0  # seconds, when it last could be told
         self._whole = NEVER  # until it is known, such a wait tells nothing
+        self._longest = 0.0
 
     def __repr__(self) -> str:
         return f"<Usual {self._first:.3f} s to first content, {self._whole:.3f} s to a whole text>"
@@ -37,13 +43,37 @@ class Usual:
 
     def note_whole(self, waited: float) -> None:
         self._whole = waited if self._whole == NEVER else self._whole + (waited - self._whole) / LATEST
+        self._longest = max(waited, self._longest * FORGETTING)
 
     def stalls(self, replica: Replica, among: Sequence[Replica], now: float) -> float:
         """Seconds for which it has been silent, if that is a stall; where no other shows life either, it is none."""
         limit = patience(self._first)
-        silent = silence(replica, limit, max(limit, patience(self._whole)), now)
+        silent = self._silence(replica, limit, now)
         others = (other for other in among if other is not replica)
         return silent if silent and any(shows_life(other, now - limit) for other in others) else 0.0
+
+    def _silence(self, replica: Replica, limit: float, now: float) -> float:
+        """Seconds for which it has let its calls wait; 0.0 if that is not long enough to tell.
+
+        Calls whose client does not read count for nothing. Whole texts are silent while all is well, so that they may
+        take longer; where many streams wait beside them, these tell.
+        """
+        breaker = replica.breaker
+        texts_limit = max(limit, patience(self._whole))
+        if breaker.probe is not None:
+            silent = now - breaker.probe
+            return silent if silent >= (texts_limit if any(notes.whole for notes in replica.active) else limit) else 0.0
+        if breaker.out or not replica.active or shows_life(replica, now - limit):
+            return 0.0
+        calls = [(notes, abs(sent)) for notes, sent in replica.active.items() if not notes.paused]
+        streams = [sent for notes, sent in calls if not notes.whole]
+        waiting = streams if len(streams) >= WAITING else [sent for _, sent in calls]
+        if len(waiting) > len(streams):
+            limit = texts_limit
+        if len(waiting) < WAITING:
+            limit = FEW * max(limit, LONGER * self._longest if len(waiting) > len(streams) else 0.0)
+        silent = now - max(breaker.life, min(waiting, default=now))
+        return silent if silent >= limit else 0.0
 
 
 def shows_life(replica: Replica, since: float) -> bool:
@@ -64,28 +94,6 @@ def usual(replicas: Sequence[Replica]) -> float:
 def patience(wait: float) -> float:
     """Seconds of silence that are a stall where first content usually takes `wait`."""
     return max(LEAST_SILENCE, SILENCE * wait)
-
-
-def silence(replica: Replica, limit: float, whole_limit: float, now: float) -> float:
-    """Seconds for which it has let its calls wait; 0.0 below `limit`, or if they are too few to tell.
-
-    Calls whose client does not read count for nothing. A single one is enough if it is the probe. Where it takes those
-    of whole texts to be enough, `whole_limit` counts, the longer one: they are silent while all is well.
-    """
-    breaker = replica.breaker
-    if breaker.probe is not None:
-        silent = now - breaker.probe
-        if any(notes.whole for notes in replica.active):
-            limit = whole_limit
-    elif breaker.out or len(replica.active) < WAITING or shows_life(replica, now - limit):
-        return 0.0
-    else:
-        calls = [(notes, abs(sent)) for notes, sent in replica.active.items() if not notes.paused]
-        waiting = [sent for notes, sent in calls if not notes.whole]
-        if len(waiting) < WAITING:
-            waiting, limit = [sent for _, sent in calls], whole_limit
-        silent = now - max(breaker.life, min(waiting)) if len(waiting) >= WAITING else 0.0
-    return silent if silent >= limit else 0.0
 
 
 def paces(replicas: Sequence[Replica]) -> list[float | None]:

@@ -41,6 +41,7 @@ class Traffic:
         self._model = model
         self._stream = stream
         self._whole = "".join(words(0, tokens))
+        self._most = 2 * tokens  # so that each costs as much as the next, from the first one on
         self._idle: list[Visitor] = []
         self.told: list[Told] = []
 
@@ -109,7 +110,7 @@ class Traffic:
     def _request(self, directive: str = "") -> bytes:
         mark = f" @@{directive}@@" if directive else ""
         prompt = [{"role": "user", "content": f"Question {next(_SERIAL)}{mark}"}]
-        wanted = {"model": self._model, "messages": prompt, "stream": self._stream}
+        wanted = {"model": self._model, "messages": prompt, "stream": self._stream, "max_tokens": self._most}
         return bodies.http(self._port, json.dumps(wanted).encode())
 
     def _judge(self, visitor: Visitor) -> str:

@@ -52,9 +52,22 @@ def test_p07_streams_that_stop_are_a_stall_too() -> None:
     assert stage.changes[0].reason in ("stalled for 2.0 s", "stalled for 2.1 s"), "since it last said something"
 
 
-def test_two_silent_calls_may_just_be_long() -> None:
+@pytest.mark.parametrize("count", [1, 2])
+def test_p07_few_silent_calls_may_just_be_hard_but_not_for_long(count: int) -> None:
     stage = Stage(3)
-    hung(stage, 2)
+    replica, *others = stage.replicas
+    hung(stage, count)
+    for _ in range(24):
+        stage.call(others[0])
+        stage.rest(0.1)
+    assert not stage.changes
+    a_second_of_work(stage, *others)
+    assert stage.told(replica) == ["ejected"]
+    assert stage.changes[0].reason in ("stalled for 2.5 s", "stalled for 2.6 s")
+
+
+def test_nobody_is_silent_who_has_nothing_to_say() -> None:
+    stage = Stage(3)
     for _ in range(5):
         a_second_of_work(stage, *stage.replicas[1:])
     assert not stage.changes
