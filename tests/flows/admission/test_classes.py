@@ -79,3 +79,11 @@ def test_each_class_waits_as_long_as_it_may(fleet: SpawnedFleet, tmp_path: Path)
         assert place.waiting() == 1
         holder.socket.close()
         assert usual.result().told == (200, "")
+
+
+def test_the_urgent_do_not_keep_the_usual_out_for_ever(place: Queueing) -> None:
+    """Of the work that is served, a twentieth is theirs."""
+    order = served_in_turn(place, ("usual", {}), ("usual", {}), *[("urgent", {})] * 45)
+    first, second = (at for at, name in enumerate(order) if name == "usual")
+    assert 10 <= first <= 25
+    assert 30 <= second <= 46
