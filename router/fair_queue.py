@@ -64,6 +64,8 @@ class FairQueue(Generic[T]):
         bounds = self.bounds
         if len(self._dues) >= bounds.requests or self.size + size > bounds.size:
             return "queue_full"
+        if not tenant:  # nobody's: where nobody is known there is no one to leave room for
+            return None
         requests = held = 0
         for lane in self._lanes:
             some, more = lane.held(tenant)

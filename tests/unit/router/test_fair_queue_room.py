@@ -46,6 +46,13 @@ def test_another_tenant_has_room_where_one_has_its_share() -> None:
     assert waiting.room("b", 10) is None
 
 
+def test_where_nobody_is_known_all_may_use_it_up() -> None:
+    waiting = queue(*(Ticket("") for _ in range(7)), bounds=Bounds(requests=8))
+    assert waiting.room("", 10) is None
+    waiting.add(Ticket(""))
+    assert waiting.room("", 10) == "queue_full"
+
+
 def test_ahead_are_all_of_the_classes_above_and_nothing_of_those_below() -> None:
     waiting = queue(Ticket(rank=0, work=2.0), Ticket(rank=1, work=3.0), Ticket(rank=2, work=50.0))
     assert waiting.ahead(0, "new", 1) == 0.0
