@@ -24,7 +24,8 @@ class Room(NamedTuple):
 
 @dataclass(slots=True, frozen=True)
 class Limits:
-    """Of one replica. The defaults suit one large GPU; an engine, or the operator, may know better.
+    """Of one replica. An engine, or the operator, may know better: the defaults rather let too much through than let
+    large servers idle.
 
     `prompt_tokens`: of prompts that were sent and have had no content yet; they protect the time to first token.
     `kv_tokens`: of all that is under way, prompts and answers; they protect the time between tokens.
@@ -32,7 +33,7 @@ class Limits:
 
     requests: int = 1024
     prompt_tokens: int = 65_536
-    kv_tokens: int = 400_000
+    kv_tokens: int = 2_000_000
 
     def by_rank(self, share: float) -> tuple[Room, Room, Room]:
         """For each class, of a replica that may have this share (over 0 to 1) of its work."""
