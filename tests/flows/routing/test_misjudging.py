@@ -62,7 +62,7 @@ async def test_p09_push_back_never_ejects_and_ends_as_soon_as_the_servers_are_id
     heard = changes(trio.pool)
     trio.set(fault="status", status=status, retry_after="1")
     with traffic(trio.port, "mock") as clients:
-        busy = asyncio.create_task(clients.trickle(30, 3.0))
+        busy = asyncio.create_task(clients.trickle(60, 1.5))
         await until(lambda: len(clients.told) >= 45)
         await asyncio.to_thread(trio.set, fault="")
         idle = asyncio.get_running_loop().time()
@@ -92,12 +92,12 @@ async def test_p09_a_replica_that_pushes_back_gets_less_and_soon_its_share_again
 async def test_p09_half_open_admits_one_probe_and_no_second_one(trio: Trio) -> None:
     """While nobody knows whether it is well, one real request is with it, and all others are elsewhere."""
     bad, sick = next(trio.pairs())
-    sick.set(service_ms=1500)
+    sick.set(service_ms=1500)  # ten times as long as all others take together
     heard = changes(trio.pool)
     trio.gateway.run(lambda: trio.pool.eject(bad, 0.3))
     with traffic(trio.port, "mock") as clients:
         await until(lambda: bad.breaker.state == "probing")
-        await clients.trickle(100, 1.0)
+        await clients.crowd(60, CROWD)
         assert sick.stats()["started"] == bad.calls == 1
         assert [change.after for change in heard] == ["ejected", "probing", "slow_start"]
         assert clients.endings == {WHOLE}
@@ -115,7 +115,7 @@ async def test_p09_of_two_gateways_each_judges_by_what_it_sees(tmp_path: Path) -
         first, second = pair.gateways
         for gateway in (first, second):
             with traffic(urlsplit(gateway.url).port or 0, "mock") as clients:
-                await clients.trickle(100, SOON)
+                await clients.trickle(100, SOON / 3)
                 touched = calls_of(gateway, "mock-0")
                 await clients.crowd(300, CROWD)
             assert clients.endings == {WHOLE}
