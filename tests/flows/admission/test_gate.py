@@ -109,3 +109,19 @@ def test_an_urgent_class_is_let_in_where_the_others_are_not(fleet: SpawnedFleet,
             idle = place.lining_up(named("idle"), "idle")
         assert (urgent.result().told, idle.result().told) == ((200, ""), (200, ""))
         assert {one.result().told for one in waiting} == {(200, ""), (503, "overloaded")}
+
+
+def test_a_long_prompt_that_may_wait_for_longer_is_not_refused_for_it_unread(
+    fleet: SpawnedFleet, tmp_path: Path
+) -> None:
+    """Its prefill takes long, too, so it has more time: here 12 s, of which the wait is a part that fits."""
+    long_one = "x" * 400_000
+    with queueing(fleet, tmp_path, admission={"start_within": {"standard": "5s"}}) as place:
+        assert place.ask(named("first", "service_ms=500")).told == (200, "")
+        wait_until(lambda: place.admission().costs.residence)
+        with place.holding():
+            waiting = [place.asking(named("usual")) for _ in range(20)]
+            wait_until(lambda: any(one.done() for one in waiting))
+            patient = place.lining_up(named("patient", user=long_one))
+        assert patient.result().told == (200, "")
+        assert {one.result().told for one in waiting} == {(200, ""), (503, "overloaded")}

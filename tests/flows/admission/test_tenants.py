@@ -1,7 +1,8 @@
-"""P42: tenants share what there is by their weights, in tokens: whoever asks for much, the others wait no longer for it."""
+"""P42: tenants share what there is by their weights, in tokens: whoever asks for much, others wait no longer for it."""
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections import Counter
 from pathlib import Path
@@ -37,7 +38,7 @@ def test_p42_long_prompts_of_one_tenant_keep_another_s_short_ones_no_longer_wait
         order = names(place.asked())
     turns = [at for at, name in enumerate(order) if name == "short"]
     assert len(turns) == 10
-    between = [later - earlier - 1 for earlier, later in zip(turns, turns[1:], strict=False)]
+    between = [later - earlier - 1 for earlier, later in itertools.pairwise(turns)]
     assert sorted(between)[len(between) // 2] <= 3, "long ones served from one short one to the next"
     assert sorted(seconds)[len(seconds) // 2] < LONG_ONES * 0.1
 
@@ -72,7 +73,7 @@ def test_many_of_one_tenant_do_not_delay_the_few_of_another(fleet: SpawnedFleet,
 def test_a_tenant_that_has_its_share_of_the_queue_leaves_the_rest_to_the_others(
     fleet: SpawnedFleet, tmp_path: Path
 ) -> None:
-    tenants = {"hog": {}, "meek": {}}
+    tenants: dict[str, dict[str, int]] = {"hog": {}, "meek": {}}
     with queueing(fleet, tmp_path, tenants=tenants, admission={"queue": 16, "tenant_share": 0.25}) as place:
         with place.holding(who="hog"):
             many = [place.lining_up(named("hog"), "hog") for _ in range(4)]
