@@ -13,7 +13,7 @@ from engines.sweeper import Sweeper
 from gateway.accounts import Accounts, Record
 from gateway.body_memory import BodyMemory
 from gateway.exposition import family, labels
-from gateway.preamble import STEERING
+from gateway.preamble import STEERING, URGENCY
 from gateway.self_protection import SelfProtection
 from gateway.traffic import Traffic
 from security.exposure import HostCheck
@@ -84,7 +84,7 @@ class Edge:
 
     def lines(self) -> Iterator[str]:
         """A `Source` for the metrics."""
-        names = sorted({*STEERING, *tuple(self.ignored)})  # those of rules, too
+        names = sorted({*STEERING, *URGENCY, *tuple(self.ignored)})  # those of rules, too
         yield from family(
             "counter", "snowshed_headers_ignored_total", "Headers that meant nothing, their sender may not steer.",
             [(labels(("header",), (name.decode(),)), self.ignored[name]) for name in names],

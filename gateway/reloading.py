@@ -21,7 +21,7 @@ from gateway.exposition import family
 
 _logger = logging.getLogger("snowshed")
 
-LIVE = frozenset({"models", "routing"})
+LIVE = frozenset({"models", "routing", "admission"})
 """What may change while the gateway runs."""
 
 
@@ -180,6 +180,7 @@ def _parts(config: Config) -> dict[str, BaseModel]:
     return {
         **{spec.label: spec for spec in config.models},
         **{f"routing of {spec.model}": spec for spec in config.routing},
+        "admission": config.admission,
     }
 
 

@@ -57,11 +57,13 @@ class Hedge:
 
     def _hedge(self, race: Race, first: Replica) -> None:
         """There is nothing from the first one yet."""
+        pool = race.pool
         try:
-            other = race.pool.place(race.notes, race.affinity, (first,))
+            other = pool.place(race.notes, race.affinity, (first,))
         except NoReplica:
             other = None
-        if other is None or race.pool.saturated or not self._account.budget.may_retry(race.notes.tokens):
+        awaited = pool.freed is not None  # places have better uses
+        if other is None or awaited or pool.saturated or not self._account.budget.may_retry(race.notes.tokens):
             self._account.outcomes["withheld"] += 1
         else:
             race.start(other)

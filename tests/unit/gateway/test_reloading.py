@@ -42,6 +42,13 @@ async def test_a_reload_tells_what_changed(stand: Stand, events: list[logging.Lo
     assert "needs_restart" not in said
 
 
+async def test_the_queue_s_terms_change_while_requests_wait(stand: Stand) -> None:
+    stand.write(model(), admission={"queue": 7})
+    reloaded = await stand.reloading.reload()
+    assert (reloaded.changed, reloaded.needs_restart) == (["admission"], [])
+    assert stand.applied.file.admission.queue == 7
+
+
 async def test_other_settings_are_told_and_not_taken_over(stand: Stand) -> None:
     stand.write(
         model(), model("n"), server={"port": 7000}, timeouts={"connect": 1, "total": 600}, logs={"level": "debug"}
