@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from dataclasses import dataclass
 
-from router.learned import read, written
+from router.learned import Known, known
 from router.outputs import HALF_LIFE, MOST, Outputs
 from router.rates import Average, FirstContent, Rates
 from router.residence import Residence
@@ -109,18 +109,17 @@ class Costs:
         self._learn_bytes(answered)
         self._learn_rates([each for each in answered if each.prompt], now)
 
-    def state(self) -> dict[str, object]:
-        """What has been learned, but for how long places are held, which is soon learned anew; as JSON can keep it."""
-        return written(self._tokens_per_byte, self._rates, self.replicas, self._outputs, self._clock())
+    def state(self) -> Known:
+        """What has been learned, but for how long places are held, which is soon learned anew."""
+        return known(self._tokens_per_byte, self._rates, self.replicas, self._outputs, self._clock())
 
-    def restore(self, state: object) -> None:
-        """Know what `state` told, as if it had been now. Raises ValueError, and changes nothing, if it is no such."""
-        known = read(state)
+    def restore(self, known: Known, replicas: Container[str]) -> None:
+        """Know this, as if it had been learned now, and of replicas that which is about these."""
         now = self._clock()
         boot = self._prices.prefill, self._prices.decode
         self._tokens_per_byte = known.averages(TOKENS_PER_BYTE)
         self._rates = known.rates.rates(*boot, now)
-        self.replicas = {name: rates.rates(*boot, now) for name, rates in known.replicas.items()}
+        self.replicas = {name: each.rates(*boot, now) for name, each in known.replicas.items() if name in replicas}
         self._outputs = known.histograms(now)
 
     def _boot(self) -> Rates:

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated
 
-from msgspec import Meta, Struct, ValidationError, convert, to_builtins
+from msgspec import Meta, Struct
 
-from router.outputs import EDGES, MOST, NONE, Outputs, bucket
+from router.outputs import EDGES, MOST, NONE, Histogram, Outputs, bucket
 from router.rates import BEHIND, Average, FirstContent, Rates
 
 Amount = Annotated[float, Meta(ge=0, le=1e15)]
 """A sum of tokens, seconds or their products."""
-Positive = Annotated[float, Meta(gt=0, le=1e6)]
+Positive = Annotated[float, Meta(gt=0, le=MOST)]
 Size = Annotated[int, Meta(ge=0, le=64)]
 """An octave: 4 is 8 to 15."""
+DECIMALS = 3
+LEAST = 10.0**-DECIMALS
+"""Of an answer is left of one that has not come for longer, and it is forgotten."""
 
 
 class KnownAverage(Struct, forbid_unknown_fields=True):
@@ -51,7 +54,7 @@ class KnownAnswers(Struct, forbid_unknown_fields=True):
 
 
 class Known(Struct, forbid_unknown_fields=True):
-    """All of it; bytes by their size."""
+    """All of it, as `Costs.state` tells it; bytes by their size."""
 
     tokens_per_byte: dict[Size, KnownAverage]
     rates: KnownRates
@@ -71,29 +74,24 @@ class Known(Struct, forbid_unknown_fields=True):
         return outputs
 
 
-def read(state: object) -> Known:
-    """Raises ValueError, which says where what is wrong."""
-    try:
-        return convert(state, Known, str_keys=True)
-    except ValidationError as error:
-        raise ValueError(f"these are no learned costs: {error}") from error
-
-
-def written(
+def known(
     tokens_per_byte: Mapping[int, Average], rates: Rates, replicas: Mapping[str, Rates], outputs: Outputs, now: float
-) -> dict[str, Any]:
-    known = Known(
+) -> Known:
+    return Known(
         tokens_per_byte={size: _average(each) for size, each in tokens_per_byte.items()},
         rates=_rates(rates),
         replicas={name: _rates(each) for name, each in replicas.items()},
         outputs=[
-            KnownAnswers(tenant, size, [(EDGES[number], count) for number, count in enumerate(counts) if count])
+            KnownAnswers(tenant, size, counts)
             for tenant, size, histogram in outputs
-            for counts in [histogram.counts(now)]
+            if (counts := _counts(histogram, now))
         ],
     )
-    plain: dict[str, Any] = to_builtins(known, str_keys=True)
-    return plain
+
+
+def _counts(histogram: Histogram, now: float) -> list[tuple[int, float]]:
+    counts = zip(EDGES, histogram.counts(now), strict=True)
+    return [(tokens, round(count, DECIMALS)) for tokens, count in counts if count >= LEAST]
 
 
 def _average(average: Average) -> KnownAverage:

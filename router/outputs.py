@@ -110,9 +110,6 @@ class Outputs:
     def __repr__(self) -> str:
         return f"<Outputs of {len(self._own)} tenants by {len(self._all)} sizes of prompts>"
 
-    def __len__(self) -> int:
-        return len(self._own)
-
     def __iter__(self) -> Iterator[tuple[str | None, int, Histogram]]:
         """Each with its tenant, None for all, and size; those that would go first come first."""
         yield from ((None, size, histogram) for size, histogram in self._all.items())

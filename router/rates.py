@@ -92,7 +92,11 @@ class FirstContent:
 
 
 class Rates:
-    """What is known of one replica, or of all of them; `at` is when something last ended there (seconds)."""
+    """What is known of one replica, or of all of them.
+
+    `decoding` is seconds per token of an answer, other requests of the batch taken off; `at` is when something last
+    ended there (seconds).
+    """
 
     __slots__ = ("at", "decoding", "first")
 
@@ -102,19 +106,4 @@ class Rates:
         self.at = at
 
     def __repr__(self) -> str:
-        return f"<Rates {self.first!r}, {1e6 * self.decode:.1f} us per token of an answer>"
-
-    @property
-    def base(self) -> float:
-        """Seconds to first content that do not depend on the prompt."""
-        return self.first.base
-
-    @property
-    def prefill(self) -> float:
-        """Seconds per token of a prompt."""
-        return self.first.price
-
-    @property
-    def decode(self) -> float:
-        """Seconds per token of an answer, other requests of the batch taken off."""
-        return self.decoding.value
+        return f"<Rates {self.first!r}, {1e6 * self.decoding.value:.1f} us per token of an answer>"
