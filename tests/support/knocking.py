@@ -12,6 +12,9 @@ from security.keys import NewKey
 from tests.support import plain
 from tests.support.waiting import PATIENCE, wait_until
 
+SOON = 15.0
+"""Seconds within which a change holds in every process: five are promised, the rest is for a busy machine."""
+
 QUESTION = {"model": "mock", "messages": [{"role": "user", "content": "hello"}]}
 
 

@@ -16,7 +16,7 @@ from tests.flows.keys.conftest import VARIABLE
 from tests.support.databases import sqlite
 from tests.support.envelopes import SECRET, enveloped
 from tests.support.gateway import spawned_gateway
-from tests.support.knocking import ask, seconds_until
+from tests.support.knocking import SOON, ask, seconds_until
 from tests.support.stored import SOMEBODY, KeyBook
 from tests.support.tiny_tokenizer import write_tiny_tokenizer
 
@@ -102,11 +102,11 @@ def test_another_process_follows_within_five_seconds(shared_book: KeyBook, tmp_p
     with administration(shared_book, FILE) as admin, spawned_gateway(there, tmp_path) as other:
         client, caller = admin.client(), admin.keys["inference"]
         assert client.put(at("new", "1"), json=entry("one")).status_code == 200
-        assert seconds_until(lambda: said(other.url, caller, "new") == "new@1: one") < 5
+        assert seconds_until(lambda: said(other.url, caller, "new") == "new@1: one") < SOON
         assert client.put(at("new", "1"), json=entry("two")).status_code == 200
-        assert seconds_until(lambda: said(other.url, caller, "new") == "new@1: two") < 5
+        assert seconds_until(lambda: said(other.url, caller, "new") == "new@1: two") < SOON
         assert client.delete(at("new", "1")).status_code == 200
-        assert seconds_until(lambda: said(other.url, caller, "new") == "404") < 5
+        assert seconds_until(lambda: said(other.url, caller, "new") == "404") < SOON
 
 
 def test_weights_and_drains_are_for_versions_that_were_set_as_for_others(

@@ -16,7 +16,7 @@ from tests.support.admin import visiting
 from tests.support.databases import sqlite
 from tests.support.envelopes import enveloped
 from tests.support.gateway import spawned_gateway
-from tests.support.knocking import ask, seconds_until
+from tests.support.knocking import SOON, ask, seconds_until
 from tests.support.stored import KeyBook
 
 VERSIONS: list[dict[str, Any]] = [
@@ -78,12 +78,12 @@ def test_another_process_heeds_what_is_set_within_five_seconds(shared_book: KeyB
         client, caller = admin.client("operator"), admin.keys["inference"]
         assert version(other.url, caller) == "chat@1"
         client.put("/v1/models/chat/weights", json={"2": 1})
-        assert seconds_until(lambda: version(other.url, caller) == "chat@2") < 5
+        assert seconds_until(lambda: version(other.url, caller) == "chat@2") < SOON
         with visiting(port, admin.keys["operator"]) as elsewhere:
             elsewhere.post("/v1/models/chat/versions/2/drain")
-        assert seconds_until(lambda: version(admin.gateway.url, caller) == "503") < 5
+        assert seconds_until(lambda: version(admin.gateway.url, caller) == "503") < SOON
         client.delete("/v1/models/chat/weights")
-        assert seconds_until(lambda: version(other.url, caller) == "chat@1") < 5
+        assert seconds_until(lambda: version(other.url, caller) == "chat@1") < SOON
 
 
 def test_a_drained_version_gets_nobody_by_weight_by_rule_or_by_pin(book: KeyBook) -> None:

@@ -5,10 +5,8 @@ from __future__ import annotations
 import time
 
 from tests.flows.keys.conftest import Spawn
-from tests.support.knocking import ask, code, models, seconds_until
+from tests.support.knocking import SOON, ask, code, models, seconds_until
 from tests.support.stored import SOMEBODY, KeyBook
-
-SOON = 5.0
 
 
 def test_a_revocation_reaches_every_process(shared: KeyBook, spawn: Spawn) -> None:
