@@ -22,6 +22,7 @@ from gateway.config import Config
 from gateway.discovery import Discovery, resolve
 from gateway.edge import Bounds, Edge, RequestIds
 from gateway.heartbeat import Heartbeat
+from gateway.learned_costs import LearnedCosts
 from gateway.log_form import Form
 from gateway.logs import report_loop_error
 from gateway.metrics import Metrics
@@ -69,6 +70,7 @@ class Gateway:
     upstreams: Upstreams
     reloading: Reloading
     dispatcher: Dispatcher
+    learned: LearnedCosts
     readiness: Readiness
     pauses: Pauses
     telemetry: Telemetry
@@ -97,6 +99,7 @@ class Gateway:
                 if self.steering is not None:
                     await self.steering.refresh()  # before the first request
                     closing.callback(background.create_task(self.steering.watch()).cancel)
+                await closing.enter_async_context(self.learned.kept())  # now all versions are there
                 closing.callback(background.create_task(self.reloading.watch()).cancel)
                 yield
         finally:
@@ -152,8 +155,8 @@ def build(
     ops = OpsServer(config.ops.host, config.ops.port, heartbeat, readiness.reasons, metrics.render)
     ops.warnings = lambda: [*readiness.warnings(), *edge.protection.warnings()]
     return Gateway(
-        config, edge, auth, catalog, upstreams, reloading, dispatcher, readiness, pauses, telemetry, ops, admin,
-        steering,
+        config, edge, auth, catalog, upstreams, reloading, dispatcher, LearnedCosts(config.admission.costs, pools),
+        readiness, pauses, telemetry, ops, admin, steering,
     )  # fmt: skip
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from pydantic import Field
 
 from engines.api import Capacity
@@ -28,6 +30,10 @@ class Admission(Section):
         StartWithin(),
         description="How long a request of each class may wait for its start; one that can't make it is refused at "
         "once with 503.",
+    )
+    costs: Path | None = Field(
+        None,
+        description="File in which what was learned of requests' costs is kept for the next start; it names tenants.",
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -73,6 +74,11 @@ def test_what_can_t_be_meant_is_refused_with_its_path(
         configured(admission, **model)
     _, *lines = str(caught.value).splitlines()
     assert [line.strip().split(": ")[0] for line in lines] == [path]
+
+
+def test_what_is_learned_is_kept_in_no_file_but_the_one_that_is_named() -> None:
+    assert configured().admission.costs is None
+    assert configured({"costs": "var/costs.json"}).admission.costs == Path("var/costs.json")
 
 
 def test_no_queue_at_all_and_a_queue_for_one_tenant_can_be_meant() -> None:
