@@ -138,7 +138,7 @@ def test_the_other_replicas_content_counts_and_the_silent_one_is_told_to_stop(st
 
 
 def test_the_first_ones_content_counts_if_it_comes_sooner(stand: Stand) -> None:
-    stand.first.set(ttft_ms=AFTER * 1000 + 300)
+    stand.first.set(ttft_ms=AFTER * 1000 + 600)
     stand.second.set(ttft_ms=60_000)
     before = stand.outcomes()
     answer = stand.ask()
@@ -171,11 +171,11 @@ def test_who_answers_in_time_is_not_hedged(stand: Stand) -> None:
 
 def test_slow_replicas_get_no_more_hedges_than_the_budget_has(stand: Stand) -> None:
     for replica in stand.fleet.replicas:
-        replica.set(ttft_ms=AFTER * 1000 + 150)
+        replica.set(ttft_ms=AFTER * 1000 + 400)
     before = stand.outcomes()
-    assert all(stand.ask().text == text(TOKENS) for _ in range(5))
-    assert sum(int(replica.stats()["started"]) for replica in stand.fleet.replicas) == 6
-    assert grown(stand, before)["withheld"] == 4
+    assert all(stand.ask().text == text(TOKENS) for _ in range(3))
+    assert sum(int(replica.stats()["started"]) for replica in stand.fleet.replicas) == 4
+    assert grown(stand, before)["withheld"] == 2
 
 
 def test_a_hedge_that_fails_does_no_harm(stand: Stand) -> None:

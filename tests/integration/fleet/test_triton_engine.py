@@ -260,7 +260,7 @@ async def test_the_server_may_come_later(staged: Staged) -> None:
 
 
 async def test_a_left_call_is_cancelled_there_at_once(staged: Staged) -> None:
-    async with staged("llmapi", settings=Settings(tokens=1000, delay_ms=5)) as stage:
+    async with staged("llmapi", settings=Settings(tokens=1000, delay_ms=20)) as stage:
         reply = await stage.leave()
         await ended(stage, "cancelled")
         assert reply.usage is not None
@@ -299,7 +299,7 @@ async def test_p24_cancellations_keep_to_the_rate(staged: Staged) -> None:
         times = sorted(one.end or 0.0 for one in stage.replica.calls)
         assert len(times) == 40
         for first in times:
-            assert sum(first <= one < first + 1 for one in times) <= 20 + 4  # a sweep's worth more
+            assert sum(first <= one < first + 1 for one in times) <= 1.5 * 20  # what a late sweep catches up with
 
 
 async def test_what_the_model_can_not_do_never_reaches_it(contract: ContractName, staged: Staged) -> None:
