@@ -8,8 +8,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import openai
 import pytest
 
+from tests.support.asking import sdk
 from tests.support.fleet import SpawnedFleet
 from tests.support.queueing import Queueing, named, queueing, served
 from tests.support.talk import Answer, Talk, chat, request
@@ -53,11 +55,21 @@ def test_a_queue_that_is_full(fleet: SpawnedFleet, models: list[dict[str, Any]],
 def test_a_queue_of_which_a_tenant_has_its_share(
     fleet: SpawnedFleet, models: list[dict[str, Any]], tmp_path: Path
 ) -> None:
-    with queueing(fleet, tmp_path, *models, admission={"queue": 8, "tenant_share": 0.25}) as place:
-        with place.holding():
-            waiting = [place.lining_up(named("mine")) for _ in range(2)]
-            check(refused(place), "overloaded", "of this caller's requests", precise=True)
+    share: dict[str, Any] = {"tenants": {"one": {}}, "admission": {"queue": 8, "tenant_share": 0.25}}
+    with queueing(fleet, tmp_path, *models, **share) as place:
+        key = b"Authorization: Bearer " + place.keys["one"].text.encode()
+        with place.holding(who="one"):
+            waiting = [place.lining_up(named("mine"), "one") for _ in range(2)]
+            check(refused(place, key), "overloaded", "of this caller's requests", precise=True)
         assert [one.result().told for one in waiting] == [(200, "")] * 2
+
+
+def test_where_nobody_has_a_key_there_is_one_queue_for_all(fleet: SpawnedFleet, tmp_path: Path) -> None:
+    with queueing(fleet, tmp_path, admission={"queue": 8, "tenant_share": 0.25}) as place:
+        with place.holding():
+            waiting = [place.lining_up(named("anybody")) for _ in range(8)]
+            check(refused(place), "overloaded", "too many requests wait", precise=True)
+        assert [one.result().told for one in waiting] == [(200, "")] * 8
 
 
 def test_a_wait_that_would_be_too_long(fleet: SpawnedFleet, models: list[dict[str, Any]], tmp_path: Path) -> None:
@@ -94,6 +106,34 @@ def place(fleet: SpawnedFleet, tmp_path: Path) -> Iterator[Queueing]:
     limits = {"body": "64KiB", "bodies": "64KiB", "connections": 3}
     with queueing(fleet, tmp_path, served(fleet.urls, 8), limits=limits) as made:
         yield made
+
+
+def test_the_official_sdk_comes_back_when_it_was_told_to(fleet: SpawnedFleet, tmp_path: Path) -> None:
+    with queueing(fleet, tmp_path, admission={"queue": 0}) as place, sdk(place.gateway.url, max_retries=5) as client:
+        refused = place.admission().refused
+
+        def ask_again_and_again() -> str | None:
+            content: str | None = client.chat.completions.create(**named("steady")).choices[0].message.content
+            return content
+
+        with place.holding():
+            answering = place.threads.submit(ask_again_and_again)
+            wait_until(lambda: refused[("queue_full", 1)])
+        assert answering.result()
+        assert refused.total() <= 2, "it waits between its tries"
+
+
+def test_the_official_sdk_does_not_come_back_when_its_wait_was_in_vain(fleet: SpawnedFleet, tmp_path: Path) -> None:
+    within = {"start_within": {"standard": "200ms"}}
+    with (
+        queueing(fleet, tmp_path, admission=within) as place,
+        sdk(place.gateway.url, max_retries=5) as client,
+        place.holding(),
+    ):
+        with pytest.raises(openai.InternalServerError) as caught:
+            client.chat.completions.create(**named("hasty"))
+        assert (caught.value.status_code, caught.value.code) == (503, "overloaded")
+        assert place.admission().refused.total() == 1
 
 
 class Full:
