@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import msgspec
@@ -144,9 +144,11 @@ _SHED: Mapping[Reason, str] = {
 }
 
 
-def _shed(error: Any) -> Problem:
-    message = f"The model has too much to do: {_SHED[error.reason]}."
-    return _ours(503, "overloaded", message, error.retry_after).but(spent=error.reason == "too_late", precise=True)
+@lru_cache(maxsize=4096)
+def _shed(reason: Reason, tenths: int) -> Problem:
+    """Made once: in a flood of requests each refusal should cost next to nothing."""
+    message = f"The model has too much to do: {_SHED[reason]}."
+    return _ours(503, "overloaded", message, tenths / 10).but(spent=reason == "too_late", precise=True)
 
 
 def _rejected(error: Any) -> Problem:
@@ -182,7 +184,7 @@ TABLE: dict[type[BaseException], Callable[[Any], Problem]] = {
     NoSuchModel: lambda _: MODEL_NOT_FOUND,
     NotPermitted: lambda _: _forbidden(Forbidden("routing")),
     Quarantined: _quarantined,
-    Shed: _shed,
+    Shed: lambda e: _shed(e.reason, math.ceil(10 * e.retry_after)),
     NoReplica: lambda _: _ours(503, "no_replica", "The model has no replica.", 5.0),
     Rejected: _rejected,
     Overloaded: _overloaded,

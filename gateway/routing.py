@@ -72,7 +72,7 @@ class Routes:
         _estimate(version.admission.costs, prompt, exchange.record)
         affinity = _affinity(version, call, prompt, exchange)
         hedge = model.hedge
-        if hedge is not None and not hedge.suits(principal.priority, call):
+        if hedge is not None and not hedge.suits(exchange.record.rank, call):
             hedge = None
         shadow = model.shadow
         if shadow is not None and shadow.wants(version):

@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from engines.api import Call
-from router.api import NoReplica, Replica
+from router.api import NoReplica, Rank, Replica
 from router.racing import HedgeOutcome, Race, Won
 from router.retries import RetryBudget
 
@@ -33,12 +33,12 @@ class Hedge:
     def __repr__(self) -> str:
         return f"<Hedge after {self.after:g} s, {self._account!r}>"
 
-    def suits(self, priority: int, call: Call) -> bool:
-        """Whether such a call of a caller of that priority is to be hedged.
+    def suits(self, rank: Rank, call: Call) -> bool:
+        """Whether such a call of that class is to be hedged.
 
         A whole answer is silent until its end: of a long one that would say nothing about its replica.
         """
-        return priority > 0 and not call.whole
+        return rank == 0 and not call.whole
 
     async def run(self, race: Race, first: Replica) -> Won | None:
         """Whose content came first, still charged; None if all have failed, as the race then tells.

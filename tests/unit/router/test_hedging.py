@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from engines.api import Failed
+from router.api import Rank
 from router.hedging import Hedge, HedgeAccount
 from router.retries import RetryBudget
 from tests.support.gates import Answer, Gate
@@ -85,16 +86,17 @@ async def test_a_lone_replica_has_no_hedge() -> None:
 
 
 @pytest.mark.parametrize(
-    ("priority", "changes", "suits"),
+    ("rank", "changes", "suits"),
     [
-        (1, {}, True),
-        (0, {}, False),
-        (1, {"stream": False}, False),
-        (1, {"stream": False, "kind": "embedding"}, True),
+        (0, {}, True),
+        (1, {}, False),
+        (2, {}, False),
+        (0, {"stream": False}, False),
+        (0, {"stream": False, "kind": "embedding"}, True),
     ],
 )
-def test_only_who_has_priority_is_hedged_and_only_where_silence_says_something(
-    priority: int, changes: dict[str, object], suits: bool
+def test_only_what_is_critical_is_hedged_and_only_where_silence_says_something(
+    rank: Rank, changes: dict[str, object], suits: bool
 ) -> None:
     hedge = Hedge(1, HedgeAccount(RetryBudget(lambda: 0.0, 0.02, floor=1)))
-    assert hedge.suits(priority, replace(CALL, **changes)) is suits  # type: ignore[arg-type]
+    assert hedge.suits(rank, replace(CALL, **changes)) is suits  # type: ignore[arg-type]
