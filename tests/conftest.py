@@ -53,10 +53,17 @@ def triton_lives(request: pytest.FixtureRequest) -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def postgres() -> Iterator[PostgresServer]:
-    """Started by the first test that asks for it; each takes a `database()` of its own."""
+def postgres_server() -> Iterator[PostgresServer]:
+    """Started by the first test that asks for it."""
     with running_postgres() as server:
         yield server
+
+
+@pytest.fixture
+def postgres(postgres_server: PostgresServer) -> Iterator[PostgresServer]:
+    """Each test takes a `database()` of its own, and may stop the server: the next one finds it as if nobody had."""
+    yield postgres_server
+    postgres_server.revive()
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

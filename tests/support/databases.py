@@ -13,6 +13,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from loadtests.bench.processes import free_ports
+from tests.support.running import running_process
 from tests.support.waiting import PATIENCE, wait_until
 
 
@@ -44,9 +45,19 @@ class PostgresServer:
         """At once; clients are cut off. With SIGKILL it has no time to put anything in order."""
         if self._child is not None:
             self.thaw()
+            others = self._children()
             self._child.send_signal(sign)
             self._child.wait(PATIENCE)
             self._child = None
+            # Those of a killed server notice, but until then the next one would find its memory in use.
+            wait_until(lambda: not any(map(running_process, others)))
+
+    def revive(self) -> None:
+        """It runs and answers, whatever was done to it."""
+        if self._child is None:
+            self.start()
+        else:
+            self.thaw()
 
     def freeze(self) -> None:
         """It accepts connections, and answers nothing."""
@@ -58,10 +69,15 @@ class PostgresServer:
     def _signal(self, sign: int) -> None:
         """To the server and to the processes that it has for its clients."""
         assert self._child is not None
-        children = Path(f"/proc/{self._child.pid}/task/{self._child.pid}/children").read_text().split()
-        for pid in (self._child.pid, *map(int, children)):
+        for pid in (self._child.pid, *self._children()):
             with suppress(ProcessLookupError):
                 os.kill(pid, sign)
+
+    def _children(self) -> list[int]:
+        assert self._child is not None
+        return [
+            int(pid) for pid in Path(f"/proc/{self._child.pid}/task/{self._child.pid}/children").read_text().split()
+        ]
 
     def database(self) -> str:
         """The URL of a new, empty one."""

@@ -49,15 +49,6 @@ async def answer(engine: EmbeddedEngine, call: Call) -> dict[str, Any]:
     return found
 
 
-def running_process(pid: int) -> bool:
-    """Whether the process runs; one that is dead and waits for its parent's notice does not."""
-    try:
-        status = Path(f"/proc/{pid}/stat").read_text()
-    except FileNotFoundError:
-        return False
-    return status.rpartition(")")[2].split()[0] != "Z"
-
-
 def endless(**members: Any) -> Call:
     return a_call(stream=True, max_tokens=30_000, **NEVER_ENDS, **members)
 

@@ -14,31 +14,16 @@ import pytest
 from security.keys import NewKey
 from tests.flows.keys.conftest import VARIABLE, Spawn
 from tests.support import plain
-from tests.support.databases import PostgresServer, running_postgres
+from tests.support.databases import PostgresServer
 from tests.support.gateway import SpawnedGateway, metric
 from tests.support.knocking import ask, code
 from tests.support.stored import KeyBook
 from tests.support.waiting import wait_until
 
 
-@pytest.fixture(scope="module")
-def stoppable() -> Iterator[PostgresServer]:
-    """Of this module's own."""
-    with running_postgres() as server:
-        yield server
-
-
 @pytest.fixture
-def server(stoppable: PostgresServer) -> Iterator[PostgresServer]:
-    """As if nobody had stopped it before."""
-    yield stoppable
-    stoppable.stop()
-    stoppable.start()
-
-
-@pytest.fixture
-def remote(server: PostgresServer, monkeypatch: pytest.MonkeyPatch) -> KeyBook:
-    url = server.database()
+def remote(postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch) -> KeyBook:
+    url = postgres.database()
     monkeypatch.setenv(VARIABLE, url)
     book = KeyBook(url)
     book.tenant()
@@ -75,12 +60,12 @@ def load(url: str, key: NewKey) -> Iterator[Counter[int]]:
 
 
 @pytest.mark.parametrize("way", ["stopped", "frozen"])
-def test_gone_and_back_under_load(server: PostgresServer, remote: KeyBook, spawn: Spawn, way: str) -> None:
+def test_gone_and_back_under_load(postgres: PostgresServer, remote: KeyBook, spawn: Spawn, way: str) -> None:
     known, unknown = remote.key(), remote.key()
     gateway = spawn(remote, "one")
     assert ask(gateway.url, known).status_code == 200
     with load(gateway.url, known) as statuses:
-        server.stop() if way == "stopped" else server.freeze()
+        postgres.stop() if way == "stopped" else postgres.freeze()
         wait_until(lambda: metric(page(gateway, "/metrics").text, "snowshed_key_store_up") == 0)
         ready = page(gateway, "/readyz")
         assert ready.status_code == 200
@@ -90,50 +75,50 @@ def test_gone_and_back_under_load(server: PostgresServer, remote: KeyBook, spawn
         assert int(refused.headers["retry-after"]) >= 1
         assert code(ask(gateway.url, "sk-wrong")) == (401, "invalid_api_key")
 
-        server.start() if way == "stopped" else server.thaw()
+        postgres.start() if way == "stopped" else postgres.thaw()
         wait_until(lambda: ask(gateway.url, unknown).status_code == 200)
         assert page(gateway, "/readyz").json()["warnings"] == []
     assert statuses.keys() == {200}
 
 
 def test_a_revocation_while_away_is_learned_at_the_return(
-    server: PostgresServer, remote: KeyBook, spawn: Spawn
+    postgres: PostgresServer, remote: KeyBook, spawn: Spawn
 ) -> None:
     key = remote.key()
     gateway = spawn(remote, "one")
     assert ask(gateway.url, key).status_code == 200
-    server.stop()
+    postgres.stop()
     wait_until(lambda: page(gateway, "/readyz").json()["warnings"])
-    server.start()
+    postgres.start()
     remote.revoke(key)
     wait_until(lambda: code(ask(gateway.url, key)) == (401, "invalid_api_key"))
 
 
-def test_the_grace_ends(server: PostgresServer, remote: KeyBook, spawn: Spawn) -> None:
+def test_the_grace_ends(postgres: PostgresServer, remote: KeyBook, spawn: Spawn) -> None:
     key = remote.key()
     gateway = spawn(remote, "one", grace="3s")
     assert ask(gateway.url, key).status_code == 200
-    server.stop(signal.SIGKILL)
+    postgres.stop(signal.SIGKILL)
     wait_until(lambda: code(ask(gateway.url, key)) == (503, "keys_unavailable"))
     wait_until(lambda: page(gateway, "/readyz").status_code == 503)
 
 
-def test_started_before_its_database(server: PostgresServer, remote: KeyBook, spawn: Spawn) -> None:
+def test_started_before_its_database(postgres: PostgresServer, remote: KeyBook, spawn: Spawn) -> None:
     key = remote.key()
-    server.stop()
+    postgres.stop()
     gateway = spawn(remote, "one", ready=False)
     wait_until(lambda: "the database can't be asked" in readiness(gateway))
     assert code(ask(gateway.url, key)) == (503, "keys_unavailable")
-    server.start()
+    postgres.start()
     wait_until(lambda: ask(gateway.url, key).status_code == 200)
     wait_until(lambda: page(gateway, "/readyz").status_code == 200)
 
 
 def test_a_silent_database_does_not_keep_the_gateway_from_stopping(
-    server: PostgresServer, remote: KeyBook, spawn: Spawn
+    postgres: PostgresServer, remote: KeyBook, spawn: Spawn
 ) -> None:
     gateway = spawn(remote, "one")
     assert ask(gateway.url, remote.key()).status_code == 200
-    server.freeze()
+    postgres.freeze()
     gateway.terminate()
     assert gateway.wait(30) == 0

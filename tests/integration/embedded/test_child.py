@@ -19,10 +19,10 @@ from tests.support.embedded import (
     endless,
     pid_of,
     running,
-    running_process,
     whole,
     words_of,
 )
+from tests.support.running import running_process
 from tests.support.waiting import PATIENCE, until, wait_until
 
 

@@ -17,7 +17,7 @@ from engines.api import EngineError, Failed, Interrupted, Reply, TimedOut, Timer
 from engines.sweeper import Sweeper
 from engines.tensorrt_llm import child
 from engines.tensorrt_llm.engine import OURS, TensorrtLlmEngine
-from tests.support.embedded import running_process
+from tests.support.running import running_process
 from tests.support.tensorrt_llm import FAKE, Journal, answer, call, chunks, fake_model, running, text_of
 from tests.support.waiting import PATIENCE, until, until_told
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from loadtests.triton import Ports, TritonError, TritonServer
-from tests.support.embedded import running_process
+from tests.support.running import running_process
 from tests.support.triton import RawTriton, flags, ints, journal_until, raw_triton, revived, running_triton, texts
 from tests.support.waiting import PATIENCE, wait_until
 

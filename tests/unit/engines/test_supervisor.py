@@ -14,7 +14,7 @@ import pytest
 
 from engines.api import Unreachable
 from engines.supervisor import Backoff, Manners, Supervisor
-from tests.support.embedded import running_process
+from tests.support.running import running_process
 from tests.support.waiting import until
 
 GOOD = 'import sys; sys.stdin.readline(); print(\'{"address": "here"}\', flush=True); sys.stdin.read()'
