@@ -98,3 +98,23 @@ def test_where_nobody_waits_a_hedge_gets_the_place_that_there_is(hedged: Queuein
     silent = hedged.asking(named("silent", "ttft_ms=6000", stream=True, max_tokens=100), "urgent")
     assert silent.result().told == (200, "")
     assert names(hedged.asked()) == ["silent"] * 2
+
+
+@pytest.mark.parametrize("waits", ["usual", "urgent"])
+def test_a_hedge_takes_no_place_while_others_wait_for_one_that_suits_them(
+    hedged: Queueing, pair: SpawnedFleet, waits: str
+) -> None:
+    with hedged.holding(who="usual", max_tokens=100):
+        silent = hedged.asking(named("silent", "ttft_ms=4000", stream=True, max_tokens=100), "urgent")
+        wait_until(lambda: hedged.in_flight == 2)
+        big = hedged.lining_up(named("big", user="x" * 3600, max_tokens=16), waits)
+        wait_until(lambda: hedges(hedged, "withheld") == 1)
+        assert silent.result().told == (200, "")
+    assert big.result().told == (200, "")
+    assert sorted(names(hedged.asked())) == ["big", "silent"]
+
+
+def test_a_request_that_its_caller_calls_batch_is_not_hedged(hedged: Queueing) -> None:
+    wanted = named("silent", "ttft_ms=3000", stream=True, max_tokens=100)
+    assert hedged.ask(wanted, "urgent", x_priority="batch").told == (200, "")
+    assert names(hedged.asked()) == ["silent"]

@@ -57,6 +57,14 @@ def test_who_waits_keeps_the_time_that_was_theirs_when_they_came(place: Queueing
     assert waiting.result().told == (200, "")
 
 
+def test_a_queue_that_is_made_shorter_keeps_those_who_wait(place: Queueing) -> None:
+    with place.holding():
+        waiting = [place.lining_up(named("waiting")) for _ in range(3)]
+        reload(place, *place.tree["models"], admission={**place.tree["admission"], "queue": 1})
+        assert place.ask(named("next")).told == (503, "overloaded")
+    assert [one.result().told for one in waiting] == [(200, "")] * 3
+
+
 def test_a_replica_that_is_added_takes_those_who_wait(pair: SpawnedFleet, tmp_path: Path) -> None:
     with queueing(pair, tmp_path, served(pair.urls[:1])) as place, place.holding():
         waiting = place.lining_up(named("waiting"))
