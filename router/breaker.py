@@ -40,8 +40,9 @@ class Breaker:
     What changes the state returns why, for people, and else "".
     """
 
-    __slots__ = ("_heard_from", "_slow_at", "_streak", "_very_slow_at", "answered_at", "by_hand", "cuts", "ejections",
-                 "life", "out", "outcomes", "probe", "push_back", "reason", "since", "state", "until")  # fmt: skip
+    __slots__ = ("_heard_from", "_slow_at", "_streak", "_tried_until", "_very_slow_at", "answered_at", "by_hand",
+                 "cuts", "ejections", "in_vain", "life", "out", "outcomes", "probe", "push_back", "reason", "since",
+                 "state", "until")  # fmt: skip
 
     def __init__(self) -> None:
         self.state: State = "closed"
@@ -67,6 +68,9 @@ class Breaker:
         self.push_back = PushBack()
         self.cuts = 0
         """Streams that it has cut, with none whole between."""
+        self.in_vain = 0.0
+        """Seconds for which calls have tried to connect, with no answer since."""
+        self._tried_until = -NEVER
         self._streak = 0
         self._heard_from = -NEVER  # calls sent before it tell nothing of the server as it is now
         self._slow_at = self._very_slow_at = NEVER
@@ -90,6 +94,7 @@ class Breaker:
         """First content is here, after so many seconds; None: they can't be compared with those of others."""
         self.life = self.answered_at = now
         self._streak = 0
+        self.in_vain = 0.0
         current = self.outcomes.current  # counted here: it is each request's time
         current.good += 1
         if waited is not None:
@@ -106,6 +111,11 @@ class Breaker:
     def rejected(self, now: float, sent: float) -> str:
         """It found the caller's mistake. That makes up for no failure: it may answer nothing else."""
         return self._recover(now, sent) if self.out else ""
+
+    def unconnected(self, now: float, sent: float) -> None:
+        """A call has tried to connect for as long as it may. To be told before `failed`."""
+        self.in_vain += now - max(sent, self._tried_until)
+        self._tried_until = now
 
     def failed(self, now: float, sent: float, random: Random, *, cut: bool = False) -> str:
         """It broke, or was silent; `cut`: after first content."""
@@ -240,6 +250,7 @@ class Breaker:
         """With nothing remembered of how it was."""
         self.outcomes = Outcomes(now)
         self._streak = self.cuts = 0
+        self.in_vain = 0.0
         return self._turn(state, now, reason)
 
     def _turn(self, state: State, now: float, reason: str) -> str:

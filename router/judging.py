@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from statistics import median
 
-from router.api import Replica
+from router.api import Notes, Replica
 from router.breaker import NEVER
 
 WAITING = 3
 """Calls without a sign of life that tell of a stall; fewer may all be hard ones, so it takes `FEW` times as long."""
 FEW = 1.25
+PREFILL = 120e-6
+"""Seconds that each token of a prompt may take, on top."""
 LONGER = 2.0
 """Times the longest whole text of late that one of few may take."""
 FORGETTING = 0.99
@@ -63,9 +65,11 @@ class Usual:
         if breaker.probe is not None:
             silent = now - breaker.probe
             return silent if silent >= (texts_limit if any(notes.whole for notes in replica.active) else limit) else 0.0
+        if not breaker.out and breaker.in_vain >= LEAST_SILENCE:  # connecting takes no longer for a hard call
+            return breaker.in_vain
         if breaker.out or not replica.active or shows_life(replica, now - limit):
             return 0.0
-        calls = [(notes, abs(sent)) for notes, sent in replica.active.items() if not notes.paused]
+        calls = [(notes, _begins(notes, sent)) for notes, sent in replica.active.items() if not notes.paused]
         streams = [sent for notes, sent in calls if not notes.whole]
         waiting = streams if len(streams) >= WAITING else [sent for _, sent in calls]
         if len(waiting) > len(streams):
@@ -74,6 +78,11 @@ class Usual:
             limit = FEW * max(limit, LONGER * self._longest if len(waiting) > len(streams) else 0.0)
         silent = now - max(breaker.life, min(waiting, default=now))
         return silent if silent >= limit else 0.0
+
+
+def _begins(notes: Notes, sent: float) -> float:
+    """When its silence does: once its prompt may have been read, or at its first content."""
+    return -sent if sent < 0 else sent + PREFILL * notes.prompt
 
 
 def shows_life(replica: Replica, since: float) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterable
 from random import Random
 from typing import NamedTuple
 
-from engines.api import EngineError, Overloaded
+from engines.api import EngineError, Overloaded, TimedOut
 from router.api import Affinity, NoReplica, Notes, Policy, Replica
 from router.breaker import State
 from router.busy import listen
@@ -260,6 +260,8 @@ class Pool:
         if isinstance(error, Overloaded):
             breaker.pushed_back(now, sent, error.retry_after)
         else:
+            if isinstance(error, TimedOut) and error.phase == "connect":
+                breaker.unconnected(now, sent)
             reason = breaker.failed(now, sent, self._random, cut=judgement == "cut")
         self._standing.weigh(replica, now)
         return reason

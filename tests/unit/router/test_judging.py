@@ -6,7 +6,7 @@ import pytest
 
 from engines.api import Failed, TimedOut
 from router.api import Replica
-from tests.support.pools import Sent, Stage
+from tests.support.pools import TOKENS, Sent, Stage
 
 
 def a_second_of_work(stage: Stage, *replicas: Replica) -> None:
@@ -64,6 +64,46 @@ def test_p07_few_silent_calls_may_just_be_hard_but_not_for_long(count: int) -> N
     a_second_of_work(stage, *others)
     assert stage.told(replica) == ["ejected"]
     assert stage.changes[0].reason in ("stalled for 2.5 s", "stalled for 2.6 s")
+
+
+def test_a_long_prompt_takes_its_time() -> None:
+    stage = Stage(3)
+    replica, *others = stage.replicas
+    (notes,) = hung(stage, 1)
+    notes.prompt = 40_000  # 4.8 s
+    replica.prompts += 40_000 - TOKENS
+    for _ in range(7):
+        a_second_of_work(stage, *others)
+    assert not stage.changes
+    a_second_of_work(stage, *others)
+    assert stage.told(replica) == ["ejected"]
+
+
+@pytest.mark.parametrize("pause", [0.0, 0.4], ids=["one after the other", "with pauses"])
+def test_two_seconds_of_connecting_in_vain_are_a_stall(pause: float) -> None:
+    """Such calls end before they could be silent for long, and as busy as they look there are few of them."""
+    stage = Stage(3)
+    replica, *others = stage.replicas
+    for _ in range(2):
+        assert not stage.changes
+        (notes,) = hung(stage, 1)
+        a_second_of_work(stage, *others)
+        stage.end(notes, TimedOut("connect", 1))
+        stage.rest(pause)
+    a_second_of_work(stage, *others)
+    assert stage.told(replica) == ["ejected"]
+    assert stage.changes[0].reason == "stalled for 2.0 s"
+
+
+def test_connecting_in_vain_is_forgiven_with_an_answer() -> None:
+    stage = Stage(3)
+    replica, *others = stage.replicas
+    for _ in range(4):
+        (notes,) = hung(stage, 1)
+        a_second_of_work(stage, *others)
+        stage.end(notes, TimedOut("connect", 1))
+        stage.call(replica)
+    assert not stage.changes
 
 
 def test_nobody_is_silent_who_has_nothing_to_say() -> None:
@@ -124,6 +164,7 @@ def test_a_stalled_one_that_answers_after_all_is_back() -> None:
     for _ in range(3):
         a_second_of_work(stage, *others)
     assert stage.told(replica) == ["ejected"]
+    stage.rest(0.2)
     stage.answer(notes[0])
     assert stage.told(replica) == ["ejected", "slow_start"]
 
