@@ -110,6 +110,10 @@ def all_is_over(gateway: SpawnedGateway, fleet: SpawnedFleet, clients: list[Clie
     ]
     assert late == []
     assert {call.outcome for call, name in zip(calls, names(calls), strict=True) if name not in left} == {"finished"}
-    wait_until(lambda: metric(plain.get(f"{gateway.ops_url}/metrics").text, "snowshed_queue_depth") == 0)
+    page = wait_until(
+        lambda: plain.get(f"{gateway.ops_url}/metrics").text, lambda page: metric(page, "snowshed_queue_depth") == 0
+    )
+    refused = sum(one.status == 503 for one in clients)
+    assert refused <= metric(page, "snowshed_shed_total") <= refused + len(left)
     with plain.client(base_url=gateway.url, timeout=PATIENCE) as client:
         assert [ask(client, named("after", "service_ms=10")).status for _ in range(20)] == [200] * 20
