@@ -9,6 +9,8 @@ import msgspec
 OK = 200
 REFUSED = frozenset({429, 503, 529})
 """Statuses of answers that ask to come back later."""
+PATIENCE = 2.0
+"""Seconds for which most clients wait for an answer."""
 Ending = Literal["answered", "left", "lost"]
 """left: the client's patience had an end; lost: the connection had one, or never came about."""
 
@@ -47,7 +49,7 @@ class Plan(msgspec.Struct, frozen=True):
     port: int
     sources: list[Source]
     seed: int = 1
-    patience: float = 2.0
+    patience: float = PATIENCE
 
     @property
     def seconds(self) -> float:

@@ -9,21 +9,28 @@ import msgspec
 
 from loadtests.overload.load import Load
 from loadtests.overload.tally import Tally
-from loadtests.overload.upstream import CAPACITY
 
 DETAIL = 5.0
 """The load of which more is told than its goodput, as a multiple of capacity."""
 
 
 class Row:
-    """One configuration under loads that are multiples of capacity, each with what was counted in its window."""
+    """One configuration under loads that are multiples of capacity, each with what was counted in its window.
 
-    def __init__(self, name: str) -> None:
+    `capacity` is what the upstream can do, in answers a second.
+    """
+
+    def __init__(self, name: str, capacity: float) -> None:
         self.name = name
+        self.capacity = capacity
         self.seen: dict[float, tuple[Load, Tally]] = {}
 
     def __repr__(self) -> str:
         return f"<Row {self.name}: {' '.join(f'{times:g}x' for times in self.seen)}>"
+
+    def goodput(self, times: float) -> float:
+        """Of capacity."""
+        return self.seen[times][1].goodput / self.capacity
 
     def figures(self) -> dict[str, Any]:
         """As JSON can say it."""
@@ -34,7 +41,7 @@ class Row:
 
     def cells(self, loads: Sequence[float]) -> list[str]:
         cells = [self.name]
-        cells += [f"{self.seen[times][1].goodput / CAPACITY:.2f}" if times in self.seen else "" for times in loads]
+        cells += [f"{self.goodput(times):.2f}" if times in self.seen else "" for times in loads]
         if DETAIL not in self.seen:
             return [*cells, "", ""]
         load, counts = self.seen[DETAIL]

@@ -11,8 +11,8 @@ from loadtests.bench.stand import Stand
 
 SLOTS, SERVICE_MS = 8, 100
 CAPACITY = SLOTS / SERVICE_MS * 1e3
-"""Answers a second."""
-PATIENCE = 10.0
+"""Answers a second, if nothing took time but the service."""
+CALM = 10.0
 """Seconds in which what was under way when a load ended may come to its end."""
 
 
@@ -39,7 +39,7 @@ class _Call(msgspec.Struct):
 
 def calm(place: Stand) -> None:
     """Wait until nothing is left of the load before; then behave as ever, under load."""
-    wait_until(lambda: not place.control("/_stats")["running"], PATIENCE, "the end of the load before", step=0.05)
+    wait_until(lambda: not place.control("/_stats")["running"], CALM, "the end of the load before", step=0.05)
     place.control(slots=SLOTS, service_ms=SERVICE_MS)
 
 

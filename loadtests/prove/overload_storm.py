@@ -16,7 +16,7 @@ from loadtests.prove.evidence import Bar, Verdict
 
 USUAL = 0.9
 """Load before and after trouble, as a multiple of capacity."""
-BEFORE, SURGE, HALVED, AFTER = 5.0, 10.0, 20.0, 12.0
+BEFORE, SURGE, HALVED, AFTER = 3.0, 10.0, 20.0, 10.0
 """Seconds of each part."""
 SETTLING = 5.0
 """Seconds after which all has to be well, or trouble has shown what it does."""
@@ -58,7 +58,7 @@ class Trouble:
         Where clients come back whom nobody has served, it may be above 1.
         """
         spans = {
-            "before": (BEFORE - 3, BEFORE, USUAL),
+            "before": (BEFORE - 2, BEFORE, USUAL),
             "meanwhile": (self.end - self.seconds / 2, self.end, min(self.times, self.share)),
             "afterwards": (self.end + SETTLING, self.end + AFTER, USUAL),
         }

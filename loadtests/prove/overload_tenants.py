@@ -17,7 +17,7 @@ from loadtests.overload.upstream import CAPACITY, SERVICE_MS, SLOTS
 from loadtests.prove.evidence import Bar, Verdict
 from loadtests.prove.keys import snowshed
 
-WARM_UP, SECONDS = 3.0, 12.0
+WARM_UP, SECONDS = 3.0, 10.0
 WEIGHTS = {"hog": 1, "light": 1, "middle": 2, "heavy": 4}
 WORDS = {"hog": 100, "light": 100, "middle": 300, "heavy": 200}
 """Of their prompts."""
