@@ -40,12 +40,13 @@ def running_triton(*models: str, options: Sequence[str] = ()) -> Iterator[Triton
         yield server
 
 
-def revived(server: TritonServer) -> None:
-    """Start it again if it died, and warn of how that was: a fault of Triton's own fails the test it hits, if any."""
+def revived(server: TritonServer) -> bool:
+    """Start it again if it died, and warn of how that was. Whether it had."""
     if told := server.revive():
         with warnings.catch_warnings():
             warnings.simplefilter("always")  # elsewhere warnings are errors
             warnings.warn(told, stacklevel=2)
+    return bool(told)
 
 
 def texts(*values: str | bytes) -> Tensor:

@@ -26,7 +26,8 @@ def shared(triton: TritonServer, transport: str, tmp_path_factory: pytest.TempPa
 
 @pytest.fixture
 def stand(shared: TritonStand) -> Iterator[TritonStand]:
-    """Afterwards nothing may be held."""
+    """It thinks no ill of the server, which may have died before. Afterwards nothing may be held."""
+    shared.gateway.run(shared.gateway.forgive)
     yield shared
     shared.wait_idle()
 
