@@ -22,7 +22,7 @@ async def make():
 
 asyncio.run(make())
 """
-MAKERS, KILLS, MADE = 2, 3, 20
+MAKERS, KILLS, MADE = 2, 2, 20
 
 
 def test_kill_9_during_writes_loses_nothing_acknowledged(shared: KeyBook) -> None:

@@ -42,7 +42,7 @@ def conversations(count: int) -> list[list[dict[str, Any]]]:
 
 
 async def test_our_count_of_a_prompt_is_the_models_own(smollm2: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """P37: the ids that are sent are counted, template included, for 30 conversations and 10 bare texts."""
+    """P37: the ids that are sent are counted, template included, for ten conversations and five bare texts."""
     counted: list[int] = []
     count = ChildServer.count
 
@@ -53,10 +53,10 @@ async def test_our_count_of_a_prompt_is_the_models_own(smollm2: Path, monkeypatc
     monkeypatch.setattr(ChildServer, "count", noting)
     reported = []
     async with running(cache=smollm2, threads=1) as engine:  # two wait for each other whenever a core is busy
-        calls = [a_call(messages=messages, max_tokens=1) for messages in conversations(30)]
-        calls += [a_call("completion", prompt=text, max_tokens=1) for text in WORDS[:10]]
+        calls = [a_call(messages=messages, max_tokens=1) for messages in conversations(10)]
+        calls += [a_call("completion", prompt=text, max_tokens=1) for text in WORDS[:5]]
         for call in calls:
             found = await answer(engine, call)
             reported.append(found["usage"]["prompt_tokens"])
     assert counted == reported
-    assert len(reported) == 40
+    assert len(reported) == 15
