@@ -208,7 +208,10 @@ class Admission:
             ticket.turn.set_exception(error)
 
     def _learn(self) -> None:
-        ended, self.pool.ended = self.pool.ended, []
+        ended = self.pool.ended
+        if not ended:
+            return
+        self.pool.ended = []
         self.costs.learn([_finished(each) for each in ended])
         for notes, *_ in ended:
             if notes.queued and notes.prompt_tokens:
