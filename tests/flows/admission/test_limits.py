@@ -80,21 +80,22 @@ def filled_by(place: Queueing, who: str) -> int:
 def test_a_big_one_is_passed_by_small_ones_for_a_while_and_then_kept_a_place(
     pair: SpawnedFleet, tmp_path: Path
 ) -> None:
-    """On two replicas: small ones come without end, and one of the replicas is left to the big one in time."""
+    """Small ones of another tenant come without end; one of the two replicas is left to the big one in time."""
     limits = {"requests": 4, "kv_tokens": 1000}
-    with queueing(pair, tmp_path, served(pair.urls, limits=limits)) as place:
+    with queueing(pair, tmp_path, served(pair.urls, limits=limits), tenants={"many": {}, "one": {}}) as place:
         for replica in pair.replicas:
             replica.set(slots=ROOMY)
         over: list[float] = []
 
         def go_on() -> None:
             while not over:
-                assert place.ask(named("small", "service_ms=100", max_tokens=200)).told == (200, "")
+                small = named("small", "service_ms=100,tokens=200", max_tokens=200)
+                assert place.ask(small, "many").told == (200, "")
 
         crowd = [place.threads.submit(go_on) for _ in range(12)]
         wait_until(lambda: place.waiting() > 0)
         asked = time.monotonic()
-        big = place.ask(named("big", user="x" * 3600, max_tokens=8))
+        big = place.ask(named("big", user="x" * 3600, max_tokens=8), "one")
         over.append(time.monotonic())
         for one in crowd:
             one.result()

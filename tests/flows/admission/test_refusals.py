@@ -192,11 +192,11 @@ def test_an_upstream_that_pushes_back(place: Queueing, said: str, told: str) -> 
 
 @contextmanager
 def busy_with_small_ones(place: Queueing, stopped: Callable[[], bool]) -> Iterator[None]:
-    """Callers who always find room, one after the other, until it is `stopped`."""
+    """Callers of another tenant who always find room, one after the other, until it is `stopped`."""
 
     def go_on() -> None:
         while not stopped():
-            place.ask(named("small", "service_ms=50", max_tokens=1))
+            place.ask(named("small", "service_ms=50", max_tokens=1), "many")
 
     callers = [place.threads.submit(go_on) for _ in range(3)]
     yield
@@ -208,13 +208,12 @@ def busy_with_small_ones(place: Queueing, stopped: Callable[[], bool]) -> Iterat
 def test_a_prompt_that_fits_no_limit_is_served_by_itself(fleet: SpawnedFleet, limit: str, tmp_path: Path) -> None:
     """Small ones that go on coming must not keep it out, nor must it be refused for ever."""
     limits = {"requests": 2, limit: 500}
-    with queueing(fleet, tmp_path, served(fleet.urls, limits=limits)) as place:
-        big = place.threads
+    with queueing(fleet, tmp_path, served(fleet.urls, limits=limits), tenants={"many": {}, "one": {}}) as place:
         over: list[bool] = []
         with busy_with_small_ones(place, lambda: bool(over)):
             wait_until(place.asked, lambda calls: len(calls) > 4)
             try:
-                heard = big.submit(place.ask, named("big", "service_ms=200", user="x" * 8000)).result()
+                heard = place.ask(named("big", "service_ms=200", user="x" * 8000), "one")
             finally:
                 over.append(True)
         assert heard.told == (200, "")
