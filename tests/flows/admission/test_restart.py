@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +21,10 @@ from tests.support.waiting import PATIENCE, wait_until
 
 KV = 1000
 """Tokens that the replica may have under way, so that its utilisation tells what a request is expected to take."""
+SHORT = 240
+"""Tokens of a request of which hardly an answer is expected: the prompt has some 200."""
+PROMPT = "word " * 150
+"""Of as many bytes to a token as is expected at first, about: so that all are of one size from the first one on."""
 
 
 @contextmanager
@@ -43,16 +46,21 @@ def expected(gateway: SpawnedGateway) -> float:
         return metric(text, "snowshed_replica_utilisation", limit="kv_tokens") * KV
 
     with RawClient(gateway.url) as client:
-        client.socket.sendall(request_bytes(named("held", LONG)))
+        client.socket.sendall(request_bytes(named(PROMPT, LONG)))
         taken = wait_until(used)
     wait_until(used, (0.0).__eq__)
     return taken
 
 
-def answer(gateway: SpawnedGateway, number: int = 64) -> None:
-    """So many requests, with answers of two tokens."""
-    with httpx2.Client(base_url=gateway.url, timeout=PATIENCE) as http:
-        assert {ask(http, named("short")).status for _ in range(number)} == {200}
+def teach(gateway: SpawnedGateway) -> None:
+    """Requests have answers of two tokens until that is expected."""
+
+    def answer() -> float:
+        with httpx2.Client(base_url=gateway.url, timeout=PATIENCE) as http:
+            assert {ask(http, named(PROMPT)).status for _ in range(16)} == {200}
+        return expected(gateway)
+
+    wait_until(answer, lambda taken: taken < SHORT)
 
 
 def events(gateway: SpawnedGateway) -> list[str]:
@@ -64,10 +72,10 @@ def test_a_new_process_expects_answers_to_be_as_they_were(fleet: SpawnedFleet, t
     for replica in fleet.replicas:
         replica.reset()
     with started(fleet, tmp_path) as gateway:
-        assert expected(gateway) > 256, "as long as any"
-        answer(gateway)
+        assert expected(gateway) > SHORT + 128, "as long as any"
+        teach(gateway)
     with started(fleet, tmp_path) as gateway:
-        assert expected(gateway) < 64
+        assert expected(gateway) < SHORT
     assert events(gateway) == ["costs recalled"]
 
 
@@ -77,8 +85,8 @@ def test_a_file_that_is_no_use_keeps_no_process_from_starting(fleet: SpawnedFlee
         replica.reset()
     (tmp_path / "costs.json").write_text(damage)
     with started(fleet, tmp_path) as gateway:
-        answer(gateway)
+        teach(gateway)
     assert events(gateway) == ["costs left aside"]
     with started(fleet, tmp_path) as gateway:
-        assert expected(gateway) < 64
+        assert expected(gateway) < SHORT
     assert events(gateway) == ["costs recalled"]
