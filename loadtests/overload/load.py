@@ -10,7 +10,6 @@ from typing import Any
 import msgspec
 
 from loadtests.bench.processes import Server, core_busy
-from loadtests.bench.runner import DISTURBANCE
 from loadtests.bench.stand import Stand
 from loadtests.overload.plan import PATIENCE, Attempt, Plan, Report, Source
 from loadtests.overload.tally import Tally, quantiles, tally
@@ -70,11 +69,11 @@ class Load:
 def load(
     target: Target, sources: Sequence[Source], events: Sequence[Event] = (), *, patience: float = PATIENCE
 ) -> Load:
-    """Begins when a load before has ended. One that others disturbed is repeated; the last of some tries counts."""
+    """Begins when a load before has ended. One whose generator lagged is repeated; the last of some tries counts."""
     plan = Plan(target.port, list(sources), patience=patience)
     for _ in range(TRIES - 1):
         one = _load(target, plan, events)
-        if one.lag_ms <= LAG_MS and one.others <= DISTURBANCE:
+        if one.lag_ms <= LAG_MS:
             return one
     return _load(target, plan, events)
 
