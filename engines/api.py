@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Protocol, Self, runtime_checkable
+from typing import Any, ClassVar, Final, Literal, Protocol, Self, runtime_checkable
 
 import msgspec
 from pydantic import BaseModel
@@ -182,12 +182,27 @@ class Adapting(Protocol):
     def adapter_names(self) -> tuple[str, ...]: ...
 
 
+@dataclass(slots=True, frozen=True)
+class Prices:
+    """Seconds of a server's time per token, as long as none was seen at work.
+
+    `decode` is for each token of an answer, other calls of the batch taken off.
+    """
+
+    prefill: float
+    decode: float
+
+
+LARGE_GPU: Final = Prices(28e-6, 130e-6)
+"""With a model of some billions of parameters, roughly."""
+
+
 class EngineFactory(Protocol):
     """A class in `ENGINES`: its options, checked by pydantic, lie beside it.
 
     `runs_here`: it starts programs on this machine, or serves files of it; only the configuration's file may name it.
     `patience`: seconds that a call for it may wait for its start, whatever its class, where its version does not say;
-    None for as long as calls wait in general.
+    None for as long as calls wait in general. `prices`: what its servers cost, before one was seen at work.
     """
 
     @property
@@ -196,6 +211,8 @@ class EngineFactory(Protocol):
     def runs_here(self) -> bool: ...
     @property
     def patience(self) -> float | None: ...
+    @property
+    def prices(self) -> Prices: ...
     def __call__(self, options: Any, surroundings: Surroundings, /) -> Engine: ...
 
 

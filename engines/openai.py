@@ -12,6 +12,7 @@ import msgspec
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from engines.api import (
+    LARGE_GPU,
     Call,
     Capacity,
     EngineError,
@@ -20,6 +21,7 @@ from engines.api import (
     Kind,
     Load,
     Overloaded,
+    Prices,
     Rejected,
     Reply,
     Surroundings,
@@ -71,6 +73,7 @@ class OpenAIEngine:
     Options: ClassVar[type[BaseModel]] = OpenAIOptions
     runs_here: ClassVar[bool] = False
     patience: ClassVar[float | None] = None
+    prices: ClassVar[Prices] = LARGE_GPU
 
     def __init__(self, options: OpenAIOptions, surroundings: Surroundings, *, key: str | None = None) -> None:
         self._options = options

@@ -9,7 +9,19 @@ from typing import ClassVar, Literal, Self
 import msgspec
 from pydantic import BaseModel, ConfigDict, Field
 
-from engines.api import Call, Failed, Health, Interrupted, Overloaded, Rejected, Reply, Surroundings, Unreachable, Usage
+from engines.api import LARGE_GPU, (
+    Call,
+    Failed,
+    Health,
+    Interrupted,
+    Overloaded,
+    Prices,
+    Rejected,
+    Reply,
+    Surroundings,
+    Unreachable,
+    Usage,
+)
 from engines.embedded.rules import NEUTRAL
 from engines.replies import UnaryReply
 from engines.text.answer import DONE, Chunks, Document, Envelope
@@ -37,6 +49,7 @@ class ScriptedEngine:
     Options: ClassVar[type[BaseModel]] = ScriptedOptions
     runs_here: ClassVar[bool] = False
     patience: ClassVar[float | None] = None
+    prices: ClassVar[Prices] = LARGE_GPU
 
     def __init__(self, options: ScriptedOptions, _surroundings: Surroundings) -> None:
         self._options = options

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from random import Random
 
+from engines import ENGINES
 from gateway.asides import Asides
 from gateway.config import Config, ModelSpec
 from gateway.config.routing import RoutingSpec
@@ -73,7 +74,7 @@ class Pools:
 def _terms(spec: ModelSpec, config: Config) -> Terms:
     queue = config.admission
     bounds = Bounds(queue.queue, queue.queue_bytes, queue.tenant_share)
-    return Terms(bounds, spec.patience(queue.start_within))
+    return Terms(bounds, spec.patience(queue.start_within), ENGINES[spec.engine].prices)
 
 
 def snapshot(config: Config, homes: Homes, pools: Pools, overrides: Overrides) -> Snapshot:

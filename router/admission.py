@@ -40,7 +40,7 @@ class Admission:
     ) -> None:
         self.pool = pool
         self.terms = terms
-        self.costs = Costs(clock)
+        self.costs = Costs(clock, terms.prices)
         self.queue: FairQueue[Ticket] = FairQueue(terms.bounds)
         self.refused: Counter[tuple[Reason, Rank]] = Counter()
         self._clock = clock

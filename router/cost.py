@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Container, Iterable
 from dataclasses import dataclass
 
+from engines.api import LARGE_GPU, Prices
 from router.learned import Known, known
 from router.outputs import HALF_LIFE, MOST, Outputs
 from router.rates import Average, FirstContent, Rates
@@ -17,15 +18,6 @@ LONGEST = 1e6
 """Seconds of work and of holding a place; what is longer is a mistake."""
 DECODED = 8
 """Tokens of an answer from which on its pace tells something."""
-
-
-@dataclass(slots=True, frozen=True)
-class Prices:
-    """Seconds of a replica's time per token, before anything is learned."""
-
-    prefill: float = 28e-6
-    decode: float = 130e-6
-    """Per token of the answer, other requests of the batch taken off."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -61,7 +53,7 @@ class Costs:
 
     __slots__ = ("_clock", "_outputs", "_prices", "_rates", "_residence", "_tokens_per_byte", "replicas")
 
-    def __init__(self, clock: Callable[[], float], prices: Prices = Prices()) -> None:
+    def __init__(self, clock: Callable[[], float], prices: Prices = LARGE_GPU) -> None:
         self._clock = clock
         self._prices = prices
         self._outputs = Outputs()

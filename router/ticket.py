@@ -6,16 +6,21 @@ import asyncio
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from engines.api import LARGE_GPU, Prices
 from router.api import Affinity, Notes, Reason, Replica
 from router.fair_queue import Bounds
 
 
 @dataclass(slots=True, frozen=True)
 class Terms:
-    """How many may wait, and how long (seconds, by class) a request may wait for its start."""
+    """How many may wait, and how long (seconds, by class) a request may wait for its start.
+
+    `prices` hold until the version's replicas were seen at work.
+    """
 
     bounds: Bounds
     start_within: tuple[float, float, float]
+    prices: Prices = LARGE_GPU
 
 
 class Refusal(NamedTuple):

@@ -14,7 +14,7 @@ from typing import ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from engines.api import Call, Capacity, Health, Reply, Surroundings, Unreachable
+from engines.api import Call, Capacity, Health, Prices, Reply, Surroundings, Unreachable
 from engines.embedded import child, weights
 from engines.embedded.budget import fit, refuse_huge
 from engines.embedded.reply import SlotReply
@@ -47,6 +47,7 @@ class EmbeddedEngine:
     Options: ClassVar[type[BaseModel]] = EmbeddedOptions
     runs_here: ClassVar[bool] = True
     patience: ClassVar[float | None] = 60.0  # one machine's CPU: slow, and nobody expects otherwise
+    prices: ClassVar[Prices] = Prices(prefill=16e-3, decode=32e-3)
 
     def __init__(self, options: EmbeddedOptions, surroundings: Surroundings) -> None:
         self.capacity = Capacity(

@@ -17,7 +17,7 @@ from typing import ClassVar
 import msgspec
 from pydantic import BaseModel
 
-from engines.api import Call, Capacity, Health, Load, Reply, Surroundings, Unreachable
+from engines.api import LARGE_GPU, Call, Capacity, Health, Load, Prices, Reply, Surroundings, Unreachable
 from engines.generating.answering import Answering
 from engines.generating.cancelling import Cancelling
 from engines.generating.hearing import Hearing, Opened, Surveillance
@@ -43,6 +43,7 @@ class TensorrtLlmEngine:
     Options: ClassVar[type[BaseModel]] = TensorrtLlmOptions
     runs_here: ClassVar[bool] = True
     patience: ClassVar[float | None] = None
+    prices: ClassVar[Prices] = LARGE_GPU
 
     def __init__(self, options: TensorrtLlmOptions, surroundings: Surroundings, folders: Sequence[Path] = ()) -> None:
         self._options = options

@@ -14,7 +14,7 @@ from typing import ClassVar
 import msgspec
 from pydantic import BaseModel
 
-from engines.api import Call, Capacity, EngineError, Health, Load, Reply, Surroundings, Unreachable
+from engines.api import LARGE_GPU, Call, Capacity, EngineError, Health, Load, Prices, Reply, Surroundings, Unreachable
 from engines.generating.answering import Answering
 from engines.generating.cancelling import Cancelling
 from engines.generating.hearing import Generation, Hearing, Opened, Surveillance
@@ -54,6 +54,7 @@ class TritonEngine:
     Options: ClassVar[type[BaseModel]] = TritonOptions
     runs_here: ClassVar[bool] = False
     patience: ClassVar[float | None] = None
+    prices: ClassVar[Prices] = LARGE_GPU
 
     def __init__(self, options: TritonOptions, surroundings: Surroundings, *, draw: Draw | None = None) -> None:
         _import()

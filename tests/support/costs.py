@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from router.cost import Costs, Finished, Prices
+from engines.api import LARGE_GPU, Prices
+from router.cost import Costs, Finished
 
 PLAIN = Finished(
     tenant="a",
@@ -27,7 +28,7 @@ class Ledger:
 
     def __init__(self, prices: Prices | None = None) -> None:
         self.now = 1000.0
-        self.costs = Costs(lambda: self.now, prices or Prices())
+        self.costs = Costs(lambda: self.now, prices or LARGE_GPU)
 
     def learn(self, *ended: Finished, pause: float = 0.25) -> None:
         self.now += pause

@@ -110,3 +110,12 @@ def test_what_is_set_of_a_version_holds_for_its_queue_and_its_replicas() -> None
     assert first.terms == Terms(Bounds(5, 256 * 1024 * 1024, 0.25), (1.0, 2.0, 7.0))
     assert first.queue.bounds == first.terms.bounds
     assert first.pool.replicas[0].limits == Limits(requests=3, kv_tokens=99)
+
+
+def test_before_it_has_been_seen_at_work_an_engine_costs_what_its_kind_does() -> None:
+    embedded = {"name": "m", "engine": "embedded"}
+    costs = [
+        next(iter(Made().of(configured(each)).models["m"].versions.values())).admission.costs.work(1000, 0)
+        for each in (model("a"), embedded)
+    ]
+    assert costs == pytest.approx([0.028, 16.0])

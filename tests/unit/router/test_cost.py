@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from router.cost import Costs, Finished, Prices
+from engines.api import Prices
+from router.cost import Costs, Finished
 from router.rates import OUTLIER
 from tests.support.costs import Ledger, finished
 
