@@ -9,7 +9,8 @@ from typing import ClassVar, Literal, Self
 import msgspec
 from pydantic import BaseModel, ConfigDict, Field
 
-from engines.api import LARGE_GPU, (
+from engines.api import (
+    LARGE_GPU,
     Call,
     Failed,
     Health,
