@@ -105,3 +105,15 @@ def test_a_big_one_is_passed_by_small_ones_for_a_while_and_then_kept_a_place(
         passed = [call for call in calls if names([call]) == ["small"] and asked < call.start < own.start]
         assert passed, "others go first where it does not fit"
         assert big.seconds < 10
+
+
+def test_who_fits_passes_one_that_does_not(pair: SpawnedFleet, tmp_path: Path) -> None:
+    """Each of two replicas has something, and the big one needs one for itself: it is kept one of them, not both."""
+    limits = {"requests": 4, "kv_tokens": 1000}
+    with queueing(pair, tmp_path, served(pair.urls, limits=limits), tenants={"many": {}, "one": {}}) as place:
+        with place.holding(2, "many", max_tokens=100):
+            big = place.lining_up(named("big", user="x" * 3600, max_tokens=8), "one")
+            small = [place.ask(named("small", max_tokens=8), "many") for _ in range(3)]
+            assert [one.told for one in small] == [(200, "")] * 3
+            assert not big.done()
+        assert big.result().told == (200, "")
