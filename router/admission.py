@@ -86,7 +86,7 @@ class Admission:
     def refusal(self, rank: Rank, tenant: str, weight: int, patience: float, size: int = 0) -> Refusal | None:
         """Why a request that came now, and can wait for so many seconds, would get no place in time."""
         wait = self.wait(rank, tenant, weight)
-        if full := self.queue.room(tenant, size):
+        if full := self.queue.room(tenant, size, rank):
             return Refusal(full, wait)
         if wait is not None and wait > MARGIN * patience:
             return Refusal("too_long", wait)
@@ -165,8 +165,9 @@ class Admission:
         return False
 
     def _place(self, ticket: Ticket) -> Replica | None:
-        pool = self.pool
-        if ticket is not self._reserved_for:
+        """Replicas are kept free from those of its own class and below only."""
+        pool, holder = self.pool, self._reserved_for
+        if holder is None or (ticket is not holder and ticket.rank >= holder.rank):
             return pool.place(ticket.notes, ticket.affinity)
         kept, pool.reserved = pool.reserved, None
         try:

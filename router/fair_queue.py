@@ -8,6 +8,7 @@ from typing import Generic, Literal, TypeVar
 
 from router.heap import Heap
 from router.lanes import Lane, Waiting
+from router.limits import HEADROOM
 
 __all__ = ["RANKS", "Bounds", "FairQueue", "Full", "Waiting"]
 
@@ -59,10 +60,13 @@ class FairQueue(Generic[T]):
     def __contains__(self, ticket: T) -> bool:
         return ticket in self._dues
 
-    def room(self, tenant: str, size: int) -> Full | None:
-        """What is full for one more request of so many bytes; None: nothing is. O(1)."""
-        bounds = self.bounds
-        if len(self._dues) >= bounds.requests or self.size + size > bounds.size:
+    def room(self, tenant: str, size: int, rank: int = 0) -> Full | None:
+        """What is full for one more request of so many bytes; None: nothing is. O(1).
+
+        A class leaves room to those above it: what can wait must not keep out what can't.
+        """
+        bounds, rest = self.bounds, 1 - HEADROOM[rank]
+        if len(self._dues) >= bounds.requests * rest or self.size + size > bounds.size * rest:
             return "queue_full"
         if not tenant:  # nobody's: where nobody is known there is no one to leave room for
             return None

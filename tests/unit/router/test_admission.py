@@ -142,6 +142,19 @@ async def test_what_has_been_passed_for_long_gets_a_replica_kept_free_for_it() -
     assert stage.kept is None
 
 
+async def test_a_replica_is_not_kept_free_from_the_classes_above() -> None:
+    stage = Stage(requests=8, kv_tokens=100)
+    stage.enter(50)
+    big = await stage.wait(Noted(80, rank=2))
+    await stage.rest(PATIENCE + 0.01)
+    assert stage.kept is stage.replicas[0]
+    urgent, idle = await stage.wait(Noted(10, rank=0)), await stage.wait(Noted(10, rank=2))
+    assert (big.done(), urgent.done(), idle.done()) == (False, True, False)
+    big.cancel()
+    await settle()
+    assert idle.done()
+
+
 @pytest.mark.parametrize("ends", ["cancelled", "too late", "replica gone"])
 async def test_a_replica_is_not_kept_free_for_who_is_gone(ends: str) -> None:
     stage = Stage(requests=8, kv_tokens=100)

@@ -46,6 +46,15 @@ def test_another_tenant_has_room_where_one_has_its_share() -> None:
     assert waiting.room("b", 10) is None
 
 
+@pytest.mark.parametrize(("rank", "waits"), [(0, 100), (1, 95), (2, 85)])
+def test_a_class_leaves_room_to_those_above_it(rank: int, waits: int) -> None:
+    waiting = queue(*(Ticket("", rank=rank) for _ in range(waits - 1)), bounds=Bounds(requests=100))
+    assert waiting.room("", 10, rank) is None
+    waiting.add(Ticket("", rank=rank))
+    assert waiting.room("", 10, rank) == "queue_full"
+    assert rank == 0 or waiting.room("", 10, rank - 1) is None
+
+
 def test_where_nobody_is_known_all_may_use_it_up() -> None:
     waiting = queue(*(Ticket("") for _ in range(7)), bounds=Bounds(requests=8))
     assert waiting.room("", 10) is None
