@@ -203,6 +203,8 @@ def laned(lane: type[Lane[Ticket]]) -> FairQueue[Ticket]:
     ids=["no dues", "still counts", "still there", "no bytes"],
 )
 def test_a_mistake_would_be_caught(broken: Make) -> None:
-    tried = settings(phases=[Phase.generate], report_multiple_bugs=False, suppress_health_check=list(HealthCheck))
+    tried = settings(
+        phases=[Phase.generate], max_examples=2000, report_multiple_bugs=False, suppress_health_check=list(HealthCheck)
+    )
     with pytest.raises(AssertionError):
         none_is_lost(broken, tried)

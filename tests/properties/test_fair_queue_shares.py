@@ -146,6 +146,8 @@ def test_it_holds(holds: Property) -> None:
     ids=["no floor", "no weights", "no claims"],
 )
 def test_a_mistake_would_be_caught(broken: Make, catches: Property) -> None:
-    tried = settings(phases=[Phase.generate], report_multiple_bugs=False, suppress_health_check=list(HealthCheck))
+    tried = settings(
+        phases=[Phase.generate], max_examples=2000, report_multiple_bugs=False, suppress_health_check=list(HealthCheck)
+    )
     with pytest.raises(AssertionError):
         catches(broken, tried)
