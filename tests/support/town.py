@@ -234,7 +234,7 @@ class Town:
 
     async def live(self, requests: int) -> None:
         sweep = asyncio.ensure_future(self.sweep())
-        sweep.add_done_callback(lambda it: it.cancelled() or it.exception())  # whoever fails first, nothing is left over
+        sweep.add_done_callback(lambda it: it.cancelled() or it.exception())
         clients = []
         for number in range(requests):
             clients.append(asyncio.ensure_future(self.client(number)))
