@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import ceil
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from engines.api import Capacity
@@ -41,8 +42,8 @@ class Limits:
         return critical, standard, batch
 
     def _room(self, share: float, headroom: float) -> Room:
-        """Where there are few places, whole ones are left free, or none."""
-        places = max(1, int(self.requests * share))
+        """Where there are few places, whole ones are left free, or none; a little less trust costs none."""
+        places = ceil(self.requests * share)
         rest = share * (1 - headroom)
         return Room(places - int(places * headroom), self.prompt_tokens * rest, self.kv_tokens * rest)
 
