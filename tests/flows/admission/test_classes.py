@@ -87,3 +87,14 @@ def test_the_urgent_do_not_keep_the_usual_out_for_ever(place: Queueing) -> None:
     first, second = (at for at, name in enumerate(order) if name == "usual")
     assert 10 <= first <= 25
     assert 30 <= second <= 46
+
+
+def test_a_queue_that_is_full_for_a_class_still_takes_in_those_above(fleet: SpawnedFleet, tmp_path: Path) -> None:
+    """Of twenty that may wait, 17 may be batch, and 19 may be no more than standard."""
+    with queueing(fleet, tmp_path, tenants=TENANTS, admission={"queue": 20}) as place:
+        with place.holding(who="usual"):
+            waiting = []
+            for who, enough in (("idle", 17), ("usual", 19), ("urgent", 20)):
+                waiting += [place.lining_up(named(who), who) for _ in range(enough - len(waiting))]
+                assert place.ask(named(who), who).told == (503, "overloaded")
+        assert {one.result().told for one in waiting} == {(200, "")}

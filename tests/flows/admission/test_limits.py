@@ -117,3 +117,21 @@ def test_who_fits_passes_one_that_does_not(pair: SpawnedFleet, tmp_path: Path) -
             assert [one.told for one in small] == [(200, "")] * 3
             assert not big.done()
         assert big.result().told == (200, "")
+
+
+def test_a_place_that_is_kept_for_a_big_one_is_not_kept_from_the_classes_above(
+    fleet: SpawnedFleet, tmp_path: Path
+) -> None:
+    """Else the urgent would wait until what runs has ended, and the big one, too."""
+    limits = {"requests": 8, "kv_tokens": 1000}
+    with queueing(fleet, tmp_path, served(fleet.urls, limits=limits), tenants=TENANTS) as place:
+        place.upstream.set(slots=ROOMY)
+        with place.holding(who="usual", max_tokens=100):
+            big = place.lining_up(named("big", user="x" * 3600, max_tokens=16), "idle")
+            wait_until(lambda: place.admission().pool.reserved)
+            small = place.asking(named("small", max_tokens=16), "idle")
+            place.wait_for_queue(2)
+            urgent = place.ask(named("urgent", max_tokens=16), "urgent", x_request_timeout_ms="10000")
+            assert urgent.told == (200, "")
+            assert (place.waiting(), big.done(), small.done()) == (2, False, False)
+        assert (big.result().told, small.result().told) == ((200, ""), (200, ""))
