@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import Future
 from pathlib import Path
 
 import pytest
@@ -93,7 +94,7 @@ def test_a_queue_that_is_full_for_a_class_still_takes_in_those_above(fleet: Spaw
     """Of twenty that may wait, 17 may be batch, and 19 may be no more than standard."""
     with queueing(fleet, tmp_path, tenants=TENANTS, admission={"queue": 20}) as place:
         with place.holding(who="usual"):
-            waiting = []
+            waiting: list[Future[Heard]] = []
             for who, enough in (("idle", 17), ("usual", 19), ("urgent", 20)):
                 waiting += [place.lining_up(named(who), who) for _ in range(enough - len(waiting))]
                 assert place.ask(named(who), who).told == (503, "overloaded")
