@@ -59,7 +59,7 @@ def prove() -> Verdict:
     patient = [
         attempt for attempt in one.attempts if attempt.source == 1 and attempt.retry and attempt.at >= FLOOD + FALLEN
     ]
-    in_vain = sum(not attempt.served for attempt in patient) / max(1, len(patient))
+    in_vain = [attempt for attempt in patient if not attempt.served]
     bars = [
         Bar("capacity that is no goodput in a minute of 10x, of 1", 1 - meanwhile.goodput / CAPACITY, 0.1),
         Bar("answers meanwhile, p99 ms", meanwhile.ok_ms.p99, 600),
@@ -78,8 +78,17 @@ def prove() -> Verdict:
             0,
             exact=True,
         ),
-        Bar("of those, who were not served, of 1", in_vain, 0.05),
+        Bar("of those, who were not served, of 1", len(in_vain) / max(1, len(patient)), 0.05),
         Bar("lag of the generator, p99 ms", one.lag_ms, LAG_MS),
     ]
     figures = {"meanwhile": msgspec.to_builtins(meanwhile), "afterwards": msgspec.to_builtins(after)}
-    return Verdict(bars, one.figures() | figures | {"came_back": len(patient), "rss_mb": one.rss_mb})
+    return Verdict(
+        bars,
+        one.figures()
+        | figures
+        | {
+            "came_back": len(patient),
+            "in_vain": msgspec.to_builtins(in_vain),
+            "rss_mb": one.rss_mb,
+        },
+    )
