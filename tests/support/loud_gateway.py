@@ -5,12 +5,12 @@ from __future__ import annotations
 import sys
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Self, cast
+from typing import ClassVar, Self, cast
 
 from pydantic import BaseModel
 
 from engines import ENGINES
-from engines.api import Call, Health, Reply, Surroundings, Usage
+from engines.api import LARGE_GPU, Call, EngineFactory, Health, Prices, Reply, Surroundings, Usage
 
 
 class NoOptions(BaseModel):
@@ -23,6 +23,7 @@ class BrokenEngine:
     Options: ClassVar[type[BaseModel]] = NoOptions
     runs_here: ClassVar[bool] = False
     patience: ClassVar[float | None] = None
+    prices: ClassVar[Prices] = LARGE_GPU
 
     def __init__(self, _options: NoOptions, _surroundings: Surroundings) -> None:
         pass
@@ -63,7 +64,8 @@ class BrokenReply:
 
 
 def main(path: str) -> None:
-    cast("dict[str, Any]", ENGINES)["broken"] = BrokenEngine
+    engine: EngineFactory = BrokenEngine
+    cast("dict[str, EngineFactory]", ENGINES)["broken"] = engine
     from gateway.config import load  # reads the engines when it is imported
     from gateway.logs import configure
     from gateway.server import Server
