@@ -141,6 +141,10 @@ class Queueing:
     def wait_for_queue(self, number: int, model: str = "mock") -> None:
         self.gateway.wait_until(lambda: self.waiting(model) == number)
 
+    def wait_until_it_can_tell(self) -> None:
+        """How long somebody would have to wait: it has learned from a request that has ended."""
+        self.gateway.wait_until(lambda: self.admission().wait(1, "", 1) is not None)
+
     def asked(self) -> list[LoggedCall]:
         """What came to the upstreams, but for who only held a place, in order."""
         calls = sorted((call for replica in self.fleet.replicas for call in replica.calls()), key=lambda one: one.start)
