@@ -99,7 +99,7 @@ def test_an_urgent_class_is_let_in_where_the_others_are_not(fleet: SpawnedFleet,
     with queueing(fleet, tmp_path, tenants=tenants, admission={"start_within": within}) as place:
         # Three that wait that long are clearly more than four fifths of what one may wait, and two clearly less.
         assert place.ask(named("first", "service_ms=1700"), "usual").told == (200, "")
-        wait_until(lambda: place.admission().costs.held_per_work)
+        place.wait_until_it_can_tell()
         with place.holding(who="usual"):
             waiting = [place.asking(named("usual"), "usual") for _ in range(20)]
             wait_until(lambda: any(one.done() for one in waiting))
@@ -119,7 +119,7 @@ def test_a_long_prompt_that_may_wait_for_longer_is_not_refused_for_it_unread(
     long_one = "x" * 400_000
     with queueing(fleet, tmp_path, admission={"start_within": {"standard": "5s"}}) as place:
         assert place.ask(named("first", "service_ms=500")).told == (200, "")
-        wait_until(lambda: place.admission().costs.held_per_work)
+        place.wait_until_it_can_tell()
         with place.holding():
             waiting = [place.asking(named("usual")) for _ in range(20)]
             wait_until(lambda: any(one.done() for one in waiting))

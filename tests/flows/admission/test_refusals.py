@@ -77,7 +77,7 @@ def test_a_wait_that_would_be_too_long(fleet: SpawnedFleet, models: list[dict[st
     within = {"standard": "5s"}
     with queueing(fleet, tmp_path, *models, admission={"start_within": within}) as place:
         assert place.ask(named("first", "service_ms=500")).told == (200, "")
-        wait_until(lambda: place.admission().costs.held_per_work)
+        place.wait_until_it_can_tell()
         with place.holding():
             waiting = [place.lining_up(named("early")) for _ in range(3)]
             waiting += [place.asking(named("later")) for _ in range(20)]
