@@ -30,12 +30,9 @@ def uses(replica: Replica) -> Iterator[tuple[Limit, float, float]]:
 
 
 def backlog(admission: Admission, rank: Rank) -> float | None:
-    """Seconds that the replicas need for what waits in this class; None until a request has ended, or if none runs."""
-    residence, under_way = admission.costs.residence, admission.pool.work
+    """Seconds that the replicas need for what waits in this class; None until a request has ended."""
     waiting = admission.queue.work(rank)
-    if not waiting:
-        return 0.0
-    return waiting * residence / under_way if residence is not None and under_way else None
+    return admission.seconds(waiting) if waiting else 0.0
 
 
 def homes(catalog: Catalog) -> dict[Admission, list[str]]:

@@ -15,7 +15,7 @@ import httptools
 from gateway import errors
 from gateway.edge import Bounds
 
-_ONCE = (b"host", b"content-type", b"content-length", b"transfer-encoding", b"authorization", b"expect")
+_ONCE = (b"host", b"content-type", b"content-length", b"transfer-encoding", b"authorization", b"expect", b"x-priority")
 _FOREIGN_VERSIONS = ("0.9", "2.0")
 """HTTP/0.9 has no headers, and HTTP/2 no request line ("2" is what an ASGI server of HTTP/2 says)."""
 

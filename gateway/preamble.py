@@ -74,7 +74,7 @@ def rank(headers: Headers, highest: Rank) -> tuple[Rank, bool]:
     said = headers.get(PRIORITY)
     if said is None:
         return highest, True
-    asked = _RANKS.get(said.lower())
+    asked = _RANKS.get(said.strip().lower())
     if asked is None:
         raise Refusal(INVALID_PRIORITY)
     return max(asked, highest), asked >= highest

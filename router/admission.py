@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable
 from itertools import islice
+from math import inf
 from random import Random
 from typing import Final
 
@@ -85,23 +86,26 @@ class Admission:
 
     def refusal(self, rank: Rank, tenant: str, weight: int, patience: float, size: int = 0) -> Refusal | None:
         """Why a request that came now, and can wait for so many seconds, would get no place in time."""
-        wait = self.wait(rank, tenant, weight)
+        wait = self.wait(rank, tenant, weight, self._clock() + patience)
         if full := self.queue.room(tenant, size, rank):
             return Refusal(full, wait)
         if wait is not None and wait > MARGIN * patience:
             return Refusal("too_long", wait)
         return None
 
-    def wait(self, rank: Rank, tenant: str, weight: int) -> float | None:
-        """Seconds until a request that came now would have a place; None: nothing has ended yet, so who knows.
+    def wait(self, rank: Rank, tenant: str, weight: int, due: float = inf) -> float | None:
+        """Seconds until a request that came now, and is due then, would have a place, as far as that can be told."""
+        return self.seconds(self.queue.ahead(rank, tenant, weight, due))
 
-        What is under way ends within its mean time: so fast goes what waits before it (Little's law).
+    def seconds(self, work: float) -> float | None:
+        """In which so much work gets its places; None: nothing has ended yet, so who knows.
+
+        Each place that is taken gets work done at the pace of late.
         """
-        residence = self.costs.residence
-        if residence is None:
+        held = self.costs.held_per_work
+        if held is None:
             return None
-        under_way = self.pool.work
-        return self.queue.ahead(rank, tenant, weight) * residence / under_way if under_way else 0.0
+        return work * held / (self.pool.in_flight or 1)
 
     def shed(self, refusal: Refusal, rank: Rank) -> Shed:
         """Count it; to be raised."""

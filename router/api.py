@@ -123,7 +123,6 @@ class Replica:
         "tokens",
         "verdict",
         "weight",
-        "work",
     )
 
     def __init__(self, name: str, engine: Engine, breaker: Breaker | None = None) -> None:
@@ -136,8 +135,6 @@ class Replica:
         """Of the requests it is busy with; charged when a request is sent, so that the next choice sees it."""
         self.prompts = 0
         """Tokens of prompts among them that have had no content yet."""
-        self.work = 0.0
-        """Seconds of its time that they take."""
         self.said: Capacity | None = None
         """What its engine says that it can take."""
         self.limits = Limits()

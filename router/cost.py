@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from engines.api import LARGE_GPU, Prices
 from router.learned import Known, known
 from router.outputs import HALF_LIFE, MOST, Outputs
+from router.pace import Pace
 from router.rates import Average, FirstContent, Rates
-from router.residence import Residence
 
 TOKENS_PER_BYTE = 0.25
 """Of a request's body, before anything is learned."""
@@ -51,25 +51,25 @@ class Costs:
     Estimates are look-ups of what `learn` has worked out. Measurements that cannot be are not learned from.
     """
 
-    __slots__ = ("_clock", "_outputs", "_prices", "_rates", "_residence", "_tokens_per_byte", "replicas")
+    __slots__ = ("_clock", "_outputs", "_pace", "_prices", "_rates", "_tokens_per_byte", "replicas")
 
     def __init__(self, clock: Callable[[], float], prices: Prices = LARGE_GPU) -> None:
         self._clock = clock
         self._prices = prices
         self._outputs = Outputs()
         self._rates = self._boot()
-        self._residence = Residence(clock())
+        self._pace = Pace(clock())
         self._tokens_per_byte: dict[int, Average] = {}  # by octave of the body: images and text differ
         self.replicas: dict[str, Rates] = {}
         """By name; those that nothing ended on for ten minutes, while it did on others, are gone."""
 
     def __repr__(self) -> str:
-        return f"<Costs {self._rates!r}, {self._outputs!r}, {self._residence!r}>"
+        return f"<Costs {self._rates!r}, {self._outputs!r}, {self._pace!r}>"
 
     @property
-    def residence(self) -> float | None:
-        """Mean seconds that a request holds its place, weighed by work; None until one has ended."""
-        return self._residence.mean
+    def held_per_work(self) -> float | None:
+        """Seconds that a request holds its place for each second of its work; None until one has ended."""
+        return self._pace.held_per_work
 
     def prompt(self, body: int) -> int:
         """Tokens to expect of a body of so many bytes, at least 1."""
@@ -94,7 +94,7 @@ class Costs:
         """What has ended since the last call; some four times a second."""
         now = self._clock()
         possible = [each for each in ended if _possible(each)]
-        self._residence.learn(((each.work, each.held) for each in possible), now)
+        self._pace.learn(((each.work, each.held) for each in possible), now)
         answered = [each for each in possible if 0 < each.begun <= each.held]
         # By the prompt that its body lets expect, as when it was asked for: at an octave's edge the two may differ.
         self._outputs.learn(((each.tenant, self.prompt(each.body), each.output) for each in answered), now)

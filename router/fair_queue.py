@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import inf
 from typing import Generic, Literal, TypeVar
 
 from router.heap import Heap
@@ -94,7 +95,9 @@ class FairQueue(Generic[T]):
         return True
 
     def heads(self) -> Iterator[T]:
-        """In the order in which they should be served now, one per tenant and class; ends with the first change.
+        """In the order in which they should be served now; ends with the first change.
+
+        In each class one per tenant, and then the others, which may pass those that don't fit.
 
         Lazy: the k-th costs O(log k). Classes are strict, but that one of class 1 comes first once class 0 owes it
         as much.
@@ -137,15 +140,15 @@ class FairQueue(Generic[T]):
             expired.append(ticket)
         return expired
 
-    def ahead(self, rank: int, tenant: str, weight: int) -> float:
-        """Seconds of the work that waits and would be served before a newcomer of this tenant. O(1).
+    def ahead(self, rank: int, tenant: str, weight: int, due: float = inf) -> float:
+        """Seconds of the work that waits and would be served before a newcomer of this tenant that is due then. O(1).
 
         All of the classes above. Of its own class what the tenant has waiting, and what the others get meanwhile, each
         by its weight: as much as that, and as the tenant has been served ahead of the floor; never more than waits.
         One that has neither is next. To count one request of each of the others would be too much for it: some of them
         stand at the floor as well, but the rest are ahead of it by a part of a request.
         """
-        return sum(lane.work for lane in self._lanes[:rank]) + self._lanes[rank].ahead(tenant, weight)
+        return sum(lane.work for lane in self._lanes[:rank]) + self._lanes[rank].ahead(tenant, weight, due)
 
     def depth(self, rank: int) -> int:
         """Requests that wait in this class."""

@@ -8,9 +8,13 @@ idle time saves nothing up, and nobody who asks seldom stands behind a whole req
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice, takewhile
 from typing import Generic, Protocol, TypeVar
 
 from router.heap import Heap
+
+COUNTED = 16
+"""Requests of one tenant that are looked at one by one."""
 
 
 class Waiting(Protocol):
@@ -53,6 +57,12 @@ class Backlog(Generic[T]):
     def __repr__(self) -> str:
         return f"<Backlog {self.tenant}: {len(self.tickets)} waiting, counter {self.counter:g}, weight {self.weight}>"
 
+    def due_before(self, due: float) -> float:
+        """Seconds of work that are due before a newcomer; of many, all that waits: one by one would take too long."""
+        if len(self.tickets) > COUNTED:
+            return self.work
+        return sum(ticket.work for ticket in takewhile(lambda ticket: ticket.due <= due, self.tickets))
+
 
 class Lane(Generic[T]):
     """One class. `work` (seconds), `charge` (tokens) and `depth` are of all that waits in it."""
@@ -69,8 +79,10 @@ class Lane(Generic[T]):
         return f"<Lane {self.depth} of {len(self._waiting)} tenants, {self.work:g} s, floor {self.floor:g}>"
 
     def __iter__(self) -> Iterator[T]:
-        """Each tenant's first, in turn. Ends with the first change."""
-        return (backlog.tickets.first for backlog in self._waiting)
+        """Each tenant's first, in turn; behind them the rest of each, in turn. Ends with the first change."""
+        yield from (backlog.tickets.first for backlog in self._waiting)
+        for backlog in self._waiting:
+            yield from islice(backlog.tickets, 1, None)
 
     @property
     def first(self) -> T:
@@ -121,14 +133,15 @@ class Lane(Generic[T]):
             self._count(backlog, difference / weight)
             self._prune()
 
-    def ahead(self, tenant: str, weight: int) -> float:
+    def ahead(self, tenant: str, weight: int, due: float) -> float:
         """Seconds of this class's work before a newcomer of this tenant; see `FairQueue.ahead`."""
         backlog = self._backlogs.get(tenant)
         if backlog is None:
             return 0.0
+        own = backlog.due_before(due)
         others = self.weights - (backlog.weight if backlog.tickets else 0)
         lead = max(0.0, backlog.counter - self.floor) * (self.work / self.charge if self.charge else 0.0)
-        return min(self.work, backlog.work + others * (lead + backlog.work / weight))
+        return min(self.work, own + others * (lead + own / weight))
 
     def shares(self) -> Iterator[tuple[str, int, float]]:
         """Of each tenant that is remembered: its name, how many wait, its counter."""

@@ -96,9 +96,9 @@ class Pool:
         return self.policy.heeds_affinity
 
     @property
-    def work(self) -> float:
-        """Seconds of work under way on those that may be asked."""
-        return sum(replica.work for replica in self._standing.candidates)
+    def in_flight(self) -> int:
+        """Requests under way on those that may be asked."""
+        return sum(len(replica.active) for replica in self._standing.candidates)
 
     def asks(self, replica: Replica) -> bool:
         """Whether it may get work now, ready or not."""
@@ -141,7 +141,6 @@ class Pool:
         replica.active[notes] = now
         replica.tokens += notes.tokens
         replica.prompts += notes.prompt
-        replica.work += notes.work
         replica.calls += 1
         if replica.breaker.state == "probing":
             replica.breaker.sent(now)
@@ -232,10 +231,6 @@ class Pool:
         replica.tokens -= notes.tokens
         if sent >= 0:
             replica.prompts -= notes.prompt
-        if replica.active:
-            replica.work -= notes.work
-        else:
-            replica.work = 0.0  # what rounding has left of it goes
 
     def _pick_another(self, affinity: Affinity, asked: Collection[Replica]) -> Replica:
         others = [replica for replica in self._standing.candidates if replica not in asked]

@@ -18,8 +18,8 @@ def live(seed: int, admission: type[Admission] = Admission) -> Town:
         assert isinstance(loop, VirtualLoop)
         town = Town(Random(seed), loop, admission)
         runner.run(town.live(150))
-    carried = [(replica.tokens, replica.prompts, replica.work, replica.active) for replica in town.replicas]
-    assert carried == [(0, 0, 0.0, {})] * 7
+    carried = [(replica.tokens, replica.prompts, replica.active) for replica in town.replicas]
+    assert carried == [(0, 0, {})] * 7
     assert not town.pressed
     assert [len(version.admission.queue) for version in (town.first, town.other)] == [0, 0]
     assert [engine.open for engine in town.engines] == [0] * 7, "each reply is closed"
@@ -61,10 +61,9 @@ class KeepsReplicasFree(Admission):
 
 @pytest.mark.parametrize("wrong", [KeepsWhatIsGivenTooLate, DoesNotHear, KeepsReplicasFree])
 def test_an_admission_with_a_mistake_is_found_out(wrong: type[Admission]) -> None:
-    found = 0
-    for seed in range(12):
+    for seed in range(100):
         try:
             live(seed, wrong)
         except AssertionError:
-            found += 1
-    assert found
+            return
+    pytest.fail("nothing was noticed")

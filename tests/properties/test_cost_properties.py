@@ -51,7 +51,7 @@ def check_sanity(costs: Costs, prompt: int, longer: int, cap: int) -> None:
     assert 0 < costs.work(1 + prompt, 1) <= costs.work(1 + prompt + longer, 1) < inf
     assert costs.work(1, 1 + prompt) <= costs.work(1, 1 + prompt + longer) < inf
     assert 0 <= costs.prefill(prompt) <= costs.prefill(prompt + longer) < inf
-    assert costs.residence is None or 0 < costs.residence < inf
+    assert costs.held_per_work is None or 0 < costs.held_per_work < inf
     assert set(costs.replicas) <= {"one", "two"}
 
 

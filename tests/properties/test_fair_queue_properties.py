@@ -116,9 +116,13 @@ class Life(RuleBasedStateMachine):
         firsts: dict[tuple[int, str], Ticket] = {}
         for ticket in sorted(self.waiting, key=lambda ticket: ticket.due):
             firsts.setdefault((ticket.rank, ticket.tenant), ticket)
-        assert len(heads) == len(firsts)
-        assert set(heads) == set(firsts.values())
+        assert len(heads) == len(set(heads)) == len(self.waiting)
         order = [ticket.rank for ticket in heads]
+        early = order[:1] == [1] and self.queue.depth(0) > 0
+        for rank in range(len(RANKS)):
+            of_class = [ticket for ticket in heads[early:] if ticket.rank == rank]
+            leading = {ticket for ticket in firsts.values() if ticket.rank == rank} - set(heads[:early])
+            assert set(of_class[: len(leading)]) == leading
         assert order == sorted(order) or order[:1] + sorted(order[1:]) == [1, *order[1:]]
 
     @invariant()
@@ -182,8 +186,8 @@ class StillThere(FairQueue[Ticket]):
 class WithoutBytes(FairQueue[Ticket]):
     """Bodies take no room."""
 
-    def room(self, tenant: str, size: int) -> Full | None:
-        return super().room(tenant, 0)
+    def room(self, tenant: str, size: int, rank: int = 0) -> Full | None:
+        return super().room(tenant, 0, rank)
 
 
 def laned(lane: type[Lane[Ticket]]) -> FairQueue[Ticket]:

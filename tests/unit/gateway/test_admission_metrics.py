@@ -66,13 +66,13 @@ def test_who_waits_is_told_by_class() -> None:
 
 
 def test_a_backlog_is_told_once_the_pace_is_known() -> None:
-    """Two requests of half a second wait; what is under way, two seconds of work, ends within one."""
+    """Two requests of half a second wait; of as much work each of two places is rid within half a second."""
     busy = replica()
     admission = made_of("a", [busy]).versions["1"].admission
     assert backlog(admission, 1) == 0.0
     wait(admission, Waiting(), Waiting())
     assert backlog(admission, 1) is None
-    busy.work = 2.0
+    busy.active = {Noted(): 1.0, Noted(): 1.0}
     held = Finished("acme", "a-0", 10, 10, exact=True, body=40, begun=0.1, held=1.0, whole=False, beside=1, work=1.0)
     admission.costs.learn([held])
     assert backlog(admission, 1) == 0.5

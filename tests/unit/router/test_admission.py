@@ -236,6 +236,44 @@ async def test_who_would_have_to_wait_for_too_long_is_refused_at_once() -> None:
         task.cancel()
 
 
+async def test_one_long_request_tells_nothing_of_the_wait_behind_short_ones() -> None:
+    stage = Stage()
+    long = stage.enter(10_000)
+    stage.now += 12.0
+    await stage.leave(long)
+    await stage.rest(0.0)
+    stage.enter(100)
+    tasks = [await stage.wait(Noted(100)) for _ in range(6)]
+    assert not any(task.done() for task in tasks)
+    assert stage.admission.wait(1, "", 1) == pytest.approx(6 * 0.12)
+    for task in tasks:
+        task.cancel()
+
+
+async def test_behind_a_long_request_short_ones_wait_as_long_as_it_takes() -> None:
+    stage = Stage()
+    short = stage.enter(100)
+    stage.now += 0.12
+    await stage.leave(short)
+    await stage.rest(0.0)
+    stage.enter(100)
+    waits = await stage.wait(Noted(10_000), deadline=stage.now + 60)
+    assert stage.admission.wait(1, "", 1) == pytest.approx(12.0)
+    waits.cancel()
+
+
+async def test_what_is_due_later_is_not_ahead_and_is_passed_by_its_own_tenants_too() -> None:
+    stage = Stage(requests=8, kv_tokens=100)
+    await stage.learn(1.0)
+    holder = stage.enter(60)
+    big = await stage.wait(Noted(90_000))  # one is patient for 10.8 s more
+    assert stage.admission.wait(1, "", 1, due=stage.now + 2) == 0.0
+    small = await stage.wait(Noted(10))
+    assert (big.done(), small.done()) == (False, True)
+    await stage.leave(holder)
+    big.cancel()
+
+
 async def test_it_is_told_to_come_back_when_its_turn_might_be() -> None:
     stage = Stage()
     await stage.learn(100.0)

@@ -20,7 +20,7 @@ def test_at_first_it_is_what_we_were_told() -> None:
     assert costs.output("a", 1000, None) == 256
     assert costs.work(1000, 100) == pytest.approx(1000 * 28e-6 + 100 * 130e-6)
     assert costs.prefill(1000) == pytest.approx(0.028)
-    assert costs.residence is None
+    assert costs.held_per_work is None
     assert costs.replicas == {}
     assert Costs(lambda: 0.0, Prices(1e-3, 2e-3)).work(10, 10) == pytest.approx(0.03)
 
@@ -128,9 +128,9 @@ def test_an_outlier_moves_little() -> None:
     ledger, random = Ledger(), Random(1)
     ledger.each((stream(random, 0.02, 30e-6, 100e-6) for _ in range(300)), pause=0.0125)
     costs = ledger.costs
-    before = costs.prefill(1000), costs.work(1000, 100), costs.residence
+    before = costs.prefill(1000), costs.work(1000, 100), costs.held_per_work
     ledger.learn(finished(begun=100 * costs.prefill(1000), held=100 * costs.prefill(1000) + 100 * 0.01))
-    after = costs.prefill(1000), costs.work(1000, 100), costs.residence
+    after = costs.prefill(1000), costs.work(1000, 100), costs.held_per_work
     for was, has_become in zip(before, after, strict=True):
         assert was is not None
         assert has_become == pytest.approx(was, rel=2 * OUTLIER / 64)
@@ -167,12 +167,12 @@ def test_nonsense_does_no_lasting_harm(different: dict[str, Any]) -> None:
     costs = ledger.costs
     assert 0 <= costs.prefill(1000) < inf
     assert 0 < costs.work(1000, 100) < inf
-    assert costs.residence is None or 0 < costs.residence < inf
+    assert costs.held_per_work is None or 0 < costs.held_per_work < inf
     ledger.each(finished() for _ in range(1200))
     assert costs.prefill(1000) == pytest.approx(0.1, rel=0.1)
     assert costs.replicas["one"].decoding.value == pytest.approx(0.01, rel=0.1)
     assert costs.output("a", 1000, None) == 112
-    assert costs.residence == pytest.approx(1.1, rel=0.01)
+    assert costs.held_per_work == pytest.approx(1.1 / finished().work, rel=0.01)
 
 
 def test_from_answers_that_take_no_time_there_is_a_way_back() -> None:

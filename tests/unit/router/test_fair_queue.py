@@ -24,9 +24,9 @@ def test_a_higher_class_goes_first() -> None:
     assert list(queue(batch, standard, critical).heads()) == [critical, standard, batch]
 
 
-def test_each_tenant_has_one_head_the_one_due_first() -> None:
+def test_each_tenants_first_is_the_one_due_first_and_behind_all_firsts_come_the_others() -> None:
     late, soon, other = Ticket("a", due=9), Ticket("a", due=5), Ticket("b", due=7)
-    assert list(queue(late, soon, other).heads()) == [soon, other]
+    assert list(queue(late, soon, other).heads()) == [soon, other, late]
 
 
 def test_of_the_same_due_who_came_first_goes_first() -> None:

@@ -44,7 +44,7 @@ def test_what_was_learned_outlasts_a_restart() -> None:
         assert ask(after.costs) == pytest.approx(ask(before.costs))
         assert ask(after.costs) != pytest.approx(ask(Ledger().costs))
     assert told(after) == told(before)
-    assert after.costs.residence is None
+    assert after.costs.held_per_work is None
     assert repr(after.costs).startswith("<Costs <Rates")
 
 

@@ -1,4 +1,4 @@
-"""How long requests hold their place on a replica, from those that have just given it up."""
+"""How long a place is held for the work of a request, from those that have just given theirs up."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ CLOCK_STEP = 0.001
 """Seconds; nothing is told to be shorter."""
 
 
-class Residence:
-    """The mean seconds of the latest requests, each by its work: what Little's law needs to tell the service rate.
+class Pace:
+    """Seconds that a place was held for each second of estimated work, over the latest requests.
 
-    It follows a capacity that changes within about as long as requests take, and a burst of failures or one stuck
-    request moves it little.
+    So many places as are taken get so much work done: by that who waits is told for how long. It does not matter
+    whether long requests or short ones ended last, as both take as long as they work. It follows a capacity that
+    changes within about as long as requests take; a burst of failures or one stuck request moves it little.
     """
 
     __slots__ = ("_at", "_held", "_recent", "_work")
@@ -25,15 +26,15 @@ class Residence:
     def __init__(self, now: float) -> None:
         self._at = now
         self._recent = 0.0  # requests that ended within the last second, decayed
-        self._held = 0.0  # sum of work * held of the latest
-        self._work = 0.0  # and of work
+        self._held = 0.0  # seconds of the latest
+        self._work = 0.0  # and of their work
 
     def __repr__(self) -> str:
-        return f"<Residence {self.mean or 0.0:.3f} s, {self._recent:.0f} ended lately>"
+        return f"<Pace {self.held_per_work or 0.0:.3f} s for one of work, {self._recent:.0f} ended lately>"
 
     @property
-    def mean(self) -> float | None:
-        """Seconds; None until a request has ended."""
+    def held_per_work(self) -> float | None:
+        """None until a request has ended."""
         return self._held / self._work if self._work else None
 
     def learn(self, ended: Iterable[tuple[float, float]], now: float) -> None:
@@ -43,6 +44,6 @@ class Residence:
         self._at = now
         kept = 1 - 2 / (max(LEAST, self._recent) + 1)  # by age, as if so many requests counted alike
         for work, held in ended:
-            believed = max(CLOCK_STEP, tamed(held, self._held / self._work) if self._work else held)
-            self._held = self._held * kept + work * believed
+            believed = max(CLOCK_STEP, tamed(held, work * self._held / self._work) if self._work else held)
+            self._held = self._held * kept + believed
             self._work = self._work * kept + work
