@@ -81,14 +81,8 @@ def prove() -> Verdict:
         Bar("of those, who were not served, of 1", len(in_vain) / max(1, len(patient)), 0.05),
         Bar("lag of the generator, p99 ms", one.lag_ms, LAG_MS),
     ]
-    figures = {"meanwhile": msgspec.to_builtins(meanwhile), "afterwards": msgspec.to_builtins(after)}
-    return Verdict(
-        bars,
-        one.figures()
-        | figures
-        | {
-            "came_back": len(patient),
-            "in_vain": msgspec.to_builtins(in_vain),
-            "rss_mb": one.rss_mb,
-        },
-    )
+    figures = {
+        "meanwhile": msgspec.to_builtins(meanwhile), "afterwards": msgspec.to_builtins(after),
+        "came_back": len(patient), "in_vain": msgspec.to_builtins(in_vain), "rss_mb": one.rss_mb,
+    }  # fmt: skip
+    return Verdict(bars, one.figures() | figures)

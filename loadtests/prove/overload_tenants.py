@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any
 
 import msgspec
 
-from loadtests.overload.load import Load, Target, load
+from loadtests.overload.load import LAG_MS, Load, Target, load
 from loadtests.overload.plan import Phase, Source
 from loadtests.overload.stand import SHORT, Terms, admitting
 from loadtests.overload.tally import Tally
@@ -145,14 +144,15 @@ def by_class(them: Tenants) -> Findings:
 def prove() -> Verdict:
     """A hog takes nothing from others' shares, long prompts nothing from short ones, batch work nothing from anyone."""
     bars: list[Bar] = []
-    figures: dict[str, Any] = {}
+    loads: dict[str, Load] = {}
     with tenants() as them:
         for find in (by_weight, by_class, beside_long):
-            held, loads = find(them)
+            held, found = find(them)
             bars += held
-            for name, one in loads.items():
-                by_source = [
-                    msgspec.to_builtins(counted(one, at)) for at in range(len({a.source for a in one.attempts}))
-                ]
-                figures[name] = one.figures() | {"by_source": by_source}
+            loads |= found
+    figures = {}
+    for name, one in loads.items():
+        sources = sorted({attempt.source for attempt in one.attempts})
+        figures[name] = one.figures() | {"by_source": [msgspec.to_builtins(counted(one, each)) for each in sources]}
+    bars.append(Bar("lag of the generator, p99 ms, at worst", max(one.lag_ms for one in loads.values()), LAG_MS))
     return Verdict(bars, figures)
