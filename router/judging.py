@@ -9,14 +9,11 @@ from router.api import Notes, Replica
 from router.breaker import NEVER
 
 WAITING = 3
-"""Calls without a sign of life that tell of a stall; fewer may all be hard ones, so it takes `FEW` times as long."""
-FEW = 1.25
+"""Calls without a sign of life that tell of a stall; fewer may all be hard ones, and get company first."""
+LEAST_TIME, TIMES = 0.25, 4.0
+"""Seconds that each of these must have had, and times what such calls usually take."""
 PREFILL = 120e-6
 """Seconds that each token of a prompt may take, on top."""
-LONGER = 2.0
-"""Times the longest whole text of late that one of few may take."""
-FORGETTING = 0.99
-"""What is left of that longest one with each further text."""
 LEAST_SILENCE, SILENCE = 2.0, 20.0
 """A stall lasts so many seconds, and so many times the usual wait for first content."""
 SAMPLES = 10
@@ -35,7 +32,6 @@ class Usual:
     def __init__(self) -> None:
         self._first = 0.0  # seconds, when it last could be told
         self._whole = NEVER  # until it is known, such a wait tells nothing
-        self._longest = 0.0
 
     def __repr__(self) -> str:
         return f"<Usual {self._first:.3f} s to first content, {self._whole:.3f} s to a whole text>"
@@ -45,39 +41,48 @@ class Usual:
 
     def note_whole(self, waited: float) -> None:
         self._whole = waited if self._whole == NEVER else self._whole + (waited - self._whole) / LATEST
-        self._longest = max(waited, self._longest * FORGETTING)
 
     def stalls(self, replica: Replica, among: Sequence[Replica], now: float) -> float:
         """Seconds for which it has been silent, if that is a stall; where no other shows life either, it is none."""
-        limit = patience(self._first)
-        silent = self._silence(replica, limit, now)
-        others = (other for other in among if other is not replica)
-        return silent if silent and any(shows_life(other, now - limit) for other in others) else 0.0
+        breaker = replica.breaker
+        if breaker.probe is not None:
+            silent, usual = now - breaker.probe, self._of(whole=any(notes.whole for notes in replica.active))
+            stalled = silent >= patience(usual)
+        elif not breaker.out and breaker.in_vain >= LEAST_SILENCE:  # connecting takes no longer for a hard call
+            silent, stalled = breaker.in_vain, True
+        else:
+            silent, usual, calls = self._silence(replica, now)
+            stalled = len(calls) >= WAITING and now - calls[WAITING - 1] >= max(LEAST_TIME, TIMES * usual)
+        return silent if stalled and self._others_live(replica, among, now) else 0.0
 
-    def _silence(self, replica: Replica, limit: float, now: float) -> float:
-        """Seconds for which it has let its calls wait; 0.0 if that is not long enough to tell.
+    def doubts(self, replica: Replica, among: Sequence[Replica], now: float) -> bool:
+        """Whether it is silent for so long with too few calls to tell: a few more will."""
+        _, _, calls = self._silence(replica, now)
+        return 0 < len(calls) < WAITING and self._others_live(replica, among, now)
 
-        Calls whose client does not read count for nothing. Whole texts are silent while all is well, so that they may
-        take longer; where many streams wait beside them, these tell.
+    def _silence(self, replica: Replica, now: float) -> tuple[float, float, list[float]]:
+        """Seconds for which it has let its calls wait, what such calls usually take, and since when each waits.
+
+        Without calls where that is not long, or it is out. Those whose client does not read count for nothing. Whole
+        texts are silent while all is well, so that they may take longer; where many streams wait beside them, these
+        tell.
         """
         breaker = replica.breaker
-        texts_limit = max(limit, patience(self._whole))
-        if breaker.probe is not None:
-            silent = now - breaker.probe
-            return silent if silent >= (texts_limit if any(notes.whole for notes in replica.active) else limit) else 0.0
-        if not breaker.out and breaker.in_vain >= LEAST_SILENCE:  # connecting takes no longer for a hard call
-            return breaker.in_vain
-        if breaker.out or not replica.active or shows_life(replica, now - limit):
-            return 0.0
+        if breaker.out or not replica.active or shows_life(replica, now - patience(self._first)):
+            return 0.0, 0.0, []
         calls = [(notes, _begins(notes, sent)) for notes, sent in replica.active.items() if not notes.paused]
-        streams = [sent for notes, sent in calls if not notes.whole]
-        waiting = streams if len(streams) >= WAITING else [sent for _, sent in calls]
-        if len(waiting) > len(streams):
-            limit = texts_limit
-        if len(waiting) < WAITING:
-            limit = FEW * max(limit, LONGER * self._longest if len(waiting) > len(streams) else 0.0)
-        silent = now - max(breaker.life, min(waiting, default=now))
-        return silent if silent >= limit else 0.0
+        streams = [since for notes, since in calls if not notes.whole]
+        waiting = sorted(streams if len(streams) >= WAITING else [since for _, since in calls])
+        usual = self._of(whole=len(waiting) > len(streams))
+        silent = now - max(breaker.life, waiting[0]) if waiting else 0.0
+        return silent, usual, waiting if silent >= patience(usual) else []
+
+    def _of(self, *, whole: bool) -> float:
+        return max(self._first, self._whole) if whole else self._first
+
+    def _others_live(self, replica: Replica, among: Sequence[Replica], now: float) -> bool:
+        since = now - patience(self._first)
+        return any(shows_life(other, since) for other in among if other is not replica)
 
 
 def _begins(notes: Notes, sent: float) -> float:

@@ -11,7 +11,7 @@ from router.api import Affinity, NoReplica, Notes, Policy, Replica
 from router.breaker import State
 from router.busy import listen
 from router.events import Change, ignore
-from router.judging import Usual, paces
+from router.judging import WAITING, Usual, paces
 from router.limits import UNSAID, has_room
 from router.outcomes import judge
 from router.retries import RetryBudget
@@ -108,8 +108,9 @@ class Pool:
         """One that may be asked; not one of those that were `asked` for this request. Raises NoReplica."""
         if asked:
             return self._pick_another(affinity, asked)
-        if self._standing.awaiting:
-            return self._standing.awaiting[0]
+        for replica in self._standing.awaiting:
+            if replica.breaker.out or len(replica.active) < WAITING:
+                return replica
         candidates = self._standing.candidates
         if len(candidates) == 1:
             return candidates[0]
@@ -120,7 +121,8 @@ class Pool:
     def place(self, notes: Notes, affinity: Affinity, asked: Collection[Replica] = ()) -> Replica | None:
         """As `pick`, but one that has room for it; None: all are full. Raises NoReplica."""
         replica = self.pick(affinity, asked)
-        if replica is not self.reserved and (has_room(replica, notes) or replica in self._standing.awaiting):
+        is_probe = replica.breaker.out and replica in self._standing.awaiting
+        if replica is not self.reserved and (has_room(replica, notes) or is_probe):
             return replica
         free = [
             other
@@ -198,6 +200,7 @@ class Pool:
             reason = breaker.tick(now) or breaker.compare(now, pace, self._random) or self._stall(replica, now)
             if reason:
                 self._note(replica, before, reason, now)
+        self._standing.doubted = [it for it in self.replicas if self._usual.doubts(it, self.replicas, now)]
         self._standing.arrange(self.replicas, now)
 
     def replace(self, replicas: Iterable[Replica]) -> None:

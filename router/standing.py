@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from engines.api import Capacity
 from router.api import Replica
 from router.limits import limits_of
@@ -18,7 +20,9 @@ class Standing:
         self.candidates: tuple[Replica, ...] = ()
         """Those that may be asked."""
         self.awaiting: tuple[Replica, ...] = ()
-        """Each gets the next request as its probe."""
+        """Each gets the next request, as its probe, or to have some more by which to tell whether it has stalled."""
+        self.doubted: Sequence[Replica] = ()
+        """Those that are silent with few calls."""
         self.panicking = False
         """Whether ejections, or the verdicts of probes, are not heeded because too few would be left."""
         self._best = 1.0  # trust in the most trusted of those that may be asked
@@ -37,7 +41,8 @@ class Standing:
         fit = ready if panicking else [replica for replica in ready if not replica.breaker.out]
         self.panicking = panicking or (bool(serving) and not fit)
         self.candidates = tuple(fit or serving)
-        self.awaiting = tuple(replica for replica in ready if replica.breaker.awaits_probe(now))
+        probes = [replica for replica in ready if replica.breaker.awaits_probe(now)]
+        self.awaiting = (*probes, *(replica for replica in self.doubted if replica in self.candidates))
         self._best = max((replica.breaker.trust(now) for replica in self.candidates), default=1.0)
         for replica in replicas:
             self.weigh(replica, now)

@@ -34,7 +34,7 @@ FIGURES = (
         f"{judging.WAITING} calls or more without a sign of life for {judging.LEAST_SILENCE:g} s "
         f"(or {judging.SILENCE:g} times the usual wait"
     ),
-    f"while others show one, fewer for {judging.FEW:g} times as long",
+    f"{judging.LEAST_SILENCE:g} s spent on connecting in vain;",
     f"over {breaker.VERY_SLOW:g} times slower than the others for {breaker.LASTING:g} s",
     (
         f"for {breaker.LASTING:g} s, first contents took over {breaker.SLOW:g} times what the others' take, and at "

@@ -5,7 +5,10 @@ from __future__ import annotations
 import pytest
 
 from engines.api import Failed, TimedOut
-from router.api import Replica
+from router.api import NO_AFFINITY, Replica
+from router.judging import WAITING
+from router.limits import Limits
+from tests.support.gates import Noted
 from tests.support.pools import TOKENS, Sent, Stage
 
 
@@ -53,26 +56,54 @@ def test_p07_streams_that_stop_are_a_stall_too() -> None:
 
 
 @pytest.mark.parametrize("count", [1, 2])
-def test_p07_few_silent_calls_may_just_be_hard_but_not_for_long(count: int) -> None:
+def test_p07_few_silent_calls_get_company_by_which_to_tell(count: int) -> None:
     stage = Stage(3)
     replica, *others = stage.replicas
     hung(stage, count)
-    for _ in range(24):
+    for _ in range(21):
         stage.call(others[0])
         stage.rest(0.1)
-    assert not stage.changes
-    a_second_of_work(stage, *others)
+    company = [stage.send() for _ in range(WAITING - count)]
+    assert {notes.asked for notes in company} == {replica}
+    assert stage.send().asked is not replica
+    stage.rest(0.2)
+    assert not stage.changes, "they have not had their time"
+    stage.rest(0.1)
     assert stage.told(replica) == ["ejected"]
-    assert stage.changes[0].reason in ("stalled for 2.5 s", "stalled for 2.6 s")
+
+
+@pytest.mark.parametrize("whole", [False, True])
+def test_one_hard_call_is_no_stall_where_others_are_answered_beside_it(whole: bool) -> None:
+    stage = Stage(3)
+    replica, *others = stage.replicas
+    stage.call(others[0])
+    stage.send(replica, whole=whole)
+    for _ in range(140):
+        stage.call(stage.send().asked)
+        stage.rest(0.1)
+    assert not stage.changes
+    assert replica.calls > 2
+
+
+def test_a_replica_without_room_for_company_is_waited_for() -> None:
+    stage = Stage(2)
+    replica, other = stage.replicas
+    hung(stage, 1)
+    for _ in range(30):
+        stage.call(other)
+        stage.rest(0.1)
+    replica.room = Limits(requests=1).by_rank(1.0)
+    assert stage.pool.place(Noted(), NO_AFFINITY) is other
+    assert not stage.changes
 
 
 def test_a_long_prompt_takes_its_time() -> None:
     stage = Stage(3)
     replica, *others = stage.replicas
-    (notes,) = hung(stage, 1)
-    notes.prompt = 40_000  # 4.8 s
-    replica.prompts += 40_000 - TOKENS
-    for _ in range(7):
+    for notes in hung(stage):
+        notes.prompt = 40_000  # 4.8 s
+        replica.prompts += 40_000 - TOKENS
+    for _ in range(6):
         a_second_of_work(stage, *others)
     assert not stage.changes
     a_second_of_work(stage, *others)

@@ -49,30 +49,6 @@ def test_p07_texts_that_never_come_are_a_stall_once_it_is_known_how_long_they_ta
     assert stage.told(replica) == ["ejected"]
 
 
-def test_p07_one_text_that_never_comes_is_a_stall_if_none_has_taken_half_as_long() -> None:
-    stage = Stage(3)
-    replica, other, _ = stage.replicas
-    texts(stage, other, 8, 0.1)
-    stage.send(replica, whole=True)
-    for _ in range(24):
-        texts(stage, other, 1, 0.1)
-    assert not stage.changes
-    for _ in range(2):
-        texts(stage, other, 1, 0.1)
-    assert stage.told(replica) == ["ejected"]
-
-
-def test_where_some_texts_are_long_one_more_may_be() -> None:
-    stage = Stage(3)
-    replica, other, _ = stage.replicas
-    texts(stage, other, 1, 5.0)
-    texts(stage, other, 60, 0.1)
-    stage.send(replica, whole=True)
-    for _ in range(30):
-        texts(stage, other, 1, 0.1)
-    assert not stage.changes
-
-
 def test_p07_streams_are_a_stall_whatever_text_is_made_beside_them() -> None:
     stage = Stage(3)
     replica, other, _ = stage.replicas
