@@ -120,10 +120,15 @@ def changed(settings: Settings, changes: Mapping[str, Any], *, strict: bool = Tr
     return msgspec.convert({**msgspec.structs.asdict(settings), **changes}, Settings, strict=strict)
 
 
+def pairs(text: str) -> dict[str, str]:
+    """The members that `key=value,…` names."""
+    return dict(pair.partition("=")[::2] for pair in text.split(","))
+
+
 @lru_cache(4096)
 def directed(settings: Settings, directive: str) -> Settings:
     """`settings` under a request's directive (`key=value,…`); raises `msgspec.ValidationError` on nonsense."""
-    changes = dict(pair.partition("=")[::2] for pair in directive.split(","))
+    changes = pairs(directive)
     if of_replica := changes.keys() & {"slots", "wedged", "wedge_cancels"}:
         raise msgspec.ValidationError(f"{', '.join(sorted(of_replica))}: of a replica, not of a request")
     return changed(settings, changes, strict=False)

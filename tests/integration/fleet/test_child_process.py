@@ -1,12 +1,18 @@
 """The fleet as a child process: started, told what to do, asked what happened, with the official SDK as client."""
 
+import subprocess
+import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
+import msgspec
 import openai
 import pytest
 
 from loadtests.fleet.answers import words
+from loadtests.fleet.settings import Settings
 from tests.support.fleet import SpawnedFleet, spawn_fleet
+from tests.support.gateway import ROOT
 from tests.support.triton_asking import answers, ask, request, said, stub_of
 
 
@@ -107,3 +113,41 @@ async def test_a_child_speaks_triton_and_the_control_port_tells_what_it_heard() 
         assert first.calls()[0].body["tensors"]["max_tokens"] == 2
         assert first.stats()["models"]["ensemble"] == "READY"
         assert (first.stats()["peak_running"], first.stats()["open_streams"], second.stats()["started"]) == (1, 0, 0)
+
+
+def refused(*options: str) -> tuple[int, str, str]:
+    """Exit status and what is said on each stream, where it does not serve."""
+    command = [sys.executable, "-m", "loadtests.fleet", *options]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=30, check=False)
+    return done.returncode, done.stdout, done.stderr
+
+
+def test_what_holds_for_a_whole_replica_can_be_set_from_the_start() -> None:
+    with (
+        spawn_fleet(settings="slots=2,service_ms=200") as fleet,
+        openai.OpenAI(base_url=fleet.urls[0], api_key="none", max_retries=0) as client,
+        ThreadPoolExecutor(4) as callers,
+    ):
+        list(callers.map(lambda _: client.completions.create(model="m", prompt="a"), range(4)))
+        (replica,) = fleet.replicas
+        replica.wait_for(lambda calls: [call.outcome for call in calls] == ["finished"] * 4)
+        assert replica.stats()["peak_running"] == 2
+
+
+@pytest.mark.parametrize("mistake", ["slots=x", "slots", "slotz=4", "fault=none"])
+def test_a_mistaken_setting_is_told_as_a_mistake(mistake: str) -> None:
+    status, said_, told = refused(f"--set={mistake}")
+    assert (status, said_) == (2, "")
+    assert told.splitlines()[-1].startswith("python -m loadtests.fleet: error: argument --set: ")
+
+
+def test_a_port_that_is_none_is_told_in_a_sentence() -> None:
+    status, _, told = refused("--port=65536")
+    assert (status, told.count("\n"), told.partition(":")[0]) == (1, 1, "The fleet did not start")
+
+
+def test_its_help_names_every_setting() -> None:
+    status, told, _ = refused("--help")
+    assert status == 0
+    told = " ".join(told.split())
+    assert [name for name, value in msgspec.structs.asdict(Settings()).items() if f" {name}={value}" not in told] == []
