@@ -24,6 +24,8 @@ PASSED: Final = 8
 """So many that come first may not fit, and be passed by one that does; all are not looked through each time."""
 PATIENCE: Final = 0.25
 """Seconds for which the first may be passed; then a replica is kept free for it."""
+AT_ONCE: Final = 256
+"""Places given, or requests told that they are too late, before others have the event loop: some milliseconds' work."""
 SOONEST, LATEST = 1.0, 30.0
 """Seconds after which who is refused may come back; spread over twice as long, lest all come at once."""
 SHEDDING: Final = 1.0
@@ -127,7 +129,7 @@ class Admission:
         self.pool.refresh()
         now = self._clock()
         self._learn()
-        for ticket in self.queue.expire(now):
+        for ticket in self.queue.expire(now, AT_ONCE):
             rank = ticket.notes.rank
             refusal = Refusal("too_late", self.wait(rank, ticket.tenant, ticket.weight))
             self._refuse(ticket, self.shed(refusal, rank))
@@ -138,8 +140,9 @@ class Admission:
         """Give out places to those whose turn it is, as long as there are any."""
         pool, queue = self.pool, self.queue
         try:
-            while len(queue) and not pool.is_full() and self._grant():
-                pass
+            for _ in range(AT_ONCE):
+                if not len(queue) or pool.is_full() or not self._grant():
+                    break
         except NoReplica:
             while ticket := next(queue.heads(), None):
                 queue.discard(ticket)

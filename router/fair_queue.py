@@ -131,10 +131,10 @@ class FairQueue(Generic[T]):
         """
         self._lanes[rank].settle(tenant, weight, difference)
 
-    def expire(self, now: float) -> list[T]:
-        """Takes out all that must have started by now, earliest first; O(log n) each."""
+    def expire(self, now: float, most: float = inf) -> list[T]:
+        """Takes out all, or so many at most, that must have started by now, earliest first; O(log n) each."""
         expired: list[T] = []
-        while self._dues and self._dues.first.due <= now:
+        while self._dues and self._dues.first.due <= now and len(expired) < most:
             ticket = self._dues.first
             self.discard(ticket)
             expired.append(ticket)

@@ -8,7 +8,7 @@ from random import Random
 import pytest
 
 from engines.api import Capacity, Failed
-from router.admission import LATEST, PATIENCE, SHEDDING, SOONEST, Admission
+from router.admission import AT_ONCE, LATEST, PATIENCE, SHEDDING, SOONEST, Admission
 from router.api import NO_AFFINITY, NoReplica, Rank, Replica, Shed
 from router.fair_queue import Bounds
 from router.pool import Pool
@@ -376,3 +376,22 @@ async def test_a_replica_that_awaits_its_probe_gets_one_however_busy_it_is() -> 
     await stage.rest(0.5)
     assert waiting.done()
     assert await waiting is broken
+
+
+async def test_the_loop_is_not_held_up_by_many_at_once() -> None:
+    stage = Stage(requests=2000)
+    stage.pool.capacity = Capacity(requests=1)
+    stage.admission.replace(stage.replicas, stage.admission.terms)
+    stage.enter()
+    late = [await stage.wait() for _ in range(AT_ONCE + 10)]
+    await stage.rest(WITHIN[1] + 0.01)
+    assert sum(task.done() for task in late) == AT_ONCE
+    await stage.rest(0.1)
+    assert all([(await refused(task)).reason == "too_late" for task in late])
+    waiting = [await stage.wait(deadline=NEVER) for _ in range(AT_ONCE + 10)]
+    stage.pool.capacity = Capacity(requests=2000)
+    stage.admission.replace(stage.replicas, stage.admission.terms)
+    await settle()
+    assert sum(task.done() for task in waiting) == AT_ONCE
+    await stage.rest(0.1)
+    assert all(task.done() for task in waiting)
