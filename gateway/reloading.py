@@ -22,7 +22,7 @@ from gateway.exposition import family
 _logger = logging.getLogger("snowshed")
 
 LIVE = frozenset({"models", "routing", "admission"})
-"""What may change while the gateway runs."""
+"""What may change while the gateway runs, but for `admission.costs`, which is read at the start alone."""
 
 
 class Applying(Protocol):
@@ -158,10 +158,10 @@ class Reloading:
         before = _parts(self._upstreams.file)
         try:
             config = await asyncio.to_thread(self._source.read)  # a long one takes its time
-            after = _parts(config)
+            taken = _live(self._started_with, config)
+            after = _parts(taken)
             if after != before:
-                live = {name: getattr(config, name) for name in LIVE}
-                await self._upstreams.apply(self._started_with.model_copy(update=live))
+                await self._upstreams.apply(taken)
         except (ConfigError, EngineError):
             self._valid = False
             raise
@@ -170,9 +170,16 @@ class Reloading:
             added=[name for name in after if name not in before],
             removed=[name for name in before if name not in after],
             changed=[name for name, part in after.items() if name in before and part != before[name]],
-            needs_restart=list(_differing(self._started_with, config)),
+            needs_restart=list(_differing(taken, config)),
             generation=self._upstreams.number,
         )
+
+
+def _live(started_with: Config, file: Config) -> Config:
+    """What holds once as much of the file is taken over as may be."""
+    live = {name: getattr(file, name) for name in LIVE}
+    live["admission"] = file.admission.model_copy(update={"costs": started_with.admission.costs})
+    return started_with.model_copy(update=live)
 
 
 def _parts(config: Config) -> dict[str, BaseModel]:
@@ -187,7 +194,7 @@ def _parts(config: Config) -> dict[str, BaseModel]:
 def _differing(one: BaseModel, other: BaseModel, path: str = "") -> Iterator[str]:
     for name in type(one).model_fields:
         here, there = getattr(one, name), getattr(other, name)
-        if here == there or (not path and name in LIVE):
+        if here == there:
             continue
         if isinstance(here, BaseModel) and type(here) is type(there):
             yield from _differing(here, there, f"{path}{name}.")

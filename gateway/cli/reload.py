@@ -19,7 +19,7 @@ from gateway.cli.output import harmless, json_option, print_json
 @admin_options
 @json_option
 def command(*, access: Access, as_json: bool) -> None:
-    """Have a running gateway take over the models and routing of its file, while requests go on.
+    """Have a running gateway take over models, routing and admission of its file, while requests go on.
 
     A file with a mistake changes nothing.
     """
@@ -37,4 +37,4 @@ def command(*, access: Access, as_json: bool) -> None:
         if names:
             click.echo(harmless(f"{what}: {', '.join(names)}"))
     if not (done.added or done.removed or done.changed):
-        click.echo(f"Models and routing are those of the file already (generation {done.generation}).")
+        click.echo(f"What can be taken over is that of the file already (generation {done.generation}).")

@@ -21,13 +21,11 @@ def routes(seen: Shown, registry: BoundedRegistry) -> APIRouter:
     @router.get("/config", openapi_extra=documented(None))
     async def read_config() -> Response:
         """Every setting with what holds, also of versions that were set here, secrets blanked; no weights or drains."""
-        live = seen.upstreams.config  # what else stands in a file that was read again does not hold
-        config = seen.config.model_copy(update={"models": live.models, "routing": live.routing})
-        return answer(showing.shown(config, effective=True))
+        return answer(showing.shown(seen.upstreams.config, effective=True))
 
     @router.post("/reload", openapi_extra=documented(Reloaded))
     async def reload(caller: Caller) -> Response:
-        """Read the file again, and take over its models and routes; one with mistakes changes nothing."""
+        """Read the file again, and take over its models, routing and admission; one with mistakes changes nothing."""
         try:
             done = await seen.reloading.reload()
         except (ConfigError, EngineError) as error:

@@ -84,11 +84,15 @@ def test_a_file_is_read_again_when_asked_for_and_that_is_in_the_trail(book: KeyB
     file.write_text(yaml.safe_dump(tree))
     with administration(book, models, source=Source(file)) as admin:
         client = admin.client("operator")
-        file.write_text(yaml.safe_dump({**tree, "models": [*models, {"name": "new", "engine": "scripted"}]}))
+        terms = {"admission": {"queue": 40}, "limits": {"connections": 7}}
+        file.write_text(yaml.safe_dump({**tree, "models": [*models, {"name": "new", "engine": "scripted"}], **terms}))
         done = client.post("/v1/reload")
         assert (done.status_code, done.json()["added"], done.json()["removed"]) == (200, ["new@1"], [])
         assert [row["name"] for row in client.get("/v1/models").json()["data"]] == ["mock", "new"]
-        assert [spec["name"] for spec in client.get("/v1/config").json()["models"]] == ["mock", "new"]
+        assert (done.json()["changed"], done.json()["needs_restart"]) == (["admission"], ["limits.connections"])
+        holds = client.get("/v1/config").json()
+        assert [spec["name"] for spec in holds["models"]] == ["mock", "new"]
+        assert (holds["admission"]["queue"], holds["limits"]["connections"]) == (40, 10_000)
         file.write_text(yaml.safe_dump({**tree, "models": [{"name": "mock", "engine": "steam"}]}))
         refused = client.post("/v1/reload")
         enveloped(refused, 409, "conflict")

@@ -147,7 +147,7 @@ def test_a_request_is_explained(desk: Desk) -> None:
 
 def test_the_file_is_read_again(desk: Desk) -> None:
     tree = yaml.safe_load(desk.file.read_text())
-    assert desk.ended("reload").stdout.startswith("Models and routing are those of the file already (generation ")
+    assert desk.ended("reload").stdout.startswith("What can be taken over is that of the file already (generation ")
     desk.file.write_text(yaml.safe_dump({**tree, "models": [*MODELS[:1], {"name": "new", "engine": "scripted"}]}))
     said = desk.ended("reload")
     assert said.stdout == "Added: new@1\nRemoved: chat@2\n", said.stderr

@@ -49,6 +49,15 @@ async def test_the_queue_s_terms_change_while_requests_wait(stand: Stand) -> Non
     assert stand.applied.file.admission.queue == 7
 
 
+async def test_where_costs_are_kept_is_told_and_not_taken_over(stand: Stand) -> None:
+    stand.write(model(), admission={"queue": 7, "costs": "costs.json"})
+    told = [
+        (one.changed, one.needs_restart) for one in (await stand.reloading.reload(), await stand.reloading.reload())
+    ]
+    assert told == [(["admission"], ["admission.costs"]), ([], ["admission.costs"])]
+    assert (stand.applied.file.admission.queue, stand.applied.file.admission.costs) == (7, None)
+
+
 async def test_other_settings_are_told_and_not_taken_over(stand: Stand) -> None:
     stand.write(
         model(), model("n"), server={"port": 7000}, timeouts={"connect": 1, "total": 600}, logs={"level": "debug"}
