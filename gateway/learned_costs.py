@@ -59,6 +59,7 @@ def write(file: Path, content: bytes) -> None:
     _check(file)
     if len(content) > LONGEST:
         raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
+    file = Path(os.path.realpath(file))  # what a link leads to is written, not the link
     fd, name = mkstemp(prefix=f".{file.name}.", dir=file.parent)  # for nobody else to read: tenants are named in it
     new = Path(name)
     try:

@@ -13,6 +13,8 @@ from router.rates import BEHIND, Average, FirstContent, Rates
 Amount = Annotated[float, Meta(ge=0, le=1e15)]
 """A sum of tokens, seconds or their products."""
 Positive = Annotated[float, Meta(gt=0, le=MOST)]
+DEAREST = 100.0
+"""Seconds per token: what costs more is not learned from, so that it would never be learned away."""
 Size = Annotated[int, Meta(ge=0, le=64)]
 """An octave: 4 is 8 to 15."""
 DECIMALS = 3
@@ -40,6 +42,8 @@ class KnownRates(Struct, forbid_unknown_fields=True):
         weights, tokens, *_ = self.first
         if any(self.first) and not BEHIND <= weights <= tokens:
             raise ValueError("`first` is no sums of prompts that have at least a token each")
+        if max(self.decode.value, FirstContent(0.0, self.first).price) > DEAREST:
+            raise ValueError(f"`first` or `decode` comes to more than {DEAREST:g} seconds for a token")
 
     def rates(self, prefill: float, decode: float, now: float) -> Rates:
         return Rates(FirstContent(prefill, self.first), self.decode.average(decode), now)

@@ -209,6 +209,16 @@ async def test_it_is_written_when_the_process_ends_in_trouble(tmp_path: Path) ->
     assert set(decoded(read(file))) == {"m@1", "m@2"}
 
 
+def test_what_a_link_leads_to_is_written_not_the_link(tmp_path: Path) -> None:
+    target, link = tmp_path / "there" / "costs.json", tmp_path / "costs.json"
+    target.parent.mkdir()
+    target.write_bytes(b"old")
+    link.symlink_to(target)
+    write(link, b"new")
+    assert link.is_symlink()
+    assert target.read_bytes() == b"new"
+
+
 def test_several_who_write_at_once_leave_one_whole_file(tmp_path: Path) -> None:
     file, pools = tmp_path / "costs.json", started()
     teach(pools)

@@ -54,6 +54,16 @@ def test_of_replicas_only_those_that_are_still_there_are_known() -> None:
     assert set(after.costs.replicas) == {"two"}
 
 
+@pytest.mark.parametrize(
+    "dear", [{"decode": {"value": 101.0, "count": 1}}, {"first": [2, 1.01e5, 1.01e8, 1.0001e10, 1.0001e13]}]
+)
+def test_what_is_so_dear_that_it_would_never_be_learned_away_is_refused(dear: dict[str, Any]) -> None:
+    form = json.loads(told(taught()))
+    form["rates"] |= dear
+    with pytest.raises(msgspec.ValidationError, match="more than 100 seconds for a token"):
+        msgspec.convert(form, Known, strict=False)
+
+
 def test_answers_that_hardly_count_any_more_take_no_room() -> None:
     ledger = taught()
     assert len(known(ledger).outputs) > 10
