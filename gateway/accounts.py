@@ -54,6 +54,8 @@ class Record:
     """As sent; 0 if nothing was."""
     code: str = ""
     """Error code as sent, "" if none."""
+    reason: str = ""
+    """Which of the reasons for that code it was, where there are several: in our words."""
     outcome: Outcome = "ignored"
     client_gone: bool = False
     attempts: int = 0

@@ -125,6 +125,7 @@ class Answer:
         """Tell the client: by status while that is still possible, by a last event in a stream, else by cutting."""
         record = self.record
         record.code = trouble.code
+        record.reason = trouble.reason
         record.outcome = trouble.outcome
         if not self._started:
             body = trouble.envelope

@@ -22,6 +22,7 @@ class Problem:
     """An error as the client sees it, in OpenAI's envelope. `retry_after` in seconds; `close` ends the connection.
 
     `precise`: that time is told in milliseconds, too. `challenge`: what may be sent to get in, in HTTP's words.
+    `reason`: for operators, which of the reasons for that code it is, where there are several.
     `spent`: what could be tried has been tried here. An SDK that tries again on its own would only add to the load.
     """
 
@@ -36,6 +37,7 @@ class Problem:
     spent: bool = False
     challenge: bool = False
     outcome: Outcome = "ignored"
+    reason: str = ""
 
     @cached_property
     def envelope(self) -> bytes:
@@ -122,11 +124,17 @@ TOO_OFTEN = Problem(429, "rate_limit_error", "rate_limit_exceeded", "Too many re
 MODEL_NOT_FOUND = _caller(404, "model_not_found", "There is no model of that name here.", param="model")
 DRAINING = _ours(503, "draining", "The gateway is shutting down; another one will answer.", 1.0).but(close=True)
 CROWDED = _ours(503, "too_many_connections", "The gateway holds too many connections.", 1.0).but(close=True)
-BODIES_FULL = _ours(503, "overloaded", "The gateway holds too many request bodies.", 1.0).but(spent=True)
-LOOP_LATE = _ours(503, "overloaded", "The gateway's event loop can't keep up.", 1.0).but(precise=True)
+BODIES_FULL = _ours(503, "overloaded", "The gateway holds too many request bodies.", 1.0).but(
+    spent=True, reason="bodies"
+)
+LOOP_LATE = _ours(503, "overloaded", "The gateway's event loop can't keep up.", 1.0).but(precise=True, reason="lag")
 # Those two close the connection: it takes memory and a file descriptor itself.
-MEMORY_SHORT = _ours(503, "overloaded", "The gateway is short of memory.", 1.0).but(close=True, precise=True)
-FILES_SHORT = _ours(503, "overloaded", "The gateway is short of file descriptors.", 1.0).but(close=True, precise=True)
+MEMORY_SHORT = _ours(503, "overloaded", "The gateway is short of memory.", 1.0).but(
+    close=True, precise=True, reason="memory"
+)
+FILES_SHORT = _ours(503, "overloaded", "The gateway is short of file descriptors.", 1.0).but(
+    close=True, precise=True, reason="files"
+)
 DEADLINE = _ours(504, "upstream_timeout", "The request's deadline has passed.").but(spent=True)
 INTERNAL = _ours(500, "internal_error", "Something went wrong in the gateway; the request id tells which log line.")
 
@@ -148,7 +156,7 @@ _SHED: Mapping[Reason, str] = {
 def _shed(reason: Reason, tenths: int) -> Problem:
     """Made once: in a flood of requests each refusal should cost next to nothing."""
     message = f"The model has too much to do: {_SHED[reason]}."
-    return _ours(503, "overloaded", message, tenths / 10).but(spent=reason == "too_late", precise=True)
+    return _ours(503, "overloaded", message, tenths / 10).but(spent=reason == "too_late", precise=True, reason=reason)
 
 
 def _rejected(error: Any) -> Problem:

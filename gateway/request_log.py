@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Final, Protocol
 
 import msgspec
@@ -11,6 +11,7 @@ from gateway.accounts import Record
 from gateway.line_writer import LineWriter
 from gateway.log_form import Form, Timestamps
 from gateway.tallies import code_label
+from router.fair_queue import RANKS
 
 
 class Line(msgspec.Struct, gc=False, tag_field="event", tag="request"):
@@ -28,6 +29,7 @@ class Line(msgspec.Struct, gc=False, tag_field="event", tag="request"):
     stream: bool
     status: int
     code: str
+    reason: str
     outcome: str
     client_gone: bool
     attempts: int
@@ -45,6 +47,7 @@ class Line(msgspec.Struct, gc=False, tag_field="event", tag="request"):
     usage_exact: bool
     tenant: str
     key: str
+    of_class: str = msgspec.field(name="class")
 
 
 class Lines(Protocol):
@@ -81,6 +84,7 @@ class JsonLines:
             record.stream,
             record.status,
             code_label(code) if code else "",
+            record.reason,
             record.outcome,
             record.client_gone,
             record.attempts,
@@ -98,6 +102,7 @@ class JsonLines:
             record.usage_exact,
             record.tenant,
             record.key,
+            RANKS[record.rank],
         )
 
 
@@ -121,11 +126,9 @@ class ConsoleLines:
             "REQUEST",
             record.kind,
             record.model or "-",
-            str(record.status or "-"),
+            *_told(record),
+            f"{seconds:.3f}s",
         ]
-        if record.code:
-            words.append(code_label(record.code))
-        words.append(f"{seconds:.3f}s")
         if record.stream and record.first_at:
             words.append(f"first={record.first_at - start:.3f}s")
         if record.prompt_tokens or record.completion_tokens:
@@ -142,6 +145,14 @@ class ConsoleLines:
             words.append(f"tenant={record.tenant}")
         words.append(record.id)
         return " ".join(words) + "\n"
+
+
+def _told(record: Record) -> Iterator[str]:
+    yield str(record.status or "-")
+    if record.code:
+        yield code_label(record.code)
+    if record.reason:
+        yield f"reason={record.reason}"
 
 
 _LINES: Final[Mapping[Form, Callable[[], Lines]]] = {"console": ConsoleLines, "json": JsonLines}

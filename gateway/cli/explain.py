@@ -43,8 +43,8 @@ def command(*, request_id: str, access: Access, as_json: bool) -> None:
 
 def _told(found: Explanation) -> Iterator[tuple[str, str]]:
     yield "request", f"{found.id}, {found.kind}, at {moment(int(found.began))}"
-    yield "caller", f"tenant {found.tenant or '-'}, key {found.key or '-'}"
-    yield "model", found.model or "none was found"
+    yield "caller", f"tenant {found.tenant or '-'}, key {found.key or '-'}, class {found.of_class or '-'}"
+    yield "model", found.model or _no_model(found)
     if found.fallback:
         yield "fallback", f"another model was asked: {found.fallback}"
     if found.version:
@@ -56,8 +56,16 @@ def _told(found: Explanation) -> Iterator[tuple[str, str]]:
     yield "ended", _end(found)
 
 
+def _no_model(found: Explanation) -> str:
+    return "not known: its body was not read" if found.body_ms is None else "none was found"
+
+
 def _end(found: Explanation) -> str:
-    said = [f"{found.outcome}, {found.status or 'no'} status {found.code}".rstrip()]
+    code = f"{found.code}: {found.reason}" if found.reason else found.code
+    answered = " ".join(filter(None, (str(found.status or ""), code)))
+    said = [f"{found.outcome}, {answered or 'nothing sent'}"]
+    if found.queue_ms:
+        said.append(f"waited {found.queue_ms / 1000:.3f} s for a place")
     if found.client_gone:
         said.append("the client had left")
     if found.first_token_ms is not None:

@@ -145,13 +145,15 @@ class Explanation(msgspec.Struct):
     """Why a request went where it went. `began` in Unix seconds; null and "" stand for what did not happen.
 
     `why`: the version was the `only` one, or chosen by `weights`, by `rule N` or by a `pin`. `fallback`: the trouble in
-    which another model was asked in the place of `model`.
+    which another model was asked in the place of `model`. `reason`: of those for `code`, where there are several.
+    `body_ms`, `first_token_ms`: since the headers came in. `queue_ms`: waiting for places.
     """
 
     id: str
     kind: str
     tenant: str
     key: str
+    of_class: str = msgspec.field(name="class")
     began: float
     model: str
     version: str
@@ -163,8 +165,11 @@ class Explanation(msgspec.Struct):
     outcome: Outcome
     status: int
     code: str
+    reason: str
     client_gone: bool
     stream: bool
+    body_ms: float | None
+    queue_ms: float
     first_token_ms: float | None
     duration_ms: float
     prompt_tokens: int

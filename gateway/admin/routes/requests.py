@@ -13,6 +13,7 @@ from gateway.recent import Recent
 from gateway.replica_metrics import REASONS
 from gateway.store.records import NotThere
 from gateway.tallies import code_label
+from router.fair_queue import RANKS
 
 RequestId = Annotated[str, Path(pattern="^[A-Za-z0-9_-]{1,64}$")]
 REJECTED = "rejected"
@@ -40,6 +41,7 @@ def _explained(record: Record) -> Explanation:
         kind=record.kind,
         tenant=record.tenant,
         key=record.key,
+        of_class=RANKS[record.rank] if record.tenant else "",
         began=record.unix_ms / 1000,
         model=record.model,
         version=record.version,
@@ -51,8 +53,11 @@ def _explained(record: Record) -> Explanation:
         outcome=record.outcome,
         status=record.status,
         code=code_label(record.code) if record.code else "",
+        reason=record.reason,
         client_gone=record.client_gone,
         stream=record.stream,
+        body_ms=_ms(record.body_at - record.headers_at) if record.body_at else None,
+        queue_ms=_ms(record.queued),
         first_token_ms=_ms(record.first_at - record.headers_at) if record.first_at else None,
         duration_ms=_ms(record.ended_at - record.headers_at),
         prompt_tokens=record.prompt_tokens,

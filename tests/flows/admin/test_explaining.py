@@ -16,10 +16,13 @@ from tests.support.stored import KeyBook
 from tests.support.waiting import wait_until
 
 EXPLAINED = (
-    "id", "kind", "tenant", "key", "began", "model", "version", "why", "fallback", "replica", "attempts", "failed",
-    "outcome", "status", "code",
+    "id", "kind", "tenant", "key", "class", "began", "model", "version", "why", "fallback", "replica", "attempts",
+    "failed", "outcome", "status", "code", "reason",
 )  # fmt: skip
-MEASURED = ("client_gone", "stream", "first_token_ms", "duration_ms", "prompt_tokens", "completion_tokens")
+MEASURED = (
+    "client_gone", "stream", "body_ms", "queue_ms", "first_token_ms", "duration_ms", "prompt_tokens",
+    "completion_tokens",
+)  # fmt: skip
 
 
 def explained(admin: Administration, request_id: str) -> dict[str, Any]:
@@ -45,9 +48,10 @@ def test_a_request_that_another_model_answered(book: KeyBook) -> None:
         about = {name: found[name] for name in EXPLAINED}
         assert about == {
             "id": answer.headers["x-request-id"], "kind": "chat", "tenant": "acme", "key": caller.id,
+            "class": "standard",
             "began": about["began"], "model": "far", "version": "near@7", "why": "only", "fallback": "outage",
             "replica": "near@7-0", "attempts": 2, "failed": [{"replica": "far-0", "reason": "unreachable"}],
-            "outcome": "success", "status": 200, "code": "",
+            "outcome": "success", "status": 200, "code": "", "reason": "",
         }  # fmt: skip
         assert (found["client_gone"], found["stream"], found["completion_tokens"] > 0) == (False, False, True)
 

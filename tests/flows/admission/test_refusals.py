@@ -38,6 +38,11 @@ def refused(place: Queueing, *fields: bytes, words: str = DIRECTED) -> Answer:
         return talk.ask(request(chat(words), *fields))
 
 
+def reasons(place: Queueing) -> set[str]:
+    """For operators: why those who were refused were, as their records say."""
+    return wait_until(lambda: {line["reason"] for line in place.records() if line["code"] == "overloaded"})
+
+
 @pytest.fixture(params=["queue", "gate"])
 def models(request: pytest.FixtureRequest, fleet: SpawnedFleet) -> list[dict[str, Any]]:
     """What is asked is refused in the queue, or before the body is read: told is the same."""
@@ -49,6 +54,7 @@ def test_a_queue_that_is_full(fleet: SpawnedFleet, models: list[dict[str, Any]],
         with place.holding():
             waiting = place.lining_up(named("first"))
             check(refused(place), "overloaded", "too many requests wait", precise=True)
+            assert reasons(place) == {"queue_full"}
         assert waiting.result().told == (200, "")
 
 
@@ -61,6 +67,7 @@ def test_a_queue_of_which_a_tenant_has_its_share(
         with place.holding(who="one"):
             waiting = [place.lining_up(named("mine"), "one") for _ in range(2)]
             check(refused(place, key), "overloaded", "of this caller's requests", precise=True)
+            assert reasons(place) == {"tenant_full"}
         assert [one.result().told for one in waiting] == [(200, "")] * 2
 
 
@@ -84,6 +91,7 @@ def test_a_wait_that_would_be_too_long(fleet: SpawnedFleet, models: list[dict[st
             wait_until(lambda: any(one.done() for one in waiting))
             answer = refused(place)
             check(answer, "overloaded", "would have to wait for too long", precise=True)
+            assert reasons(place) == {"too_long"}
             assert int(answer.headers["retry-after-ms"]) >= 4000
             assert "x-should-retry" not in answer.headers
         told = [one.result().told for one in waiting]
@@ -97,6 +105,7 @@ def test_a_wait_that_was_too_long(fleet: SpawnedFleet, models: list[dict[str, An
     with queueing(fleet, tmp_path, *models, admission={"start_within": within}) as place, place.holding():
         answer = refused(place)
         check(answer, "overloaded", "has waited for too long", precise=True)
+        assert reasons(place) == {"too_late"}
         assert answer.headers["x-should-retry"] == "false"
         assert place.asked() == []
 
@@ -155,6 +164,7 @@ def test_a_gateway_that_protects_itself(place: Queueing) -> None:
         protection.vitals = Full()
         wait_until(lambda: protection.reason)
         check(refused(place), "overloaded", "memory", precise=True)
+        assert reasons(place) == {"memory"}
 
 
 def test_a_gateway_that_is_shutting_down(place: Queueing) -> None:
@@ -166,6 +176,7 @@ def test_a_gateway_that_is_shutting_down(place: Queueing) -> None:
 def test_bodies_that_are_too_much_together(place: Queueing) -> None:
     with place.holding(user="x" * 50_000):
         check(refused(place, words="x" * 50_000), "overloaded", "too many request bodies", precise=False)
+        assert reasons(place) == {"bodies"}
 
 
 def test_too_many_connections(place: Queueing) -> None:

@@ -14,9 +14,10 @@ import yaml
 
 from gateway.reloading import Source
 from tests.flows.admin.conftest import Administration, admin_tree, administration
+from tests.support import plain
 from tests.support.command_line import complaint, snowshed
 from tests.support.databases import sqlite
-from tests.support.knocking import ask
+from tests.support.knocking import QUESTION, ask, headers
 from tests.support.stored import KeyBook
 from tests.support.waiting import wait_until
 
@@ -129,20 +130,46 @@ def test_versions_and_replicas_are_taken_out_of_service_and_put_back(desk: Desk)
     ]
 
 
+def explained(desk: Desk, request_id: str) -> dict[str, str]:
+    """What is said of it, by the first word of each line."""
+    ended = wait_until(lambda: desk.ended("explain", request_id), lambda ended: ended.returncode == 0)
+    return {line.split()[0]: line.split(maxsplit=1)[1] for line in ended.stdout.splitlines()}
+
+
 def test_a_request_is_explained(desk: Desk) -> None:
     answer = ask(desk.admin.gateway.url, desk.admin.keys["inference"], "chat")
     request_id = answer.headers["x-request-id"]
     viewer = Desk(desk.admin, desk.file, "viewer")
-    wait_until(lambda: viewer.ended("explain", request_id).returncode, lambda status: status == 0)
     version = answer.headers["x-model-version"]
-    said = {
-        line.split()[0]: line.split(maxsplit=1)[1] for line in viewer.ended("explain", request_id).stdout.splitlines()
-    }
+    said = explained(viewer, request_id)
     assert said["request"].startswith(f"{request_id}, chat, at 2")
-    assert said["caller"] == f"tenant acme, key {desk.admin.keys['inference'].id}"
+    assert said["caller"] == f"tenant acme, key {desk.admin.keys['inference'].id}, class standard"
     assert (said["version"], said["replica"].endswith(", attempts: 1")) == (f"{version} (weights)", True)
-    assert said["ended"].startswith("success, 200 status; first content after 0.")
+    assert said["ended"].startswith("success, 200; first content after 0.")
     assert viewer.told("explain", request_id)["version"] == version
+
+
+def test_a_refusal_is_explained(tmp_path: Path) -> None:
+    """One that waited in vain, behind a stream that goes on, and one whose body nobody read."""
+    slow = {
+        "name": "slow", "engine": "scripted", "limits": {"requests": 1}, "start_within": {"standard": "200ms"},
+        "replicas": [{"text": "word " * 1000, "pause": 0.1}],
+    }  # fmt: skip
+    with administration(KeyBook(sqlite(tmp_path)), [slow]) as admin:
+        desk, url, caller = Desk(admin, tmp_path / "none"), admin.gateway.url, admin.keys["inference"]
+        chats, body = f"{url}/v1/chat/completions", {**QUESTION, "model": "slow"}
+        with (
+            plain.client(headers=headers(caller)) as client,
+            client.stream("POST", chats, json={**body, "stream": True}) as streaming,
+        ):
+            assert streaming.status_code == 200
+            late = explained(desk, ask(url, caller, "slow").headers["x-request-id"])
+        unread = plain.post(chats, json=body, headers={**headers(caller), "x-priority": "urgent"})
+        nobody = explained(desk, unread.headers["x-request-id"])
+    assert late["caller"].endswith("class standard")
+    assert late["ended"].startswith("failed, 503 overloaded: too_late; waited 0."), late
+    assert nobody["model"] == "not known: its body was not read"
+    assert nobody["ended"].startswith("ignored, 400 invalid_value; over after "), nobody
 
 
 def test_the_file_is_read_again(desk: Desk) -> None:

@@ -39,18 +39,18 @@ def test_a_request_is_one_line_with_all_of_its_record(pipe: tuple[IO[bytes], IO[
         "body_at": 100.001, "dispatched_at": 100.002, "first_at": 100.3, "gap_max": 0.0605, "queued": 0.25,
         "overhead": 0.0001234, "chunks": 3, "body_bytes": 17, "sent_bytes": 170, "prompt_tokens": 7,
         "completion_tokens": 11, "usage_exact": True, "ended_at": 102.3,
-        "tenant": "acme", "key": "0123456789ab",
+        "tenant": "acme", "key": "0123456789ab", "rank": 2, "reason": "too_late",
     }  # fmt: skip
     (line,) = logged(pipe, record(label="mine-1", **values))
     assert line == {
         "event": "request", "time": "2023-11-14T22:13:20.007Z", "id": "req_1", "client_request_id": "mine-1",
         "kind": "chat", "model": "tiny", "version": "tiny@2", "why": "rule 1", "fallback": "overload",
-        "replica": "a", "stream": True, "status": 200, "code": "",
+        "replica": "a", "stream": True, "status": 200, "code": "", "reason": "too_late",
         "outcome": "success",
         "client_gone": False, "attempts": 2, "duration_ms": 2300.0, "body_ms": 1.0, "queue_ms": 250.0,
         "first_token_ms": 300.0, "overhead_ms": 0.123, "gap_max_ms": 60.5, "chunks": 3, "body_bytes": 17,
         "sent_bytes": 170, "prompt_tokens": 7, "completion_tokens": 11, "usage_exact": True,
-        "tenant": "acme", "key": "0123456789ab",
+        "tenant": "acme", "key": "0123456789ab", "class": "batch",
     }  # fmt: skip
 
 
@@ -150,4 +150,6 @@ def test_on_a_terminal_a_version_shows_where_there_are_several(pipe: tuple[IO[by
 def test_on_a_terminal_a_refusal_shows_its_code_and_no_words_of_anyone(pipe: tuple[IO[bytes], IO[bytes]]) -> None:
     line = shown(pipe, record(label=f"{CANARY}\n", code="model_not_found", status=404))
     assert line == "2023-11-14T22:13:20.019Z REQUEST chat - 404 model_not_found 0.012s req_1\n"
+    line = shown(pipe, record(code="overloaded", reason="queue_full", status=503))
+    assert " - 503 overloaded reason=queue_full 0.012s " in line
     assert " - - other " in shown(pipe, record(code=f"no {CANARY}"))
