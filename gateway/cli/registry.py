@@ -24,8 +24,11 @@ T = TypeVar("T")
 COPIED = "held no tables, and has empty ones now: a copy of a file in use needs its -wal file as well"
 
 
-def with_registry(file: Path | None, work: Callable[[Registry], Awaitable[T]]) -> T:
-    """What `work` gives. A file's tables are brought up to date, as a start does. Raises Mistake and Trouble."""
+def with_registry(file: Path | None, work: Callable[[Registry], Awaitable[T]], *, making: bool = False) -> T:
+    """What `work` gives. A file's tables are brought up to date, as a start does. Raises Mistake and Trouble.
+
+    `making`: where there is no such file, it is made; else that is trouble, and there is none afterwards either.
+    """
     from gateway.store.database import is_sqlite
     from gateway.store.migrate import current, upgrade
     from gateway.store.migrations import NEWEST
@@ -33,7 +36,9 @@ def with_registry(file: Path | None, work: Callable[[Registry], Awaitable[T]]) -
     from gateway.store.registry import Registry
 
     url = address_of(read(file))
-    missing = not Path(url.database or "").exists()
+    missing = is_sqlite(url) and not Path(url.database or "").exists()
+    if missing and not making:
+        raise Trouble(f"There is no database {_place(url)}: --config names another, snowshed tenants create makes one.")
 
     async def run(engine: AsyncEngine) -> T:
         made = False

@@ -29,7 +29,7 @@ class DatabaseBook:
 
     def create_tenant(self, name: str, **terms: Any) -> Tenant:
         tenant = Tenant(name=name, **terms)
-        return with_registry(self._config, lambda them: them.create_tenant(tenant, by=operator()))
+        return with_registry(self._config, lambda them: them.create_tenant(tenant, by=operator()), making=True)
 
     def change_tenant(self, name: str, **terms: Any) -> Tenant:
         return with_registry(self._config, lambda them: them.change_tenant(name, by=operator(), **terms))

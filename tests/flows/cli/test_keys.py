@@ -100,15 +100,36 @@ def test_a_key_lets_its_holder_in(tmp_path: Path, desk: Desk) -> None:
     ],
 )
 def test_what_can_not_be_is_told_in_a_sentence(desk: Desk, words: list[str], said: str) -> None:
+    desk.run("migrate")
     told = desk.refused(*words)
     assert said in told
     assert told.endswith(f" (in {desk.file.with_name('keys.db')})") is ("There is no" in said)
 
 
-def test_a_database_that_a_command_makes_is_named_once(desk: Desk) -> None:
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["tenants", "list"],
+        ["tenants", "change", "acme", "--weight", "2"],
+        ["audit"],
+        ["keys", "list"],
+        ["keys", "create", "acme"],
+        ["keys", "revoke", "000000000000"],
+        ["keys", "rotate", "000000000000"],
+    ],
+    ids=" ".join,
+)
+def test_only_a_first_tenant_makes_a_database(desk: Desk, words: list[str]) -> None:
     """From another folder a relative path is another file: an empty list would be taken for the truth."""
-    made = [snowshed("keys", "list", "--config", str(desk.file)).stderr for _ in range(2)]
-    assert made == [f"{desk.file.with_name('keys.db')} was made: there was no database of that name.\n", ""]
+    place = desk.file.with_name("keys.db")
+    assert desk.refused(*words).startswith(f"There is no database {place}: ")
+    assert not place.exists()
+
+
+def test_a_database_that_a_command_makes_is_named_once(desk: Desk) -> None:
+    made = [snowshed("tenants", "create", name, "--config", str(desk.file)).stderr for name in ("acme", "globex")]
+    assert f"{desk.file.with_name('keys.db')} was made: there was no database of that name.\n" in made[0]
+    assert "was made" not in made[1]
 
 
 def test_a_file_without_tables_is_said_to_have_been_one(desk: Desk) -> None:
