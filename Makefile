@@ -45,7 +45,7 @@ prove: ## Strict figures, soaks and many seeds; writes docs/evidence/
 	@scripts/setup dev
 	@exec $(run) loadtests.prove $(ARGS)
 
-loadtest: ## Thirty seconds of chats against the running gateway, with a table at the end (ARGS="--users 50 --model chat")
+loadtest: ## Thirty seconds of chats with $SNOWSHED_API_KEY for the gateway at $SNOWSHED_URL (ARGS="--users 50")
 	@scripts/setup dev
 	@exec $(run) locust -f loadtests/locustfile.py --headless --only-summary --loglevel warning --users 10 --spawn-rate 10 \
 		--run-time 30s --stop-timeout 30 $(ARGS)

@@ -11,6 +11,7 @@ import ipaddress
 import os
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
@@ -58,6 +59,12 @@ class Event(msgspec.Struct):
     def says(self) -> bool:
         """Whether it brings content: one that only names the role is no token."""
         return any(choice.delta.content or choice.delta.reasoning_content for choice in self.choices)
+
+
+class Refusal(msgspec.Struct):
+    """The body of an answer that is none."""
+
+    error: Failure
 
 
 class Answer(msgspec.Struct):
@@ -113,6 +120,13 @@ def hear(lines: Iterator[bytes]) -> Heard:
     raise Broken("a stream without [DONE]")
 
 
+def refused(response: ResponseContextManager) -> None:
+    """Count a failure under the server's own words; without any, Locust counts it under the status."""
+    with suppress(msgspec.DecodeError, *FAILURE_EXCEPTIONS):
+        why = msgspec.json.decode(response.content or b"", type=Refusal).error
+        response.failure(f"{response.status_code} {why.code}: {why.message}")  # type: ignore[no-untyped-call]
+
+
 class Caller(FastHttpUser):
     """Asks, reads, thinks for a second or so, and asks again."""
 
@@ -133,9 +147,7 @@ class Caller(FastHttpUser):
             "max_tokens": options.max_tokens,
             "stream": stream,
         }
-        return self.client.post(
-            PATH, json=body, name=name, headers=self.headers, stream=stream, catch_response=True
-        )  # fmt: skip
+        return self.client.post(PATH, json=body, name=name, headers=self.headers, stream=stream, catch_response=True)
 
 
 class StreamingCaller(Caller):
@@ -148,7 +160,8 @@ class StreamingCaller(Caller):
         asked = time.perf_counter()
         with self.post("chat, streamed", stream=True) as response:
             if response.status_code != HTTPStatus.OK:
-                return  # Locust counts it as a failure
+                refused(response)
+                return
             try:
                 # Not iter_lines() of Locust's: it waits for the next kilobyte.
                 heard = hear(iter(lambda: response.stream.readline(b"\n"), b""))
@@ -181,6 +194,7 @@ class UnaryCaller(Caller):
     def chat(self) -> None:
         with self.post("chat, unary", stream=False) as response:
             if response.status_code != HTTPStatus.OK:
+                refused(response)
                 return
             try:
                 answer = msgspec.json.decode(response.content or b"", type=Answer)
@@ -221,6 +235,9 @@ def first_model(host: str) -> str:
     uncounted = EventHook()  # type: ignore[no-untyped-call]  # Locust's own lacks the types
     session = FastHttpSession(host, uncounted, None)
     response = session.get("/v1/models", headers={"authorization": f"Bearer {key}"} if key else None)
+    if response.status_code == HTTPStatus.UNAUTHORIZED:
+        wanted = "doesn't take the key in" if key else "wants a key: set"
+        raise SystemExit(f"loadtest: the gateway at {host} {wanted} SNOWSHED_API_KEY.")
     if response.status_code != HTTPStatus.OK:  # 0 if there was no answer
         raise SystemExit(f"loadtest: no gateway at {host}: {response.status_code or getattr(response, 'error', '')}.")
     models = msgspec.json.decode(response.content or b"", type=Models).data

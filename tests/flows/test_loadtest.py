@@ -89,7 +89,7 @@ def test_p46_a_known_wait_is_what_is_measured(fleet: SpawnedFleet, gateway: Spaw
     ("settings", "told"),
     [
         ({"fault": "cut", "after": 3}, "upstream_interrupted"),
-        ({"fault": "status", "status": 503}, "503"),
+        ({"fault": "status", "status": 503}, "503 upstream_overloaded: The model server is overloaded."),
         ({"tokens": 0}, "a stream without content"),
     ],
     ids=["interrupted", "refused", "empty"],
@@ -124,7 +124,10 @@ def test_a_key_is_sent_where_there_is_one(tmp_path: Path) -> None:
         assert (status, table(said).keys() >= {"POST chat, unary", "TTFT chat, streamed"}) == (0, True), said
         status, said = load(gateway.url)
         assert (status, table(said)) == (1, {})
-        assert "401" in said
+        assert f"the gateway at {gateway.url} wants a key: set SNOWSHED_API_KEY." in said
+        status, said = load(gateway.url, SNOWSHED_API_KEY="sk-none")
+        assert (status, table(said)) == (1, {})
+        assert f"the gateway at {gateway.url} doesn't take the key in SNOWSHED_API_KEY." in said
 
 
 def test_another_machine_is_loaded_only_if_that_is_said() -> None:
