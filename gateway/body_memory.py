@@ -9,6 +9,8 @@ class BodyMemory:
     def __init__(self, bound: int) -> None:
         self.bound = bound
         self.held = 0
+        self.refused = 0
+        """Requests for whose bodies there was no room."""
 
     def __repr__(self) -> str:
-        return f"<BodyMemory {self.held} of {self.bound} B>"
+        return f"<BodyMemory {self.held} of {self.bound} B, {self.refused} refused>"

@@ -84,6 +84,8 @@ class Edge:
 
     def lines(self) -> Iterator[str]:
         """A `Source` for the metrics."""
+        text = "Requests refused since all bodies together would have taken more memory than they may."
+        yield from family("counter", "snowshed_bodies_refused_total", text, [("", self.memory.refused)])
         names = sorted({*STEERING, *URGENCY, *tuple(self.ignored)})  # those of rules, too
         yield from family(
             "counter", "snowshed_headers_ignored_total", "Headers that meant nothing, their sender may not steer.",

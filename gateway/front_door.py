@@ -160,7 +160,7 @@ class FrontDoor(Turns):
         exchange = self._reading
         if exchange is not None and exchange.task is None:
             # To pause now would be not to see the client leave while the requests before are served.
-            exchange.intake.fail(errors.BODIES_FULL)
+            exchange.intake.crowd_out()
         else:
             self.flow.pause_reading()
 

@@ -82,7 +82,7 @@ class Intake:
         if size > self._limit:
             self.fail(BODY_TOO_LARGE)
         elif memory.held + len(data) > memory.bound:
-            self.fail(BODIES_FULL)
+            self.crowd_out()
         else:
             memory.held += len(data)
             self.size = size
@@ -94,6 +94,11 @@ class Intake:
         self.complete = True
         if self._waiter is not None:
             self._wake()
+
+    def crowd_out(self) -> None:
+        """There is no memory for it."""
+        self._memory.refused += 1
+        self.fail(BODIES_FULL)
 
     def fail(self, problem: Problem) -> None:
         """What arrives from now on is dropped; the reader is told."""

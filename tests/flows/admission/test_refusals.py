@@ -11,8 +11,10 @@ from typing import Any
 import openai
 import pytest
 
+from tests.support import plain
 from tests.support.asking import sdk
 from tests.support.fleet import SpawnedFleet
+from tests.support.gateway import metric
 from tests.support.queueing import Queueing, named, queueing, served
 from tests.support.talk import Answer, Talk, chat, request
 from tests.support.waiting import wait_until
@@ -177,6 +179,7 @@ def test_bodies_that_are_too_much_together(place: Queueing) -> None:
     with place.holding(user="x" * 50_000):
         check(refused(place, words="x" * 50_000), "overloaded", "too many request bodies", precise=False)
         assert reasons(place) == {"bodies"}
+        assert metric(plain.get(f"{place.gateway.ops_url}/metrics").text, "snowshed_bodies_refused_total") == 1
 
 
 def test_too_many_connections(place: Queueing) -> None:
