@@ -119,7 +119,7 @@ class Reloading:
         """A `Source` for the metrics."""
         text = "Whether the configuration's file, as last read, is in force; other settings may need a restart."
         yield from family("gauge", "snowshed_config_valid", text, [("", int(self._valid))])
-        text = "Number of the models and routes that hold, which rises with each change."
+        text = "Number of the models, routes, replicas and admission that hold; rises with each change of them."
         yield from family("gauge", "snowshed_config_generation", text, [("", self._upstreams.number)])
 
     async def _waited(self) -> bool:
