@@ -110,11 +110,12 @@ class Admission:
         return work * held / (self.pool.in_flight or 1)
 
     def shed(self, refusal: Refusal, rank: Rank) -> Shed:
-        """Count it; to be raised."""
+        """Count it; to be raised. Where no wait can be foreseen, it is taken for as long as one may be."""
         self.refused[refusal.reason, rank] += 1
         self._refused_at = self._clock()
         self.pool.shedding = True
-        return Shed(refusal.reason, min(LATEST, max(SOONEST, refusal.wait or 0.0)) * self._random.uniform(1, 2))
+        wait = self.terms.start_within[rank] if refusal.wait is None else refusal.wait
+        return Shed(refusal.reason, min(LATEST, max(SOONEST, wait)) * self._random.uniform(1, 2))
 
     def replace(self, replicas: Iterable[Replica], terms: Terms) -> None:
         """Others from now on; who waits, goes on waiting for them."""

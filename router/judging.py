@@ -7,6 +7,7 @@ from statistics import median
 
 from router.api import Notes, Replica
 from router.breaker import NEVER
+from router.limits import MOST
 
 WAITING = 3
 """Calls without a sign of life that tell of a stall; fewer may all be hard ones, and get company first."""
@@ -56,7 +57,12 @@ class Usual:
         return silent if stalled and self._others_live(replica, among, now) else 0.0
 
     def doubts(self, replica: Replica, among: Sequence[Replica], now: float) -> bool:
-        """Whether it is silent for so long with too few calls to tell: a few more will."""
+        """Whether it is silent for so long with too few calls to tell: a few more will.
+
+        Only where somebody has said how much it works on at a time: else they might just wait behind a hard one.
+        """
+        if replica.limits.requests >= MOST.requests:
+            return False
         _, _, calls = self._silence(replica, now)
         return 0 < len(calls) < WAITING and self._others_live(replica, among, now)
 

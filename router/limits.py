@@ -49,15 +49,16 @@ class Limits:
 
 
 UNSAID: Final = Capacity()
+MOST: Final = Limits()
 
 
 def limits_of(set_for_it: Capacity, said: Capacity | None) -> Limits:
     """What was set counts before what the engine says, and that before what suits most."""
-    engine, most = said or UNSAID, Limits()
+    engine = said or UNSAID
     return Limits(
-        set_for_it.requests or engine.requests or most.requests,
-        set_for_it.prompt_tokens or engine.prompt_tokens or most.prompt_tokens,
-        set_for_it.kv_tokens or engine.kv_tokens or most.kv_tokens,
+        set_for_it.requests or engine.requests or MOST.requests,
+        set_for_it.prompt_tokens or engine.prompt_tokens or MOST.prompt_tokens,
+        set_for_it.kv_tokens or engine.kv_tokens or MOST.kv_tokens,
     )
 
 

@@ -118,7 +118,9 @@ class Outputs:
     def expected(self, tenant: str, prompt: int) -> int:
         """Tokens of the answer to a prompt of so many."""
         size = prompt.bit_length()
-        known = self._own.get((tenant, size)) or self._all.get(size)
+        known = self._own.get((tenant, size))
+        if known is None or known.total < PRIOR:  # who is served seldom is as the others are now, not as they were then
+            known = self._all.get(size)
         return BOOT if known is None else known.expected
 
     def learn(self, answers: Iterable[tuple[str, int, int]], now: float) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -23,6 +23,7 @@ from loadtests.prove.faults import (
     GRPC_MODEL,
     GRPC_WAYS,
     HTTP_WAYS,
+    LIMITS,
     OVER_GRPC,
     OVER_HTTP,
     TIMEOUTS,
@@ -164,7 +165,13 @@ async def matrix(gateway: Served, replicas: Sequence[Replica], ways: Sequence[Wa
 async def over_http() -> dict[str, Found]:
     async with Fleet(len(HTTP_WAYS) + 2, directed(Settings(), OVER_HTTP)) as fleet:
         models = [
-            {"name": model, "engine": "openai", "upstream": "mock", "replicas": [{"url": url} for url in urls]}
+            {
+                "name": model,
+                "engine": "openai",
+                "upstream": "mock",
+                "limits": LIMITS,
+                "replicas": [{"url": url} for url in urls],
+            }
             for model, urls in spread(HTTP_WAYS, fleet.urls).items()
         ]
         async with served(models, timeouts=TIMEOUTS) as gateway:
@@ -178,7 +185,12 @@ async def over_grpc() -> dict[str, Found]:
         options: dict[str, Any] = {"chat_template": str(template), **GRPC_MODEL}
         async with Fleet(len(GRPC_WAYS) + 2, directed(Settings(), OVER_GRPC), contract="llmapi") as fleet:
             models = [
-                {"name": model, "engine": "triton", "replicas": [{"url": target, **options} for target in targets]}
+                {
+                    "name": model,
+                    "engine": "triton",
+                    "limits": LIMITS,
+                    "replicas": [{"url": target, **options} for target in targets],
+                }
                 for model, targets in spread(GRPC_WAYS, fleet.targets).items()
             ]
             async with served(models, timeouts=TIMEOUTS) as gateway:
@@ -205,3 +217,8 @@ def prove() -> Verdict:
     http, grpc = uvloop.run(over_http()), uvloop.run(over_grpc())
     held = chain(bars("HTTP", HTTP_WAYS, http), bars("Triton", GRPC_WAYS, grpc))
     return Verdict(list(held), {"http": msgspec.to_builtins(http), "triton": msgspec.to_builtins(grpc)})
+
+
+def _at(urls: Iterable[str], **options: Any) -> list[dict[str, Any]]:
+    """The replicas of a model."""
+    return [{"url": url, **options} for url in urls]

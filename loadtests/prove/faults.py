@@ -8,6 +8,8 @@ from typing import Any, Protocol
 
 from loadtests.fleet.settings import Mode
 
+LIMITS = {"requests": 64}
+"""Of each replica: who knows how much it works on at a time can tell by a few silent calls that it has stalled."""
 TIMEOUTS = {"connect": 1.0, "first_token": 9.0, "inter_token": 1.0}
 """The second one ends what a silent replica has, too late to be what ejects it."""
 TOKENS = 12

@@ -57,7 +57,7 @@ def test_a_copy_takes_no_place_while_others_wait_for_one_that_suits_them(
         shadowed.gateway.wait_until(lambda: len(admission.queue) == 1)
         for _ in range(5):
             assert shadowed.ask(named("small", max_tokens=16)).told == (200, "")
-        assert copies(shadowed, "dropped") == 5
+        wait_until(lambda: copies(shadowed, "dropped"), (5).__eq__)
     assert big.result().told == (200, "")
     assert names(pair.replicas[1].calls()) == ["before", HOLDER, "big"]
     assert shadowed.ask(named("after", max_tokens=16)).told == (200, "")
@@ -72,7 +72,7 @@ def test_copies_leave_the_part_of_a_limit_that_is_kept_for_others(pair: SpawnedF
         pair.replicas[1].set(slots=64, service_ms=60_000)
         for _ in range(25):
             assert place.ask(named("small")).told == (200, "")
-        assert (copies(place, "dropped"), pair.replicas[1].stats()["running"]) == (8, 17)
+        wait_until(lambda: (copies(place, "dropped"), pair.replicas[1].stats()["running"]), (8, 17).__eq__)
         place.gateway.run(place.gateway.objects.upstreams._pools.asides.close)
 
 

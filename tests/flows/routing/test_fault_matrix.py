@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from loadtests.prove.faults import HTTP_WAYS, OVER_HTTP, TIMEOUTS, Way, model_of, spread
+from loadtests.prove.faults import HTTP_WAYS, LIMITS, OVER_HTTP, TIMEOUTS, Way, model_of, spread
 from tests.support.faulty_models import Seen, seen
 from tests.support.fleet import spawn_fleet
 from tests.support.gateway import configuration, running_gateway
@@ -18,7 +18,13 @@ def matrix() -> Mapping[str, Seen]:
     """All models are tried within the same seconds."""
     with spawn_fleet(len(HTTP_WAYS) + 2, OVER_HTTP) as fleet:
         models = [
-            {"name": model, "engine": "openai", "upstream": "mock", "replicas": [{"url": url} for url in urls]}
+            {
+                "name": model,
+                "engine": "openai",
+                "upstream": "mock",
+                "limits": LIMITS,
+                "replicas": [{"url": url} for url in urls],
+            }
             for model, urls in spread(HTTP_WAYS, fleet.urls).items()
         ]
         with running_gateway(configuration(models=models, timeouts=TIMEOUTS)) as gateway:

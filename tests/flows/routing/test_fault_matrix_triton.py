@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from loadtests.prove.faults import GRPC_MODEL, GRPC_WAYS, OVER_GRPC, TIMEOUTS, Way, model_of, spread
+from loadtests.prove.faults import GRPC_MODEL, GRPC_WAYS, LIMITS, OVER_GRPC, TIMEOUTS, Way, model_of, spread
 from tests.support.faulty_models import Seen, seen
 from tests.support.fleet import spawn_fleet
 from tests.support.gateway import configuration, running_gateway
@@ -21,7 +21,7 @@ def matrix(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Seen]:
     tokenizer = write_tiny_tokenizer(tmp_path_factory.mktemp("tokenizer"))
     with spawn_fleet(len(GRPC_WAYS) + 2, OVER_GRPC, contract="llmapi") as fleet:
         models = [
-            behind(model, tokenizer, *({"url": target, **GRPC_MODEL} for target in targets))
+            behind(model, tokenizer, *({"url": target, **GRPC_MODEL} for target in targets)) | {"limits": LIMITS}
             for model, targets in spread(GRPC_WAYS, fleet.targets).items()
         ]
         with running_gateway(configuration(models=models, timeouts=TIMEOUTS)) as gateway:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from engines.api import Failed, TimedOut
+from engines.api import Capacity, Failed, TimedOut
 from router.api import NO_AFFINITY, Replica
 from router.judging import WAITING
 from router.limits import Limits
@@ -55,9 +55,27 @@ def test_p07_streams_that_stop_are_a_stall_too() -> None:
     assert stage.changes[0].reason in ("stalled for 2.0 s", "stalled for 2.1 s"), "since it last said something"
 
 
+def known(stage: Stage) -> None:
+    """How much each works on at a time."""
+    stage.pool.capacity = Capacity(requests=8)
+    stage.pool.replace(stage.replicas)
+
+
+def test_nobody_is_sent_behind_a_hard_call_where_it_is_not_known_how_much_is_worked_on_at_a_time() -> None:
+    stage = Stage(3)
+    replica, *others = stage.replicas
+    hung(stage, 2)
+    for _ in range(50):
+        stage.call(others[0])
+        stage.rest(0.1)
+    assert stage.send().asked is not replica
+    assert not stage.changes
+
+
 @pytest.mark.parametrize("count", [1, 2])
 def test_p07_few_silent_calls_get_company_by_which_to_tell(count: int) -> None:
     stage = Stage(3)
+    known(stage)
     replica, *others = stage.replicas
     hung(stage, count)
     for _ in range(21):
@@ -75,6 +93,7 @@ def test_p07_few_silent_calls_get_company_by_which_to_tell(count: int) -> None:
 @pytest.mark.parametrize("whole", [False, True])
 def test_one_hard_call_is_no_stall_where_others_are_answered_beside_it(whole: bool) -> None:
     stage = Stage(3)
+    known(stage)
     replica, *others = stage.replicas
     stage.call(others[0])
     stage.send(replica, whole=whole)
@@ -87,6 +106,7 @@ def test_one_hard_call_is_no_stall_where_others_are_answered_beside_it(whole: bo
 
 def test_a_replica_without_room_for_company_is_waited_for() -> None:
     stage = Stage(2)
+    known(stage)
     replica, other = stage.replicas
     hung(stage, 1)
     for _ in range(30):

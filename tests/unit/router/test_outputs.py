@@ -108,3 +108,10 @@ def test_histograms_are_not_worked_out_for_every_answer() -> None:
     assert len(set(counted)) <= 200 * module.RENEWED + 1
     assert sum(everybody.counts(0.0)) == 1200
     assert repr(everybody).endswith("at most 112 tokens expected>")
+
+
+def test_who_is_served_seldom_is_expected_to_get_what_the_others_get_now() -> None:
+    outputs = Outputs()
+    outputs.learn([("seldom", 100, 5000)], 0.0)
+    outputs.learn([("often", 100, 2)] * 300, 1.0)
+    assert outputs.expected("seldom", 100) == outputs.expected("often", 100) <= 4
