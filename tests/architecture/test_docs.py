@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
+import yaml
 from pydantic import BaseModel
 
 from engines import ENGINES
@@ -29,6 +30,15 @@ def _settings(section: type[BaseModel], prefix: str = "") -> Iterator[str]:
             yield f"{prefix}{name}"
 
 
+def _written(tree: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in tree.items():
+        inner = value[0] if isinstance(value, list) and value else value  # of models, the first one
+        if isinstance(inner, dict):
+            yield from _written(inner, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", "none" if value == [] else value
+
+
 def _is_section(kind: object) -> bool:
     return isinstance(kind, type) and issubclass(kind, BaseModel) and kind not in (BaseModel, SecretReference)
 
@@ -38,6 +48,16 @@ def test_every_setting_is_described_and_every_described_one_exists() -> None:
     sections = "|".join(Config.model_fields)
     described = set(re.findall(rf"^\| `((?:{sections})\.[a-z_.]+)`", page, re.MULTILINE))
     assert described == set(_settings(Config))
+
+
+def test_the_described_defaults_are_those_that_hold() -> None:
+    """As far as the reference has them: what is made of something else is described in words."""
+    rows = re.findall(r"^\| `([a-z_.]+)` \| ([^|]+) \|", (GUIDES / "configuration.md").read_text(), re.MULTILINE)
+    described = {name: yaml.safe_load(cell.strip("`")) for name, cell in rows if cell not in {"required", "the name"}}
+    reference = dict(_written(yaml.safe_load((ROOT / "docs" / "reference" / "config.yaml").read_text())))
+    both = described.keys() & reference.keys()
+    assert len(both) > 40
+    assert {name: described[name] for name in both} == {name: reference[name] for name in both}
 
 
 @pytest.mark.parametrize("engine", sorted(ENGINES))
