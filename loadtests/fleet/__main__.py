@@ -59,7 +59,7 @@ def _settings_told() -> str:
     defaults = ", ".join(f"{key}={value}" for key, value in msgspec.structs.asdict(Settings()).items())
     return (
         f"Settings and their defaults: {defaults}. loadtests/fleet/settings.py says what each means. "
-        "A slow server with four places: --set slots=4,ttft_ms=200,delay_ms=20"
+        "A slow server with four places: --set slots=4,ttft_ms=200,delay_ms=20,service_ms=800"
     )
 
 
