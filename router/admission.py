@@ -69,7 +69,9 @@ class Admission:
         """A place, when it is this one's turn. Raises Shed or NoReplica; who leaves, or is cancelled, has none."""
         now = self._clock()
         patience = min(self.patience(notes.rank, notes.prompt), deadline - now - self.costs.prefill(notes.prompt))
-        if refusal := self.refusal(notes.rank, notes.tenant, notes.weight, patience, notes.body_bytes):
+        refusal = self.refusal(notes.rank, notes.tenant, notes.weight, patience, notes.body_bytes)
+        # Who would fit may pass those that don't, so that what waits before it tells nothing.
+        if refusal and (refusal.reason != "too_long" or self.pool.place(notes, affinity) is None):
             raise self.shed(refusal, notes.rank)
         ticket = Ticket(notes, affinity, now + patience)
         self.queue.add(ticket)
@@ -192,7 +194,7 @@ class Admission:
             return
         if now - ticket.passed_since >= PATIENCE:
             self._reserved_for = ticket
-            pool.reserved = min(filter(pool.asks, pool.replicas), key=load, default=None)
+            pool.reserve(min(filter(pool.asks, pool.replicas), key=load, default=None), ticket.notes)
 
     def _settle_reservation(self, ticket: Ticket) -> None:
         if ticket is self._reserved_for:

@@ -45,8 +45,8 @@ class Gate:
         for _, model in self._catalog.visible(asker):
             for version in model.versions.values():
                 admission = version.admission
-                if admission not in self._pressed:
-                    return
+                if admission not in self._pressed or not admission.pool.is_full():
+                    return  # there may be room for it
                 patience = admission.patience(rank, admission.costs.prompt(body.most))
                 refusal = admission.refusal(rank, asker.tenant, asker.weight, patience)
                 if refusal is None:

@@ -12,7 +12,7 @@ from router.breaker import State
 from router.busy import listen
 from router.events import Change, ignore
 from router.judging import WAITING, Usual, paces
-from router.limits import UNSAID, has_room
+from router.limits import UNSAID, Room, has_room
 from router.outcomes import judge
 from router.retries import RetryBudget
 from router.standing import Standing
@@ -56,7 +56,8 @@ class Pool:
         self.capacity = UNSAID
         """What was set for each of its replicas, over what their engines say."""
         self.reserved: Replica | None = None
-        """Gets nothing new but what it is reserved for: see `router.admission`."""
+        """Gets nothing new but what it is reserved for, and what fits beside that: see `reserve`."""
+        self._spare = Room(0, 0.0, 0.0)  # of its limits, beside what it is reserved for and what came since
         self.freed: Callable[[], None] | None = None
         """Is called when there may be room again; None: nobody waits for it."""
         self.shedding = False
@@ -122,14 +123,17 @@ class Pool:
         """As `pick`, but one that has room for it; None: all are full. Raises NoReplica."""
         replica = self.pick(affinity, asked)
         is_probe = replica.breaker.out and replica in self._standing.awaiting
-        if replica is not self.reserved and (has_room(replica, notes) or is_probe):
+        if is_probe or self._takes(replica, notes):
             return replica
-        free = [
-            other
-            for other in self._standing.candidates
-            if other is not self.reserved and other not in asked and has_room(other, notes)
-        ]
+        free = [other for other in self._standing.candidates if other not in asked and self._takes(other, notes)]
         return self.policy.pick(free, affinity) if free else None
+
+    def reserve(self, replica: Replica | None, notes: Notes) -> None:
+        """Keep so much of it free that this request fits once what is there now has ended; None: of none."""
+        self.reserved = replica
+        if replica is not None:
+            requests, prompts, tokens = replica.room[notes.rank]
+            self._spare = Room(requests - 1, prompts - notes.prompt, tokens - notes.tokens)
 
     def is_full(self) -> bool:
         """Whether no replica would take even the least of requests."""
@@ -144,6 +148,9 @@ class Pool:
         replica.tokens += notes.tokens
         replica.prompts += notes.prompt
         replica.calls += 1
+        if replica is self.reserved:
+            requests, prompts, tokens = self._spare
+            self._spare = Room(requests - 1, prompts - notes.prompt, tokens - notes.tokens)
         if replica.breaker.state == "probing":
             replica.breaker.sent(now)
             self._standing.arrange(self.replicas, now)
@@ -225,6 +232,13 @@ class Pool:
         before = replica.breaker.state
         self._changed(replica, before, replica.breaker.restore(now), now)
         self._free()
+
+    def _takes(self, replica: Replica, notes: Notes) -> bool:
+        if replica is self.reserved:
+            requests, prompts, tokens = self._spare
+            if requests < 1 or prompts < notes.prompt or tokens < notes.tokens:
+                return False
+        return has_room(replica, notes)
 
     def _free(self) -> None:
         if self.freed is not None:

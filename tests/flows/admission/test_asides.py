@@ -57,7 +57,7 @@ def test_a_copy_takes_no_place_while_others_wait_for_one_that_suits_them(
         shadowed.gateway.wait_until(lambda: len(admission.queue) == 1)
         for _ in range(5):
             assert shadowed.ask(named("small", max_tokens=16)).told == (200, "")
-        wait_until(lambda: copies(shadowed, "dropped"), (5).__eq__)
+        wait_until(lambda: copies(shadowed, "dropped") == 5)
     assert big.result().told == (200, "")
     assert names(pair.replicas[1].calls()) == ["before", HOLDER, "big"]
     assert shadowed.ask(named("after", max_tokens=16)).told == (200, "")

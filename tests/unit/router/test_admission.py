@@ -63,18 +63,20 @@ async def test_what_fits_passes_another_tenants_that_does_not() -> None:
 
 
 async def test_what_has_been_passed_for_long_gets_a_replica_kept_free_for_it() -> None:
-    stage = Stage(requests=8, kv_tokens=100)
-    holder = stage.enter(60)
-    long = Noted(60)
-    long.tenant = "long"
-    waits = await stage.wait(long)
+    stage = Stage(requests=8, kv_tokens=100)  # of which standard has 95
+    holder = stage.enter(30)
+    long = await stage.wait(Noted(80))
     await stage.rest(PATIENCE + 0.01)
-    assert stage.pool.reserved is stage.replicas[0]
-    short = await stage.wait(Noted(10))
-    assert not short.done(), "it would fit, but it is not its turn"
+    assert stage.kept is stage.replicas[0]
+    short = await stage.wait(Noted(20))
+    assert not short.done(), "it would fit, but then the long one would not"
+    beside = [await stage.wait(Noted(10)) for _ in range(2)]
+    assert [task.done() for task in beside] == [True, False], "so much fits beside it"
     await stage.leave(holder)
-    assert (waits.done(), short.done()) == (True, True)
+    assert (long.done(), short.done()) == (True, False)
     assert stage.kept is None
+    for task in (short, *beside):
+        task.cancel()
 
 
 async def test_a_replica_is_not_kept_free_from_the_classes_above() -> None:

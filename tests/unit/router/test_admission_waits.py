@@ -144,3 +144,15 @@ async def test_the_loop_is_not_held_up_by_many_at_once() -> None:
     assert sum(task.done() for task in waiting) == AT_ONCE
     await stage.rest(0.1)
     assert all(task.done() for task in waiting)
+
+
+async def test_who_fits_is_not_refused_for_what_waits_and_does_not() -> None:
+    stage = Stage(requests=8, kv_tokens=1000)
+    await stage.learn(1.0)
+    stage.enter(600)
+    big = await stage.wait(Noted(800))
+    assert (stage.admission.wait(1, "", 1) or 0) > WITHIN[1]
+    small = await stage.wait(Noted(100))
+    assert small.done()
+    assert await small is stage.replicas[0]
+    big.cancel()
