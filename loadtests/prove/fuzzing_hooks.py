@@ -41,9 +41,15 @@ def filter_body(context: Any, body: Any) -> bool:  # noqa: ARG001  # by their na
 
 @schemathesis.hook
 def map_path_parameters(context: Any, path_parameters: Any) -> Any:  # noqa: ARG001  # by their names
-    """Every other request id is that of a request that there was: none would be found by chance."""
-    given = (path_parameters or {}).get("request_id", "")
-    return {**path_parameters, "request_id": os.environ[REQUEST]} if len(str(given)) % 2 else path_parameters
+    """Every other request id is that of a request that there was: none would be found by chance.
+
+    And none has a percent sign: what follows it may be taken for an escape on its way, and be something else here.
+    """
+    given = {
+        name: value.replace("%", "-") if isinstance(value, str) else value
+        for name, value in (path_parameters or {}).items()
+    }
+    return {**given, "request_id": os.environ[REQUEST]} if len(str(given.get("request_id", ""))) % 2 else given
 
 
 @schemathesis.hook
