@@ -14,8 +14,8 @@ from router.rates import Average, FirstContent, Rates
 
 TOKENS_PER_BYTE = 0.25
 """Of a request's body, before anything is learned."""
-LONGEST = 1e6
-"""Seconds of work and of holding a place; what is longer is a mistake."""
+LEAST_WORK, LONGEST = 1e-9, 1e6
+"""Seconds of work, and of holding a place at most; what is less or more is a mistake."""
 DECODED = 8
 """Tokens of an answer from which on its pace tells something."""
 
@@ -146,7 +146,7 @@ class Costs:
 
 def _possible(each: Finished) -> bool:
     counts = 0 <= each.prompt <= MOST and 0 <= each.output <= MOST and each.body >= 0 and each.beside >= 1
-    return counts and 0 <= each.held < LONGEST and 0 < each.work < LONGEST
+    return counts and 0 <= each.held < LONGEST and LEAST_WORK <= each.work < LONGEST
 
 
 def _learn_rates(rates: Rates, ended: list[Finished]) -> None:

@@ -148,6 +148,7 @@ NONSENSE: list[dict[str, Any]] = [
     {"held": inf},
     {"held": nan, "begun": nan, "work": nan},
     {"work": 0.0},
+    {"work": 5e-324},
     {"work": -1.0},
     {"work": inf},
     {"beside": 0},
