@@ -122,7 +122,8 @@ class Supervisor(Generic[S]):
     async def aclose(self) -> None:
         """End the child and wait until it is gone."""
         if self._task is not None:
-            self._task.cancel()
+            if not self._task.cancelling():  # as the loop's end may have done: once more, and the child is left behind
+                self._task.cancel()
             await asyncio.wait([self._task])
         self.state = "stopped"
 

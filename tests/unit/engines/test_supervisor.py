@@ -198,6 +198,18 @@ async def test_a_start_that_is_cancelled_at_any_moment_leaves_no_child(moment: i
     assert not written or not running_process(int(written))
 
 
+async def test_a_loop_that_ends_and_cancels_everything_leaves_no_child_to_itself() -> None:
+    """As at a second Ctrl-C: the task is cancelled, and closed while it still waits for the child's end."""
+    child = supervised(manners=Manners("child", end=0.3))
+    await child.start(*python(STUBBORN))
+    pid, task = pid_of(child), child._task
+    assert task is not None
+    task.cancel()
+    await asyncio.sleep(0)  # it has begun to end the child
+    await child.aclose()
+    assert not running_process(pid)
+
+
 async def test_closing_twice_and_before_the_start_is_fine() -> None:
     child = supervised()
     await child.aclose()
