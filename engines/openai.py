@@ -77,6 +77,7 @@ class OpenAIEngine:
 
     def __init__(self, options: OpenAIOptions, surroundings: Surroundings, *, key: str | None = None) -> None:
         self._options = options
+        self._connections = Capacity(options.connections)
         self._surroundings = surroundings
         self._own: TrtllmServe | None = None
         self._pool = Pool(options.url, surroundings, connections=options.connections)
@@ -108,7 +109,10 @@ class OpenAIEngine:
     @property
     def capacity(self) -> Capacity:
         """What the server says, and never more than there are connections."""
-        said, most = (self._own and self._own.capacity) or Capacity(), self._options.connections
+        said = self._own and self._own.capacity
+        if not said:
+            return self._connections
+        most = self._options.connections
         return replace(said, requests=min(said.requests or most, most))
 
     async def start(self) -> None:

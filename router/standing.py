@@ -53,7 +53,7 @@ class Standing:
         """
         for replica in replicas:
             said = getattr(replica.engine, "capacity", None)
-            if anew or said is not replica.said:
+            if anew or (said is not replica.said and said != replica.said):
                 replica.said = said
                 replica.limits = limits_of(capacity, said)
                 replica.room = replica.limits.by_rank(replica.weight)

@@ -50,9 +50,7 @@ class EmbeddedEngine:
     prices: ClassVar[Prices] = Prices(prefill=16e-3, decode=32e-3)
 
     def __init__(self, options: EmbeddedOptions, surroundings: Surroundings) -> None:
-        self.capacity = Capacity(
-            options.slots
-        )  # each slot has its own part of the context, so calls are all that counts
+        self.capacity = Capacity(options.slots)  # each has its own part of the context: calls are all that counts
         self._options = options
         self._cache = surroundings.cache
         self._defaults = Defaults(options.system, options.temperature, options.top_p, options.repeat_penalty)

@@ -7,6 +7,7 @@ import pytest
 from engines.api import Capacity
 from router.api import Rank, Replica
 from router.limits import Limits, Room, has_room, limits_of
+from router.standing import Standing
 from tests.support.choosing import SaysLoad
 from tests.support.gates import Noted
 
@@ -86,3 +87,17 @@ def test_what_others_have_there_counts() -> None:
     replica.active[Noted()] = -1.0
     replica.others = 995.0
     assert not has_room(replica, Noted(10))
+
+
+def test_limits_are_worked_out_anew_only_when_the_engine_says_something_else() -> None:
+    engine = SaysLoad()
+    engine.capacity = Capacity(requests=8)
+    replica, standing = Replica("r", engine), Standing()
+    standing.heed((replica,), Capacity(), anew=True)
+    before = replica.room
+    engine.capacity = Capacity(requests=8)  # the same, in other words
+    standing.heed((replica,), Capacity())
+    assert replica.room is before
+    engine.capacity = Capacity(requests=9)
+    standing.heed((replica,), Capacity())
+    assert replica.limits.requests == 9
