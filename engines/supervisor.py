@@ -218,16 +218,15 @@ def _how(process: Process) -> str:
 
 
 async def _stop(process: Process, seconds: float) -> None:
+    end = asyncio.ensure_future(process.wait())
     try:
         with contextlib.suppress(ProcessLookupError):
             process.terminate()
-        async with asyncio.timeout(seconds):
-            await process.wait()
-    except TimeoutError:
-        pass
+        # Not `asyncio.timeout`: in a task that is being cancelled, its time-out is a CancelledError on older Pythons.
+        await asyncio.wait([end], timeout=seconds)
     finally:
         _kill(process)
-    await process.wait()
+    await end
     process._transport.close()  # type: ignore[attr-defined]  # noqa: SLF001  # its pipes, which nothing public closes
     await asyncio.sleep(0)  # that is when they are
 
