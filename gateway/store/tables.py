@@ -5,8 +5,10 @@ from __future__ import annotations
 from sqlalchemy import (
     JSON,
     BigInteger,
+    Boolean,
     CheckConstraint,
     Column,
+    Date,
     ForeignKey,
     Index,
     Integer,
@@ -87,3 +89,42 @@ OVERRIDES = Table(
 """What was set about a model's versions: of the kind `weights` a number for each, of the kind `drained` a list of them,
 of the kind `versions` the entry of each that was set whole. There are few rows, and no other process asks for less
 than all."""
+
+USAGE = Table(
+    "usage",
+    METADATA,
+    Column("id", String(64), primary_key=True),
+    Column("at", BigInteger, nullable=False),
+    Column("tenant", String(64), nullable=False),
+    Column("key", String(12), nullable=False),
+    Column("model", String(128), nullable=False),
+    Column("version", String(257), nullable=False),
+    Column("prompt_tokens", BigInteger, nullable=False),
+    Column("completion_tokens", BigInteger, nullable=False),
+    Column("exact", Boolean, nullable=False),
+    Column("outcome", String(16), nullable=False),
+    Column("code", String(64), nullable=False),
+    Column("duration_ms", BigInteger, nullable=False),
+    Column("cost", BigInteger, nullable=False),
+    Index("usage_at", "at", "id"),
+    sqlite_with_rowid=False,  # else each id would be kept twice
+)
+"""A row per finished request of who has a key, for some days. Names are those of their time: what they are of may be
+gone."""
+
+USAGE_DAYS = Table(
+    "usage_days",
+    METADATA,
+    Column("day", Date, primary_key=True),
+    Column("tenant", String(64), primary_key=True),
+    Column("key", String(12), primary_key=True),
+    Column("model", String(128), primary_key=True),
+    Column("version", String(257), primary_key=True),
+    Column("requests", BigInteger, nullable=False),
+    Column("failed", BigInteger, nullable=False),
+    Column("prompt_tokens", BigInteger, nullable=False),
+    Column("completion_tokens", BigInteger, nullable=False),
+    Column("cost", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""What the rows of a day add up to, kept when they are gone. A row and its share of the sum are written together."""
