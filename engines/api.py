@@ -31,8 +31,7 @@ SUBJECTS: Mapping[Kind, str] = {"chat": "messages", "completion": "prompt", "emb
 Phase = Literal["connect", "first_token", "inter_token", "total"]
 
 
-@dataclass(slots=True)
-class Usage:
+class Usage(msgspec.Struct, gc=False):
     """Tokens of one call. `exact` is false where the count was made here because the server's never came."""
 
     prompt: int
@@ -40,8 +39,7 @@ class Usage:
     exact: bool = True
 
 
-@dataclass(slots=True)
-class Call:
+class Call(msgspec.Struct, gc=False):
     """One request as an engine sees it; it does not say who asked.
 
     `fields` are the top-level members of an OpenAI request body, still encoded, with the upstream's model name in

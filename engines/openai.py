@@ -135,12 +135,14 @@ class OpenAIEngine:
                 raise Failed("The model server used an encoding that was not asked for.")
             if call.stream and b"event-stream" in connection.headers.get(b"content-type", b""):
                 return await StreamReply.open(call, connection)
-            reply = await UnaryReply.open(call, connection)
+            document = connection.take() if connection.state == "complete" else await read_all(connection)
+            reply = UnaryReply.of(call, connection.headers, document)
             if call.stream:
                 raise Failed("The model server did not stream.")
         except BaseException:
             connection.release()
             raise
+        connection.release()
         return reply
 
     async def probe(self) -> Health:

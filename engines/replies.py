@@ -10,7 +10,6 @@ import msgspec
 from engines.api import Call, EngineError, Failed, Interrupted, Sink, TimedOut, Usage
 from engines.connection import Connection
 from engines.events import MAX_EVENT, EventFilter, Tokens, rename
-from engines.http import read_all
 
 
 class _Answer(msgspec.Struct):
@@ -29,22 +28,20 @@ _decode = msgspec.json.Decoder(_Answer).decode
 _ONE = msgspec.Raw(b"1")
 
 
-class UnaryReply:
+class UnaryReply(msgspec.Struct, gc=False):
     """A whole JSON answer with the model's public name put back."""
 
-    def __init__(self, headers: Mapping[bytes, bytes], document: bytes, usage: Usage | None) -> None:
-        self.headers = headers
-        self.usage = usage
-        self._document = document
+    headers: Mapping[bytes, bytes]
+    document: bytes
+    usage: Usage | None
+    _told: bool = False
 
     def __repr__(self) -> str:
-        return f"<UnaryReply {len(self._document)} B>"
+        return f"<UnaryReply {len(self.document)} B>"
 
     @classmethod
-    async def open(cls, call: Call, connection: Connection) -> Self:
-        """Read the answer to its end, so that a broken one can still be asked for elsewhere."""
-        document = connection.take() if connection.state == "complete" else await read_all(connection)
-        connection.release()
+    def of(cls, call: Call, headers: Mapping[bytes, bytes], document: bytes) -> Self:
+        """What a server answered, read to its end, so that a broken answer can still be asked for elsewhere."""
         try:
             answer = _decode(document)
         except (msgspec.DecodeError, RecursionError):
@@ -54,18 +51,16 @@ class UnaryReply:
         if renaming := rename(document, bytes(answer.model), msgspec.json.encode(call.model)):
             document = document.replace(*renaming, 1)
         tokens = answer.usage
-        return cls(
-            connection.headers, document, Usage(tokens.prompt_tokens, tokens.completion_tokens) if tokens else None
-        )
+        return cls(headers, document, Usage(tokens.prompt_tokens, tokens.completion_tokens) if tokens else None)
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> bytes:
-        document, self._document = self._document, b""
-        if document:
-            return document
-        raise StopAsyncIteration
+        if self._told:
+            raise StopAsyncIteration
+        self._told = True
+        return self.document
 
     def __enter__(self) -> Self:
         return self

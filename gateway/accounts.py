@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Literal, Self
 
+import msgspec
+
 from engines.api import EngineError
 from router.api import Rank
 
@@ -121,14 +123,11 @@ class Accounts:
         self._finished.append(record)
 
 
-class OpenRecord:
+class OpenRecord(msgspec.Struct, eq=False, gc=False):
     """Hold of one request on its record."""
 
-    __slots__ = ("_accounts", "_record")
-
-    def __init__(self, accounts: Accounts, record: Record) -> None:
-        self._accounts = accounts
-        self._record = record
+    _accounts: Accounts
+    _record: Record
 
     def __enter__(self) -> Self:
         self._accounts.in_flight += 1

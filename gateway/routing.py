@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Coroutine
-from dataclasses import replace
 from random import Random
 from typing import Any
+
+from msgspec.structs import replace
 
 from engines.api import SUBJECTS, Call, EngineError, Rejected
 from gateway.accounts import Record

@@ -5,6 +5,8 @@ from __future__ import annotations
 from types import TracebackType
 from typing import NoReturn
 
+import msgspec
+
 from engines.api import Call, EngineError, Overloaded, Reply, TimedOut
 from router.api import Affinity, NoReplica, Notes, Replica
 from router.hedging import Hedge
@@ -17,20 +19,15 @@ SILENT_WAITS = 2
 """Each one more lets the client wait as long again, and has the prompt prefilled once more."""
 
 
-class Dispatched:
+class Dispatched(msgspec.Struct, eq=False, gc=False):
     """A reply together with its place on the replica; leaving the block gives up both, once and at once."""
 
-    __slots__ = ("_call", "_notes", "_pool", "_quarantine", "replica", "reply")
-
-    def __init__(  # all that its end is told to
-        self, reply: Reply, replica: Replica, pool: Pool, call: Call, notes: Notes, quarantine: Quarantine
-    ) -> None:
-        self.reply = reply
-        self.replica = replica
-        self._pool = pool
-        self._call = call
-        self._notes = notes
-        self._quarantine = quarantine
+    reply: Reply
+    replica: Replica
+    _pool: Pool
+    _call: Call
+    _notes: Notes
+    _quarantine: Quarantine
 
     def __repr__(self) -> str:
         return f"<Dispatched {self.reply!r} on {self.replica!r}>"

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import replace
 from types import TracebackType
 from typing import Final, Literal, NamedTuple, Self
+
+from msgspec.structs import replace
 
 from engines.api import Call, EngineError, Reply
 from router.api import Affinity, Notes, Replica

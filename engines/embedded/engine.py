@@ -8,10 +8,10 @@ import secrets
 import sys
 import time
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
+from msgspec.structs import replace
 from pydantic import BaseModel, ConfigDict, Field
 
 from engines.api import Call, Capacity, Health, Prices, Reply, Surroundings, Unreachable

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import selectors
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
-from dataclasses import replace
 from functools import partial
 from random import Random
 from typing import Any, Self
 
 import msgspec
+from msgspec.structs import replace
 
 from engines.api import (
     Call,

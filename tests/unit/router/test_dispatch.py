@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import replace
 from typing import Self
 
 import pytest
+from msgspec.structs import replace
 
 from engines.api import (
     Call,

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from engines.api import Failed
 from router.api import Rank
@@ -99,4 +98,4 @@ def test_only_what_is_critical_is_hedged_and_only_where_silence_says_something(
     rank: Rank, changes: dict[str, object], suits: bool
 ) -> None:
     hedge = Hedge(1, HedgeAccount(RetryBudget(lambda: 0.0, 0.02, floor=1)))
-    assert hedge.suits(rank, replace(CALL, **changes)) is suits  # type: ignore[arg-type]
+    assert hedge.suits(rank, replace(CALL, **changes)) is suits

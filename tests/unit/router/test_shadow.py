@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
-from dataclasses import replace
 from random import Random
 
 import pytest
+from msgspec.structs import replace
 
 from engines.api import Call, EngineError, Failed, Interrupted, Overloaded, Unreachable
 from gateway.finish import FinishEar
