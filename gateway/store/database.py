@@ -82,6 +82,11 @@ def is_sqlite(url: URL) -> bool:
     return url.drivername == DRIVERS["sqlite"]
 
 
+def comparable(given: str) -> str:
+    """As far as a database can compare it: PostgreSQL refuses a zero byte, and neither takes half of a surrogate."""
+    return given.partition("\0")[0].encode(errors="replace").decode()
+
+
 class _Releasing(sqlite3.Connection):
     """Whatever it was doing, its lock goes when it is closed.
 

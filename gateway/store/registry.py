@@ -16,6 +16,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from gateway.store.changing import Change, changing
+from gateway.store.database import comparable
 from gateway.store.records import (
     PAGE,
     Actor,
@@ -30,6 +31,7 @@ from gateway.store.records import (
 )
 from gateway.store.steering import SteeringTable
 from gateway.store.tables import AUDIT, KEYS, TENANTS
+from gateway.store.usage import UsageTable
 from security.api import SCOPES
 from security.keys import NewKey, mint
 
@@ -42,6 +44,7 @@ class Registry:
         self._wall = wall
         self._make = make
         self.steering = SteeringTable(engine, wall)
+        self.usage = UsageTable(engine)
 
     def __repr__(self) -> str:
         return f"<Registry in {self._engine.url.render_as_string()}>"
@@ -50,7 +53,9 @@ class Registry:
 
     async def tenants(self, after: str = "", limit: int = PAGE) -> list[Tenant]:
         """By name."""
-        query = select(TENANTS).where(TENANTS.c.name > _text(after)).order_by(TENANTS.c.name).limit(min(limit, PAGE))
+        query = (
+            select(TENANTS).where(TENANTS.c.name > comparable(after)).order_by(TENANTS.c.name).limit(min(limit, PAGE))
+        )
         return await self._page(Tenant, query)
 
     async def tenant(self, name: str) -> Tenant:
@@ -86,9 +91,9 @@ class Registry:
 
     async def keys(self, tenant: str | None = None, after: str = "", limit: int = PAGE) -> list[Key]:
         """By id; of one tenant, or of all."""
-        query = select(KEYS).where(KEYS.c.id > _text(after)).order_by(KEYS.c.id).limit(min(limit, PAGE))
+        query = select(KEYS).where(KEYS.c.id > comparable(after)).order_by(KEYS.c.id).limit(min(limit, PAGE))
         if tenant is not None:
-            query = query.where(KEYS.c.tenant == _text(tenant))
+            query = query.where(KEYS.c.tenant == comparable(tenant))
         return await self._page(Key, query)
 
     async def key(self, key_id: str) -> Key:
@@ -154,7 +159,7 @@ class Registry:
         """In the order of changes; of one tenant or key by its name, or of all."""
         query = select(AUDIT).where(AUDIT.c.id > after).order_by(AUDIT.c.id).limit(min(limit, PAGE))
         if of is not None:
-            query = query.where(AUDIT.c.object == _text(of))
+            query = query.where(AUDIT.c.object == comparable(of))
         return await self._page(Entry, query)
 
     async def _page(self, kind: Any, query: Any) -> list[Any]:
@@ -196,13 +201,8 @@ def _row(kind: Any, row: Any) -> Any:
     return kind(**{name: row._mapping[name] for name in kind.__struct_fields__})  # noqa: SLF001  # public, in spite of its name
 
 
-def _text(given: str) -> str:
-    """As far as a database can compare it: PostgreSQL refuses a zero byte, and neither takes half of a surrogate."""
-    return given.partition("\0")[0].encode(errors="replace").decode()
-
-
 async def _find_tenant(connection: AsyncConnection, name: str) -> Tenant:
-    row = (await connection.execute(select(TENANTS).where(TENANTS.c.name == _text(name)))).first()
+    row = (await connection.execute(select(TENANTS).where(TENANTS.c.name == comparable(name)))).first()
     if row is None or row.name != name:
         raise NotThere(f"There is no tenant {name}.", "tenant")
     found: Tenant = _row(Tenant, row)
@@ -210,7 +210,7 @@ async def _find_tenant(connection: AsyncConnection, name: str) -> Tenant:
 
 
 async def _find_key(connection: AsyncConnection, key_id: str) -> Key:
-    row = (await connection.execute(select(KEYS).where(KEYS.c.id == _text(key_id)))).first()
+    row = (await connection.execute(select(KEYS).where(KEYS.c.id == comparable(key_id)))).first()
     if row is None or row.id != key_id:
         raise NotThere(f"There is no key {key_id}.", "id")
     found: Key = _row(Key, row)

@@ -1,0 +1,107 @@
+"""What requests used, as it is kept and as those who run the gateway read it; knows nothing of SQL."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import date
+from typing import Any, Final
+
+import msgspec
+
+FIELDS: Final = ("day", "tenant", "key", "model", "version")
+"""What sums can be made by, in the order in which they come."""
+COUNTS: Final = ("requests", "failed", "prompt_tokens", "completion_tokens", "cost")
+"""What they tell."""
+EPOCH: Final = date(1970, 1, 1).toordinal()
+DAY: Final = 86400
+
+
+class Spent(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """What one request used: a row of the ledger.
+
+    `at`: when it came in, in Unix seconds. `exact`: whether the model server counted its tokens. `cost`: millionths of
+    the unit that prices are in.
+    """
+
+    id: str
+    at: int
+    tenant: str
+    key: str
+    model: str
+    version: str
+    prompt_tokens: int
+    completion_tokens: int
+    exact: bool
+    outcome: str
+    code: str
+    duration_ms: int
+    cost: int
+
+
+class Seen(msgspec.Struct, frozen=True, kw_only=True):
+    """A row, as it is read: `cost` is a decimal, in the unit that prices are in."""
+
+    id: str
+    at: int
+    tenant: str
+    key: str
+    model: str
+    version: str
+    prompt_tokens: int
+    completion_tokens: int
+    exact: bool
+    outcome: str
+    code: str
+    duration_ms: int
+    cost: str
+
+
+class Sum(msgspec.Struct, frozen=True, kw_only=True):
+    """What requests used together. A field of FIELDS that they were not parted by is None; days are those of UTC."""
+
+    day: date | None = None
+    tenant: str | None = None
+    key: str | None = None
+    model: str | None = None
+    version: str | None = None
+    requests: int
+    failed: int
+    prompt_tokens: int
+    completion_tokens: int
+    cost: str
+
+
+class Wanted(msgspec.Struct, frozen=True, kw_only=True):
+    """Which requests: from the beginning of a day to the end of another one, of one tenant, key or model, or of all."""
+
+    first: date | None = None
+    last: date | None = None
+    tenant: str | None = None
+    key: str | None = None
+    model: str | None = None
+
+
+def in_order(by: Sequence[str]) -> list[str]:
+    """Those of FIELDS that are named, each once."""
+    return [field for field in FIELDS if field in by]
+
+
+def day_of(at: int) -> date:
+    """Of UTC, at a time in Unix seconds."""
+    return date.fromordinal(EPOCH + at // DAY)
+
+
+def start_of(day: date) -> int:
+    """In Unix seconds."""
+    return (day.toordinal() - EPOCH) * DAY
+
+
+def summed(rows: Iterable[Spent]) -> list[dict[str, Any]]:
+    """What they add up to by all of FIELDS; in one order, so that two who write can't wait for each other."""
+    sums: dict[tuple[Any, ...], list[int]] = {}
+    for row in rows:
+        counts = sums.setdefault((day_of(row.at), row.tenant, row.key, row.model, row.version), [0] * len(COUNTS))
+        spent = (1, row.outcome == "failed", row.prompt_tokens, row.completion_tokens, row.cost)
+        for nth, count in enumerate(spent):
+            counts[nth] += count
+    return [dict(zip((*FIELDS, *COUNTS), (*of, *counts), strict=True)) for of, counts in sorted(sums.items())]

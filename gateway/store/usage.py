@@ -1,0 +1,104 @@
+"""The ledger's tables: rows and sums written together, each once; pruned in steps; read in pages."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+from sqlalchemy import JSON, Select, String, bindparam, cast, delete, func, select, true, tuple_
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from gateway.pricing import decimal
+from gateway.store.database import comparable
+from gateway.store.spending import COUNTS, DAY, FIELDS, Seen, Spent, Sum, Wanted, in_order, start_of, summed
+from gateway.store.tables import USAGE, USAGE_DAYS
+
+
+class UsageTable:
+    """Raises SQLAlchemy's errors. Several processes may write and prune at a time."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+        is_sqlite = engine.dialect.name == "sqlite"
+        insert = sqlite.insert if is_sqlite else postgresql.insert
+        names = [column.name for column in USAGE.columns]
+        given = _given_to_sqlite() if is_sqlite else _given_to_postgresql()
+        self._add = insert(USAGE).from_select(names, given).on_conflict_do_nothing().returning(USAGE.c.id)
+        sums = insert(USAGE_DAYS)
+        raised = {name: USAGE_DAYS.c[name] + sums.excluded[name] for name in COUNTS}
+        self._sum_up = sums.on_conflict_do_update(index_elements=FIELDS, set_=raised)
+
+    def __repr__(self) -> str:
+        return f"<UsageTable in {self._engine.url.render_as_string()}>"
+
+    async def write(self, rows: Sequence[Spent]) -> None:
+        """All or none. Those that are there, of a time when that was not confirmed, add nothing to the sums."""
+        async with self._engine.begin() as connection:
+            new = set(await connection.scalars(self._add, {"rows": msgspec.json.encode(rows).decode()}))
+            if sums := summed(row for row in rows if row.id in new):
+                await connection.execute(self._sum_up, sums)
+
+    async def prune(self, before: int, most: int) -> int:
+        """Take away at most so many rows of requests from before that time; the sums stay. Gives how many."""
+        # Each takes those that nobody else is at: they neither wait for one another nor lock in another order.
+        old = select(USAGE.c.id).where(USAGE.c.at < before).order_by(USAGE.c.at, USAGE.c.id).limit(most)
+        pruning = delete(USAGE).where(USAGE.c.id.in_(old.with_for_update(skip_locked=True)))
+        async with self._engine.begin() as connection:
+            return (await connection.execute(pruning)).rowcount
+
+    async def sums(self, by: Sequence[str], of: Wanted, after: Sequence[Any], limit: int) -> list[Sum]:
+        """Parted by some of FIELDS and in their order, all behind the one whose values are `after`, if there are any.
+
+        Of a day that goes on, what has been written by now.
+        """
+        parts = [USAGE_DAYS.c[field] for field in in_order(by)]
+        counts = [func.sum(USAGE_DAYS.c[name]).label(name) for name in COUNTS]
+        query = _matching(select(*parts, *counts), USAGE_DAYS.c, of)
+        if of.first is not None:
+            query = query.where(USAGE_DAYS.c.day >= of.first)
+        if of.last is not None:
+            query = query.where(USAGE_DAYS.c.day <= of.last)
+        if after:
+            query = query.where(tuple_(*parts) > tuple_(*after))
+        async with self._engine.connect() as connection:
+            found = await connection.execute(query.group_by(*parts).order_by(*parts).limit(limit))
+        return [_sum(row._mapping) for row in found]  # noqa: SLF001  # public, in spite of its name
+
+    async def rows(self, of: Wanted, after: tuple[int, str] | None, limit: int) -> list[Seen]:
+        """By time, of those that are kept still; behind the one with that time and id."""
+        query = _matching(select(USAGE), USAGE.c, of)
+        if of.first is not None:
+            query = query.where(USAGE.c.at >= start_of(of.first))
+        if of.last is not None:
+            query = query.where(USAGE.c.at < start_of(of.last) + DAY)
+        if after is not None:
+            query = query.where(tuple_(USAGE.c.at, USAGE.c.id) > tuple_(*after))
+        async with self._engine.connect() as connection:
+            found = await connection.execute(query.order_by(USAGE.c.at, USAGE.c.id).limit(limit))
+        return [Seen(**{**row._mapping, "cost": decimal(row.cost)}) for row in found]  # noqa: SLF001  # as above
+
+
+def _given_to_sqlite() -> Select[Any]:
+    """Rows out of one parameter, which is JSON: a parameter for each value would cost the loop ten times as much."""
+    each = func.json_each(bindparam("rows", type_=String)).table_valued("value")
+    cells = [func.json_extract(each.c.value, f"$[{nth}]") for nth in range(len(USAGE.columns))]
+    return select(*cells).where(true())  # else SQLite takes what follows for a part of this
+
+
+def _given_to_postgresql() -> Select[Any]:
+    each = func.json_array_elements(cast(bindparam("rows", type_=String), JSON)).column_valued("each")
+    return select(*(cast(each.op("->>")(nth), column.type) for nth, column in enumerate(USAGE.columns)))
+
+
+def _matching(query: Select[Any], columns: Any, of: Wanted) -> Select[Any]:
+    asked = {"tenant": of.tenant, "key": of.key, "model": of.model}
+    return query.where(*(columns[name] == comparable(value) for name, value in asked.items() if value is not None))
+
+
+def _sum(row: Any) -> Sum:
+    """PostgreSQL makes decimals of sums of integers."""
+    counts = {name: int(row[name]) for name in COUNTS}
+    parts = {field: row[field] for field in FIELDS if field in row}
+    return Sum(**{**parts, **counts, "cost": decimal(counts["cost"])})
