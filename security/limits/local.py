@@ -1,0 +1,80 @@
+"""Limits of one process, in its memory."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+
+from security.limits.api import SECOND, Cost, Decision, OverLimit, Quota, Reservation
+from security.limits.gcra import charges, owes, reserve, settle
+
+LOOKED_AT = 2
+"""Buckets that each new one has looked at, whether they have drained: then at most as many are kept as live ones."""
+
+
+class LocalLimiter:
+    """A Limiter that never waits. `clock` is monotonic, in seconds."""
+
+    trouble = ""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._tats: OrderedDict[str, int] = OrderedDict()
+        self._used: dict[str, int] = {}
+
+    def __repr__(self) -> str:
+        return f"<LocalLimiter {len(self._tats)} buckets, {sum(self._used.values())} slots taken>"
+
+    def take(self, quota: Quota, cost: Cost) -> Reservation:
+        now = round(self._clock() * SECOND)
+        tats, used, before = self._tats, self._used, len(self._tats)
+        decision = reserve(
+            quota,
+            charges(quota, cost),
+            [tats.get(bucket.key, 0) for bucket in quota.buckets],
+            [used.get(slots.key, 0) for slots in quota.slots],
+            now,
+        )
+        if decision.refused_by is not None:
+            raise OverLimit(quota, decision)
+        for bucket, paid, tat in zip(quota.buckets, decision.paid, decision.tats, strict=True):
+            if paid:
+                tats[bucket.key] = tat
+        if len(tats) > before:
+            self._drop_drained(now, LOOKED_AT * (len(tats) - before))
+        for slots in decision.held:
+            used[slots.key] = used.get(slots.key, 0) + 1
+        return Reservation(quota, decision, self._end)
+
+    async def reserve(self, quota: Quota, cost: Cost) -> Reservation:
+        return self.take(quota, cost)
+
+    async def start(self) -> None:
+        """Nothing to start."""
+
+    async def watch(self) -> None:
+        """Nothing goes on beside requests."""
+
+    async def aclose(self) -> None:
+        """Nothing is held."""
+
+    def _end(self, quota: Quota, decision: Decision, actual: Cost) -> None:
+        now = round(self._clock() * SECOND)
+        tats, used = self._tats, self._used
+        for bucket, paid in zip(quota.buckets, decision.paid, strict=True):
+            if paid is not None:
+                owed = owes(bucket, actual)
+                if owed != paid and (tat := settle(tats.get(bucket.key), paid, owed, now)) is not None:
+                    tats[bucket.key] = tat
+        for slots in decision.held:
+            left = used[slots.key] - 1
+            if left:
+                used[slots.key] = left
+            else:
+                del used[slots.key]
+
+    def _drop_drained(self, now: int, looks: int) -> None:
+        for _ in range(looks):
+            key, tat = self._tats.popitem(last=False)
+            if tat > now:
+                self._tats[key] = tat
