@@ -76,7 +76,7 @@ class Metrics:
     def __repr__(self) -> str:
         return f"<Metrics {self._tallies!r}>"
 
-    def fold(self, records: Iterable[Record]) -> None:
+    def fold(self, records: Sequence[Record]) -> None:
         """Count finished requests. A scrape sees all of a batch or nothing of it."""
         with self._lock:
             self._tallies.add(records)
