@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, Protocol
@@ -10,6 +11,11 @@ SCOPES: Final = ("inference", "routing", "viewer", "operator", "admin")
 """What a key may be good for: to call models, and to say where its calls go; to look at, to steer, to rule the gateway
 itself.
 """
+
+IS_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}").fullmatch
+"""What names of tenants and plans are like."""
+WEIGHTS, PRIORITIES = range(1, 1001), range(-100, 101)
+"""Which a tenant may have."""
 
 Headers = Mapping[bytes, bytes]
 """A request's, by lower-case name."""

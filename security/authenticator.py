@@ -14,11 +14,12 @@ import hmac
 import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from security.api import Grant, Headers, KeyStore, Principal, StoreAway, Unauthenticated
+from security.bearer import bearer
 from security.keys import digest, key_id
 from security.lookups import Lookups
+from security.room import make_room
 
 _logger = logging.getLogger("snowshed")
 
@@ -61,7 +62,7 @@ class KeyAuthenticator:
         return not self.trouble or self._clock() < self._trusted_until
 
     def recall(self, headers: Headers) -> Principal | None:
-        hashed = digest(_sent(headers))
+        hashed = digest(bearer(headers))
         now = self._clock()
         known = self._known.get(hashed)
         if known is None:
@@ -80,7 +81,7 @@ class KeyAuthenticator:
         return grant.principal
 
     async def learn(self, headers: Headers) -> Principal:
-        key = _sent(headers)
+        key = bearer(headers)
         hashed, name = digest(key), key_id(key)
         if name is None:
             raise Unauthenticated(sent=True)
@@ -101,10 +102,10 @@ class KeyAuthenticator:
     def _judge(self, name: str, hashed: bytes, grant: Grant | None) -> Principal | None:
         now, unix = self._clock(), self._wall()
         if grant is None or not hmac.compare_digest(grant.digest, hashed) or unix >= grant.ends:
-            _make_room(self._refused, REFUSED)
+            make_room(self._refused, REFUSED)
             self._refused[hashed] = now + REFUSED_FOR
             return None
-        _make_room(self._known, KNOWN)
+        make_room(self._known, KNOWN)
         self._known[hashed] = _Known(grant, now + NOTE_EVERY)
         self._uses[name] = int(unix)
         return grant.principal
@@ -162,16 +163,3 @@ class KeyAuthenticator:
             else:
                 _logger.info("keys current")
         self.trouble = trouble
-
-
-def _sent(headers: Headers) -> bytes:
-    """The key in `authorization: Bearer …`. Raises Unauthenticated."""
-    scheme, _, key = headers.get(b"authorization", b"").partition(b" ")
-    if scheme.lower() != b"bearer":
-        raise Unauthenticated(sent=bool(scheme))
-    return key.strip()
-
-
-def _make_room(entries: dict[bytes, Any], most: int) -> None:
-    if len(entries) >= most:
-        del entries[next(iter(entries))]

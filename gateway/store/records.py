@@ -7,13 +7,12 @@ from typing import Any, Final
 
 import msgspec
 
-from security.api import SCOPES
+from security.api import IS_NAME, PRIORITIES, SCOPES, WEIGHTS
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}").fullmatch
 _MODEL = re.compile(r"[\x21-\x7e]{1,257}").fullmatch
 PAGE: Final = 1000
 """Most rows of one answer."""
-WEIGHTS, PRIORITIES, LABEL = range(1, 1001), range(-100, 101), 128
+LABEL: Final = 128
 LONGEST: Final = 10_000_000_000
 """Seconds in three centuries: most that a key may be good for."""
 
@@ -110,7 +109,7 @@ def check_seconds(seconds: float, least: int, field: str) -> None:
 
 def check_name(name: str, field: str) -> None:
     """Raises RegistryError."""
-    if not _NAME(name):
+    if not IS_NAME(name):
         whose = "plan" if field == "plan" else "tenant"
         words = f"A {whose}'s name takes 1 to 64 letters, digits and any of . _ -, a letter or digit first."
         raise RegistryError(words, field)

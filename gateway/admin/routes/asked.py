@@ -20,7 +20,8 @@ from pydantic_core import CoreSchema
 from engines import ENGINES
 from gateway.config import ModelSpec
 from gateway.config.entries import OWN_PATH
-from gateway.store.records import LABEL, LONGEST, PRIORITIES, WEIGHTS
+from gateway.store.records import LABEL, LONGEST
+from security.api import PRIORITIES, WEIGHTS
 
 MOST_SHARES = 1_000_000
 """Largest weight of a version."""

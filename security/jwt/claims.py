@@ -1,0 +1,96 @@
+"""From the claims of a token whose signature is good to whose it is, and until when: pure, and nothing is guessed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+from urllib.parse import quote
+
+from security.api import IS_NAME, PRIORITIES, WEIGHTS, Principal
+from security.jwt.api import BadToken, Terms
+
+Claims = Mapping[str, Any]
+
+LATEST: Final = 1 << 40
+"""Seconds: no time of a token is later. Numbers as large as JSON has them could not be counted with."""
+LONGEST_ID: Final = 128
+"""Characters of a `key_id`."""
+SAFE: Final = "!$&'()*+,/:;=?@|"
+"""Kept of a subject as they are, besides letters, digits and -._~; all others are percent-encoded."""
+ALL_MODELS: Final = "*"
+
+
+def find(claims: Claims, path: str) -> object:
+    """A claim of that very name, or else where its dots lead; None if there is none."""
+    if path in claims:
+        return claims[path]
+    found: object = claims
+    for part in path.split("."):
+        found = found.get(part) if isinstance(found, dict) else None
+    return found
+
+
+def judge(claims: Claims, terms: Terms, now: float) -> tuple[Principal, float]:
+    """Whose a token is, and until when (Unix seconds) it is good. Raises BadToken. `now` is Unix time."""
+    ends = _time(claims, "exp", None) + terms.leeway
+    if now >= ends:
+        raise BadToken("expired")
+    if now + terms.leeway < max(_time(claims, "nbf", 0.0), _time(claims, "iat", 0.0)):
+        raise BadToken("early")
+    for path, allowed in terms.required.items():
+        held = _listed(find(claims, path))
+        if not any(type(one) is type(value) and one == value for one in held for value in allowed):
+            raise BadToken("claims")
+    return _principal(claims, terms), ends
+
+
+def _principal(claims: Claims, terms: Terms) -> Principal:
+    names = terms.names
+    subject = find(claims, names.subject)
+    if not isinstance(subject, str) or not subject:
+        raise BadToken("claims")
+    key_id = "jwt:" + quote(subject, safe=SAFE, errors="surrogatepass")
+    tenant = find(claims, names.tenant) if names.tenant else terms.tenant
+    if len(key_id) > LONGEST_ID or not isinstance(tenant, str) or not IS_NAME(tenant):
+        raise BadToken("claims")
+    return Principal(
+        key_id,
+        tenant,
+        _models(claims, names.models),
+        terms.scopes & _words(find(claims, names.scopes)) if names.scopes else terms.scopes,
+        _number(claims, names.weight, WEIGHTS, 1),
+        _number(claims, names.priority, PRIORITIES, 0),
+    )
+
+
+def _time(claims: Claims, name: str, default: float | None) -> float:
+    value = claims.get(name, default)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= LATEST:
+        raise BadToken("claims")
+    return float(value)
+
+
+def _number(claims: Claims, path: str | None, allowed: range, default: int) -> int:
+    value = find(claims, path) if path else None
+    if value is None:
+        return default
+    if isinstance(value, bool) or not isinstance(value, int) or value not in allowed:
+        raise BadToken("claims")
+    return value
+
+
+def _models(claims: Claims, path: str | None) -> frozenset[str] | None:
+    """Without the claim none, as nobody has said which; a star stands for all."""
+    if path is None:
+        return None
+    named = _words(find(claims, path))
+    return None if ALL_MODELS in named else named
+
+
+def _words(value: object) -> frozenset[str]:
+    """A list of them, or one string with spaces between, as OAuth writes scopes."""
+    return frozenset(word for one in _listed(value) if isinstance(one, str) for word in one.split())
+
+
+def _listed(value: object) -> list[Any]:
+    return value if isinstance(value, list) else [] if value is None else [value]
