@@ -56,6 +56,7 @@ from security.open_door import NEIGHBOUR, OpenDoor
 
 if TYPE_CHECKING:
     from gateway.admin.listener import AdminListener
+    from gateway.ledger import Ledger
     from gateway.steering import Steering
 
 
@@ -77,6 +78,7 @@ class Gateway:
     ops: OpsServer
     admin: AdminListener | None
     steering: Steering | None
+    ledger: Ledger | None
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -92,7 +94,10 @@ class Gateway:
                 closing.push_async_callback(self.auth.aclose)
                 closing.callback(background.create_task(self.auth.watch()).cancel)
                 await self.auth.start()
-                if self.admin is not None:  # now its tables are there
+                if self.ledger is not None:  # now its tables are there
+                    await closing.enter_async_context(self.ledger.kept())
+                    closing.callback(self.telemetry.fold)  # what has ended by then is written, too
+                if self.admin is not None:
                     closing.push_async_callback(self.admin.aclose)
                     closing.callback(background.create_task(self.admin.watch()).cancel)
                 await self.upstreams.start(background)
@@ -143,29 +148,30 @@ def build(
     )  # fmt: skip
     heartbeat, pauses, recent = Heartbeat(clock), Pauses(clock), Recent()
     readiness = Readiness(traffic, catalog, auth)
-    admin = steering = None
-    if config.auth.kind == "keys":
-        admin, steering = _admin(Shown(config, upstreams, reloading, events, recent), auth, edge)
+    shown = Shown(config, upstreams, reloading, events, recent)
+    admin, steering, ledger = _stored(shown, auth, edge) if config.auth.kind == "keys" else (None, None, None)
     sources = [
         ReplicaMetrics(catalog, readiness, events).lines, reloading.lines, edge.lines, edge.protection.lines,
         pauses.lines, AuthenticationMetrics(auth).lines, pools.asides.lines, AdmissionMetrics(catalog).lines,
     ]  # fmt: skip
-    metrics = Metrics(VERSION, [*sources, admin.lines] if admin else sources)
-    telemetry = Telemetry(accounts, metrics, RequestLog(log_fd, log_form), recent, heartbeat)
+    metrics = Metrics(VERSION, [*sources, *(it.lines for it in (admin, ledger) if it)])
+    log, keep = RequestLog(log_fd, log_form), ledger.keep if ledger else None
+    telemetry = Telemetry(accounts, metrics, log, recent, heartbeat, keep)
     ops = OpsServer(config.ops.host, config.ops.port, heartbeat, readiness.reasons, metrics.render)
-    ops.warnings = lambda: [*readiness.warnings(), *edge.protection.warnings()]
+    ops.warnings = lambda: [*readiness.warnings(), *edge.protection.warnings(), *(ledger.warnings() if ledger else [])]
     return Gateway(
         config, edge, auth, catalog, upstreams, reloading, dispatcher, LearnedCosts(config.admission.costs, pools),
-        readiness, pauses, telemetry, ops, admin, steering,
+        readiness, pauses, telemetry, ops, admin, steering, ledger,
     )  # fmt: skip
 
 
-def _admin(shown: Shown, auth: Authenticator, edge: Edge) -> tuple[AdminListener, Steering]:
-    """Raises ValueError, fit for people, for what its section points to."""
+def _stored(shown: Shown, auth: Authenticator, edge: Edge) -> tuple[AdminListener, Steering, Ledger]:
+    """What works on the database of the keys. Raises ValueError, fit for people, for what its section points to."""
     from gateway.admin.app import Ways, create_app  # only who keeps keys pays for it
     from gateway.admin.guard import Guard
     from gateway.admin.listener import AdminListener
     from gateway.admin.tls import server_context
+    from gateway.ledger import Ledger
     from gateway.steering import Steering
     from gateway.store.bounded import BoundedRegistry
     from gateway.store.database import address
@@ -176,10 +182,12 @@ def _admin(shown: Shown, auth: Authenticator, edge: Edge) -> tuple[AdminListener
     with _about("admin.rate_store"):
         store = options.rate_store.read() if options.rate_store else None
         guard = Guard(options.rate, store, time.monotonic)
-    registry = BoundedRegistry(address(shown.config.auth.url()), time.time)
+    url = address(shown.config.auth.url())
+    registry = BoundedRegistry(url, time.time)
     steering = Steering(registry, shown.upstreams)
     app = create_app(Ways(shown, registry, steering), auth, guard, edge)
-    return AdminListener(app, options, registry, guard, tls), steering
+    listener = AdminListener(app, options, registry, guard, tls)
+    return listener, steering, Ledger(shown.config.ledger, BoundedRegistry(url, time.time), time.time)
 
 
 @contextmanager

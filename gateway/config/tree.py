@@ -14,6 +14,7 @@ from gateway.config.admission import Admission
 from gateway.config.auth import Auth
 from gateway.config.coherence import Mistake, mistakes
 from gateway.config.errors import ConfigError
+from gateway.config.ledger import Ledger
 from gateway.config.models import ModelSpec
 from gateway.config.routing import RoutingSpec
 from gateway.config.sections import Limits, Logs, Ops, Section, Server, Timeouts
@@ -36,6 +37,7 @@ class Config(Section):
     logs: Logs = Field(Logs(), description="What is said, and how; options of `serve` go over it.")
     auth: Auth = Field(Auth(), description="Who may ask.")
     admin: Admin = Field(Admin(), description="The listener for those who run the gateway.")
+    ledger: Ledger = Field(Ledger(), description="What requests have used, and what that costs.")
     models: Annotated[tuple[ModelSpec, ...], SOME] = Field(
         description="The models that clients may call, an entry per version."
     )

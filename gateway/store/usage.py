@@ -81,7 +81,7 @@ class UsageTable:
 
 
 def _given_to_sqlite() -> Select[Any]:
-    """Rows out of one parameter, which is JSON: a parameter for each value would cost the loop ten times as much."""
+    """Rows out of one parameter, which is JSON: one for each value would cost the loop more than twice as much."""
     each = func.json_each(bindparam("rows", type_=String)).table_valued("value")
     cells = [func.json_extract(each.c.value, f"$[{nth}]") for nth in range(len(USAGE.columns))]
     return select(*cells).where(true())  # else SQLite takes what follows for a part of this

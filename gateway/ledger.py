@@ -1,0 +1,168 @@
+"""Writes down what requests have used, a row for each, in batches and beside them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from functools import partial
+from typing import Final
+
+from gateway.accounts import Record
+from gateway.config.ledger import Ledger as Options
+from gateway.exposition import family
+from gateway.pricing import PriceList
+from gateway.store.bounded import BoundedRegistry
+from gateway.store.registry import Registry
+from gateway.store.spending import DAY, Spent
+from gateway.tallies import code_label
+from security.api import StoreAway
+
+_logger = logging.getLogger("snowshed")
+
+BATCH: Final = 1000
+"""Rows of one transaction: making them up takes the loop a few milliseconds."""
+STEP, STEPS = 500, 10
+"""Old rows that are taken away at a time, and how many times running: more than are written in between."""
+LOOK: Final = 60.0
+"""Seconds until the next look for old rows, once there are none."""
+MOST: Final = 1_000_000_000
+"""Tokens that a model server can say one request took: sums of what it says must fit a database's integers."""
+
+
+class Ledger:
+    """Of those who have a key. `keep` and `lines` never wait; `wall` gives Unix time; the registry is its own.
+
+    What is kept when the process is killed, and not yet written, is lost: what ended in the last `every` seconds.
+    """
+
+    def __init__(self, options: Options, registry: BoundedRegistry, wall: Callable[[], float]) -> None:
+        self._options = options
+        self._prices = PriceList(spec.price for spec in options.prices)
+        self._registry = registry
+        self._wall = wall
+        self._rows: list[Spent] = []
+        self._look_at = 0.0
+        self._trouble = ""
+        self._losing = False
+        self.written = 0
+        self.lost = 0
+
+    def __repr__(self) -> str:
+        trouble = self._trouble and f"; {self._trouble}"
+        return f"<Ledger {self.written} written, {len(self._rows)} waiting, {self.lost} lost{trouble}>"
+
+    def keep(self, records: Sequence[Record]) -> None:
+        """Requests that have ended. Where there is no room left, those that are in it stay, and these are lost."""
+        rows = [self._row(record) for record in records if record.key]
+        room = self._options.buffer - len(self._rows)
+        self._rows += rows[:room]
+        self._lose(len(rows) - room)
+
+    def warnings(self) -> list[str]:
+        """What is wrong with it, for the readiness probe: no reason to send requests elsewhere."""
+        return [f"usage is not written: {self._trouble}"] if self._trouble else []
+
+    def lines(self) -> Iterator[str]:
+        """A `Source` for the metrics."""
+        written = "Requests whose usage was written into the database."
+        yield from family("counter", "snowshed_ledger_written_total", written, [("", self.written)])
+        lost = "Requests whose usage was lost, as the database was away for too long."
+        yield from family("counter", "snowshed_ledger_lost_total", lost, [("", self.lost)])
+        waiting = "Requests whose usage is to be written yet."
+        yield from family("gauge", "snowshed_ledger_waiting", waiting, [("", len(self._rows))])
+
+    @asynccontextmanager
+    async def kept(self) -> AsyncIterator[None]:
+        """It is written from here on, and what is left at the end."""
+        over = asyncio.Event()
+        writing = asyncio.create_task(self._go_on(over))
+        try:
+            yield
+        finally:
+            over.set()
+            try:
+                await writing
+            finally:
+                await self._registry.aclose()
+
+    async def _go_on(self, over: asyncio.Event) -> None:
+        is_last = False
+        while not is_last:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._options.every):
+                    await over.wait()
+            is_last = over.is_set()
+            try:
+                await self._write()
+                if not is_last:
+                    await self._prune()
+            except StoreAway as away:
+                self._tell(str(away))
+            except Exception:  # a mistake of ours must not end the process
+                _logger.exception("usage not written")
+            else:
+                self._tell("")
+        self._losing = False
+        self._lose(len(self._rows))
+
+    async def _write(self) -> None:
+        """Raises StoreAway; what may have been written all the same is tried again, and then found to be there."""
+        while batch := self._rows[:BATCH]:
+            await self._registry.ask(partial(_write, batch))
+            del self._rows[: len(batch)]
+            self.written += len(batch)
+
+    async def _prune(self) -> None:
+        """Raises StoreAway."""
+        now = self._wall()
+        if now < self._look_at:
+            return
+        before = int(now) - self._options.keep_days * DAY
+        for _ in range(STEPS):
+            if await self._registry.ask(lambda them: them.usage.prune(before, STEP)) < STEP:
+                self._look_at = now + LOOK
+                return
+
+    def _row(self, record: Record) -> Spent:
+        at = record.unix_ms // 1000
+        # Nobody has told what a prompt took whose answer was broken off: it was read all the same.
+        prompt = min(record.prompt_tokens or (record.prompt if record.first_at else 0), MOST)
+        completion = min(record.completion_tokens, MOST)
+        return Spent(
+            record.id,
+            at,
+            record.tenant,
+            record.key,
+            record.model,
+            record.version,
+            prompt,
+            completion,
+            record.usage_exact,
+            record.outcome,
+            code_label(record.code) if record.code else "",
+            int((record.ended_at - record.headers_at) * 1000),
+            self._prices.cost(record.version.partition("@")[0], at, prompt, completion),
+        )
+
+    def _lose(self, rows: int) -> None:
+        """Told once, until it is over."""
+        if rows > 0:
+            if not self._losing:
+                _logger.error("usage lost", extra={"requests": rows})
+            self._losing = True
+            self.lost += rows
+
+    def _tell(self, trouble: str) -> None:
+        """Once, as long as it is the same."""
+        if trouble and trouble != self._trouble:
+            _logger.warning("usage not written", extra={"reason": trouble, "waiting": len(self._rows)})
+        if self._trouble and not trouble:
+            _logger.info("usage written again", extra={"lost": self.lost})
+            self._losing = False
+        self._trouble = trouble
+
+
+async def _write(rows: Sequence[Spent], registry: Registry) -> None:
+    await registry.usage.write(rows)

@@ -1,0 +1,176 @@
+"""What requests have used gets into the database once, whatever becomes of it meanwhile, and old rows get out of it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from gateway.accounts import Outcome, Record
+from gateway.config.ledger import Ledger as Options
+from gateway.config.ledger import PriceSpec
+from gateway.ledger import BATCH, MOST, STEP, Ledger
+from gateway.store.bounded import BoundedRegistry
+from gateway.store.database import address
+from gateway.store.spending import DAY, FIELDS, Seen, Wanted
+from tests.support.databases import sqlite
+from tests.support.gateway import metric
+from tests.support.ledgers import MIDNIGHT
+from tests.support.stored import Clock, KeyBook
+from tests.support.waiting import until, until_told
+
+SOON = Options(every=0.01)
+NEVER = Options(every=86400)
+PRICES = (
+    PriceSpec(model="chat", input="0.5", output="1.5"),
+    PriceSpec(model="chat", since="2027-01-16", input="1", output="3"),
+)
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """With tables."""
+    KeyBook(sqlite(tmp_path))
+    return tmp_path / "snowshed.db"
+
+
+@pytest.fixture
+async def registry(file: Path) -> AsyncIterator[BoundedRegistry]:
+    registry = BoundedRegistry(address(f"sqlite:///{file}"), Clock())
+    yield registry
+    await registry.aclose()
+
+
+def take_away(file: Path) -> None:
+    file.rename(file.with_name("away.db"))
+
+
+def bring_back(file: Path) -> None:
+    file.with_name("away.db").rename(file)
+
+
+def ended(nth: int = 0, at: int = MIDNIGHT, key: str = "0123456789ab", outcome: Outcome = "success") -> Record:
+    record = Record(f"req_{nth:05}", "", "chat", 100.0, at * 1000 + 999, "alias", "chat@2", outcome=outcome)
+    record.tenant, record.key = "acme" if key else "", key
+    record.first_at, record.ended_at = 100.1, 100.5
+    record.use(1000, 500, exact=True)
+    return record
+
+
+async def written(registry: BoundedRegistry) -> list[Seen]:
+    return await registry.ask(lambda them: them.usage.rows(Wanted(), None, 1_000_000))
+
+
+async def counted(registry: BoundedRegistry) -> int:
+    return sum(one.requests for one in await registry.ask(lambda them: them.usage.sums(FIELDS, Wanted(), [], 1000)))
+
+
+def events(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [record.message for record in caplog.records]
+
+
+async def test_a_request_is_written_with_what_it_cost_when_it_came_in(registry: BoundedRegistry) -> None:
+    ledger = Ledger(NEVER.model_copy(update={"prices": PRICES}), registry, Clock())
+    async with ledger.kept():
+        ledger.keep([ended(1, MIDNIGHT - 1), ended(2, MIDNIGHT), ended(3, key="")])
+    before, after = await written(registry)
+    assert (before.id, before.at, before.cost) == ("req_00001", MIDNIGHT - 1, "0.001250")
+    assert (after.id, after.at, after.cost) == ("req_00002", MIDNIGHT, "0.002500")
+    assert (after.model, after.version, after.tenant, after.key) == ("alias", "chat@2", "acme", "0123456789ab")
+    assert (after.prompt_tokens, after.completion_tokens, after.exact, after.duration_ms) == (1000, 500, True, 500)
+    assert (after.outcome, after.code, ledger.written, ledger.lost) == ("success", "", 2, 0)
+
+
+async def test_a_broken_answer_has_had_its_prompt_and_a_refused_request_nothing(registry: BoundedRegistry) -> None:
+    broken, refused, odd = ended(1, outcome="ignored"), ended(2, outcome="failed"), ended(3)
+    broken.use(0, 7, exact=False)
+    broken.prompt = refused.prompt = 30
+    refused.use(0, 0, exact=False)
+    refused.first_at, refused.code = 0.0, "Überlastet: 'quoted prompt'"
+    odd.use(1 << 52, 1 << 52, exact=True)
+    ledger = Ledger(NEVER, registry, Clock())
+    async with ledger.kept():
+        ledger.keep([broken, refused, odd])
+    rows = await written(registry)
+    assert [(row.prompt_tokens, row.completion_tokens, row.exact) for row in rows] == [
+        (30, 7, False), (0, 0, False), (MOST, MOST, True),
+    ]  # fmt: skip
+    assert [row.code for row in rows] == ["", "other", ""]
+
+
+async def test_it_is_written_while_the_gateway_runs(registry: BoundedRegistry) -> None:
+    ledger = Ledger(SOON, registry, Clock())
+    async with ledger.kept():
+        ledger.keep([ended(nth) for nth in range(2 * BATCH + 1)])
+        await until(lambda: ledger.written == 2 * BATCH + 1)
+        ledger.keep([ended(9999)])
+        await until(lambda: ledger.written == 2 * BATCH + 2)
+    assert len(await written(registry)) == await counted(registry) == 2 * BATCH + 2
+
+
+async def test_what_comes_while_the_database_is_away_is_written_on_its_return(
+    registry: BoundedRegistry, file: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "snowshed")
+    take_away(file)
+    ledger = Ledger(SOON, registry, Clock())
+    async with ledger.kept():
+        ledger.keep([ended(1)])
+        await until(ledger.warnings)
+        ledger.keep([ended(2)])
+        assert ledger.warnings() == ["usage is not written: FileNotFoundError"]
+        bring_back(file)
+        await until(lambda: ledger.written == 2)
+        await until(lambda: not ledger.warnings())
+    assert await counted(registry) == 2
+    assert events(caplog) == ["usage not written", "usage written again"]
+
+
+async def test_more_than_there_is_room_for_is_lost_and_told(
+    registry: BoundedRegistry, file: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    take_away(file)
+    ledger = Ledger(Options(every=0.01, buffer=1000), registry, Clock())
+    async with ledger.kept():
+        ledger.keep([ended(nth) for nth in range(600)])
+        await until(ledger.warnings)
+        ledger.keep([ended(nth) for nth in range(600, 1200)])
+        ledger.keep([ended(5000)])
+        assert metric("".join(ledger.lines()), "snowshed_ledger_lost_total") == ledger.lost == 201
+        bring_back(file)
+        await until(lambda: ledger.written == 1000)
+    assert [row.id for row in await written(registry)] == [f"req_{nth:05}" for nth in range(1000)]
+    assert events(caplog).count("usage lost") == 1
+
+
+async def test_what_can_not_be_written_at_the_end_is_told(
+    registry: BoundedRegistry, file: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    take_away(file)
+    ledger = Ledger(NEVER, registry, Clock())
+    async with ledger.kept():
+        ledger.keep([ended(1), ended(2)])
+    assert events(caplog) == ["usage not written", "usage lost"]
+    assert (ledger.lost, [record.__dict__.get("requests") for record in caplog.records]) == (2, [None, 2])
+    bring_back(file)  # which no other one that was made in its place keeps from being read
+    assert await written(registry) == []
+
+
+async def test_rows_go_when_they_are_old_and_sums_stay(registry: BoundedRegistry) -> None:
+    wall = Clock(MIDNIGHT + 7 * DAY + 1)
+    ledger = Ledger(SOON, registry, wall)
+    async with ledger.kept():
+        ledger.keep([ended(nth, MIDNIGHT) for nth in range(STEP + 1)])
+        ledger.keep([ended(9999, MIDNIGHT + 2)])
+        await until(lambda: ledger.written == STEP + 2)
+        wall.now += 61  # the first look may have been before they came
+        ledger.keep([ended(9998, MIDNIGHT + DAY)])
+        await until_told(lambda: written(registry), lambda rows: [row.id for row in rows] == ["req_09998"])
+    assert await counted(registry) == STEP + 3
+
+
+def test_a_model_has_one_price_a_day() -> None:
+    with pytest.raises(ValueError, match="different days"):
+        Options(prices=(PRICES[0], PRICES[0]))
