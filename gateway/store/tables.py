@@ -96,7 +96,7 @@ USAGE = Table(
     Column("id", String(64), primary_key=True),
     Column("at", BigInteger, nullable=False),
     Column("tenant", String(64), nullable=False),
-    Column("key", String(12), nullable=False),
+    Column("key", String(128), nullable=False),
     Column("model", String(128), nullable=False),
     Column("version", String(257), nullable=False),
     Column("prompt_tokens", BigInteger, nullable=False),
@@ -109,15 +109,15 @@ USAGE = Table(
     Index("usage_at", "at", "id"),
     sqlite_with_rowid=False,  # else each id would be kept twice
 )
-"""A row per finished request of who has a key, for some days. Names are those of their time: what they are of may be
-gone."""
+"""A row per finished request of who has a key or a token, for some days. Names are those of their time: what they are
+of may be gone, and of tokens the key is nobody's but the issuer's."""
 
 USAGE_DAYS = Table(
     "usage_days",
     METADATA,
     Column("day", Date, primary_key=True),
     Column("tenant", String(64), primary_key=True),
-    Column("key", String(12), primary_key=True),
+    Column("key", String(128), primary_key=True),
     Column("model", String(128), primary_key=True),
     Column("version", String(257), primary_key=True),
     Column("requests", BigInteger, nullable=False),

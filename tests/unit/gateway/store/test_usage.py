@@ -74,6 +74,15 @@ async def test_a_row_is_read_as_it_was_written(table: UsageTable) -> None:
     assert (row.outcome, row.code, row.duration_ms, row.cost) == ("failed", "upstream_failed", 250, "1.500000")
 
 
+async def test_the_longest_names_find_room(table: UsageTable) -> None:
+    longest = spent(
+        "req_" + "f" * 60, tenant="t" * 64, key="jwt:" + "%" * 124, model="m" * 128, version=f"{'m' * 128}@{'v' * 128}",
+        code="c" * 64, prompt_tokens=10**9, completion_tokens=10**9, cost=2 * 10**13, duration_ms=10**9,
+    )  # fmt: skip
+    await table.write([longest])
+    assert await table.sums(FIELDS, ALL, [], MANY) == added_up([longest], FIELDS)
+
+
 async def test_what_is_written_twice_counts_once(table: UsageTable, stored: Stored) -> None:
     """As after a commit whose confirmation got lost, also with more rows that have come meanwhile."""
     rows = drawn(90)
