@@ -49,6 +49,14 @@ class LocalLimiter:
     async def reserve(self, quota: Quota, cost: Cost) -> Reservation:
         return self.take(quota, cost)
 
+    def tat(self, key: str) -> int:
+        """Until when a bucket drains, in microseconds of the clock."""
+        return self._tats.get(key, 0)
+
+    def put(self, key: str, tat: int) -> None:
+        """As it is known from elsewhere."""
+        self._tats[key] = tat
+
     async def start(self) -> None:
         """Nothing to start."""
 

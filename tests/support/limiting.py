@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from itertools import count
+from secrets import token_hex
 
+from security.limits import script
 from security.limits.api import Bucket, Cost, Limiter, OverLimit, Quota, Reservation, Slots, Unit, key
+from security.limits.client import connect
+from security.limits.line import Line
+from security.limits.redis_store import RedisLimiter
+
+
+def shared(url: str, clock: list[float]) -> RedisLimiter:
+    """Over the Redis there, which takes the time from `clock`, too."""
+    mark, numbers = token_hex(4), count()
+    line = Line(connect(url), script.text())
+    return RedisLimiter(line, lambda: f"{mark}-{next(numbers)}", lambda: clock[0], lambda: clock[0])
 
 
 class LimiterStand:
-    """`clock` is what the limiter reads, in seconds; `flush` has what it tells its store later told now."""
+    """`clock` is what the limiter reads, in seconds."""
 
-    def __init__(self, tenant: str, clock: list[float], flush: Callable[[], Awaitable[None]]) -> None:
-        self.limiter: Limiter
+    def __init__(self, limiter: Limiter, tenant: str, clock: list[float]) -> None:
+        self.limiter = limiter
         self.tenant = tenant
-        self.flush = flush
         self._clock = clock
 
     def bucket(
@@ -49,7 +60,6 @@ class LimiterStand:
         """A whole request."""
         with await self.ask(quota, reserved) as reservation:
             reservation.settle(Cost(1, used))
-        await self.flush()
 
     async def refusal(self, quota: Quota, tokens: int = 0) -> OverLimit:
         try:
@@ -62,6 +72,4 @@ class LimiterStand:
         """Of each bucket, without taking anything."""
         look, nothing = Quota(self.tenant, quota.buckets), Cost(0)
         with self.limiter.take(look, nothing) or await self.limiter.reserve(look, nothing) as probe:
-            remaining = [standing.remaining for standing in probe.standings]
-        await self.flush()
-        return remaining
+            return [standing.remaining for standing in probe.standings]

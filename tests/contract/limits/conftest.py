@@ -3,26 +3,30 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
 from security.limits.local import LocalLimiter
-from tests.support.limiting import LimiterStand
+from tests.support.limiting import LimiterStand, shared
+from tests.support.valkey import ValkeyServer, running_valkey
 
 TENANTS = (f"tenant{number}" for number in itertools.count())
 
 
-async def nothing_is_waiting() -> None:
-    """What a store in memory is told, it is told at once."""
+@pytest.fixture(scope="module")
+def valkey() -> Iterator[ValkeyServer]:
+    with running_valkey() as server:
+        yield server
 
 
-def local(tenant: str) -> LimiterStand:
-    clock = [1000.0]
-    stand = LimiterStand(tenant, clock, nothing_is_waiting)
-    stand.limiter = LocalLimiter(lambda: clock[0])
-    return stand
-
-
-@pytest.fixture(params=["local"])
-def stand(request: pytest.FixtureRequest) -> LimiterStand:
-    return local(next(TENANTS))
+@pytest.fixture(params=["local", "redis"])
+async def stand(request: pytest.FixtureRequest) -> AsyncIterator[LimiterStand]:
+    clock, tenant = [1000.0], next(TENANTS)
+    if request.param == "local":
+        yield LimiterStand(LocalLimiter(lambda: clock[0]), tenant, clock)
+    else:
+        server: ValkeyServer = request.getfixturevalue("valkey")
+        limiter = shared(server.url, clock)
+        yield LimiterStand(limiter, tenant, clock)
+        await limiter.aclose()

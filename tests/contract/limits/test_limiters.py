@@ -79,7 +79,6 @@ async def test_a_failure_costs_nothing(stand: LimiterStand) -> None:
     quota = stand.quota(stand.bucket("tpm", 1000), stand.bucket("rpm", 10, unit="requests"), stand.slots("k", 1))
     with pytest.raises(ZeroDivisionError), await stand.ask(quota, 900):
         raise ZeroDivisionError
-    await stand.flush()
     assert await stand.remaining(quota) == [1000, 10]
     await stand.use(quota, 1000, 1000)
 
@@ -91,7 +90,6 @@ async def test_only_the_first_settling_counts(stand: LimiterStand) -> None:
         reservation.settle(Cost(1, 200))
         reservation.settle(Cost(1, 1))
     reservation.settle(Cost(1, 900))
-    await stand.flush()
     assert await stand.remaining(quota) == [700]
     other = await stand.ask(quota)
     assert (await stand.refusal(quota)).limit == quota.slots[0]
@@ -115,7 +113,6 @@ async def test_slots_bound_how_many_are_under_way(stand: LimiterStand) -> None:
     assert (refusal.limit, refusal.wait, refusal.remaining) == (quota.slots[0], 1.0, 0)
     assert await stand.remaining(quota) == [980]
     one.settle(Cost(1, 10))
-    await stand.flush()
     with await stand.ask(quota, 10), two:
         await stand.refusal(quota, 10)
 
@@ -130,7 +127,6 @@ async def test_a_dry_run_refuses_nobody_and_tells_whom_it_would_have(stand: Limi
         assert [standing.bucket for standing in second.standings] == [real]
         first.settle(Cost(1, 80))
         second.settle(Cost(1, 80))
-    await stand.flush()
     assert await stand.remaining(quota) == [840]
     stand.later(48.0)
     with await stand.ask(quota, 100) as third:
@@ -143,7 +139,6 @@ async def test_what_a_request_takes_nothing_of_does_not_bind_it(stand: LimiterSt
     output = stand.bucket("output", 100, unit="output_tokens")
     with await stand.ask(stand.quota(output), 0, 100) as reservation:
         reservation.settle(Cost(1, 0, 1000))
-    await stand.flush()
     await stand.use(stand.quota(output), 50, 50)
 
 

@@ -1,0 +1,224 @@
+"""The way to the store that gateways share: calls of one moment go together, none waits long, trouble is remembered."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import sha1
+from typing import Any
+
+from redis.asyncio import Redis
+from redis.exceptions import NoScriptError, RedisError
+
+from security.limits.outbox import Outbox
+from security.limits.script import Call
+
+_logger = logging.getLogger("snowshed")
+
+DEADLINE = 0.05
+"""Seconds for an answer, not counting those in which our own loop stood still."""
+PATIENCE = 0.5
+"""Seconds for what no request waits for."""
+GATHER = 0.01
+"""Seconds in which messages gather, unless a question takes them along."""
+RETRY = 0.5
+"""Seconds between two attempts to tell messages while the store is away."""
+AT_ONCE, TOGETHER = 4, 64
+"""Most batches on their way; most calls in one, and most messages beside them."""
+FAILURES = 3
+"""Batches in a row after which the store is left alone, until it answers again somebody who can wait."""
+FOREIGN = "WRONGTYPE"
+"""How errors begin that say something of one key alone: somebody else has written to it."""
+STOOD_STILL = 0.005
+"""Seconds by which a timer is late because of our own loop."""
+
+
+class Away(Exception):
+    """The store has not answered; what it was asked may have happened all the same, unless `unsent`."""
+
+    def __init__(self, reason: str, *, unsent: bool = False) -> None:
+        super().__init__(reason)
+        self.unsent = unsent
+
+
+@dataclass(slots=True, eq=False)
+class _Batch:
+    """Calls on their way together, behind messages. `due` is when they have taken too long, by the loop's clock."""
+
+    messages: dict[int, Call]
+    waiting: list[tuple[Call, asyncio.Future[Any]]]
+    due: float
+    task: asyncio.Task[None] | None = None
+
+
+class Line:
+    """Over a client of Redis, or what speaks like it; `script` is what all calls are runs of.
+
+    `trouble` says for people why the store is left alone; "" while it is asked.
+    """
+
+    def __init__(self, client: Redis, script: str) -> None:
+        self._client = client
+        self._script = script
+        self._sha = sha1(script.encode(), usedforsecurity=False).hexdigest()
+        self._outbox = Outbox()
+        self._some = asyncio.Event()
+        self._waiting: deque[tuple[Call, asyncio.Future[Any]]] = deque()
+        self._batches: set[_Batch] = set()
+        self._failures = 0
+        self._reason = ""
+        self.trouble = ""
+
+    def __repr__(self) -> str:
+        state = self.trouble or "open"
+        return f"<Line {len(self._waiting)} waiting, {len(self._batches)} batches, {self._outbox!r}; {state}>"
+
+    async def ask(self, call: Call) -> Sequence[int]:
+        """Behind the oldest messages. Raises Away. Whoever is cancelled here does not know whether it has happened."""
+        if self.trouble:
+            raise Away(self._reason, unsent=True)
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[Sequence[int]] = loop.create_future()
+        self._waiting.append((call, answer))
+        if len(self._waiting) == 1:
+            loop.call_soon(self._send)  # by when all have asked that are about to
+        return await answer
+
+    def tell(self, message: Call) -> None:
+        """Later, and in order. It must count once, however often it is told. Never waits and never raises."""
+        self._outbox.add(message)
+        self._some.set()
+
+    async def ask_patiently(self, calls: Sequence[Call]) -> list[Any]:
+        """For those who can wait: so it is found out that the store is back. Raises Away."""
+        try:
+            async with asyncio.timeout(PATIENCE):
+                replies = await self._run(calls)
+        except (RedisError, OSError) as error:
+            self._failed(error)
+            raise Away(self._reason) from None
+        self._answered()
+        return replies
+
+    async def run(self) -> None:
+        """Tell what no question takes along, until cancelled."""
+        while True:
+            await self._some.wait()
+            await asyncio.sleep(GATHER)
+            if not await self.flush():
+                await asyncio.sleep(RETRY)
+
+    async def flush(self) -> bool:
+        """Tell all messages now; False if the store is away, and the rest is kept."""
+        while messages := self._outbox.oldest(2 * TOGETHER):
+            try:
+                await self.ask_patiently(list(messages.values()))
+            except Away:
+                return False
+            self._outbox.confirm(messages)
+        self._some.clear()
+        return True
+
+    async def aclose(self) -> None:
+        """Whoever waits is told that it is away."""
+        await self.flush()
+        self._reason = self.trouble = "the gateway stops"
+        self._refuse_waiting()
+        for batch in tuple(self._batches):
+            self._give_up(batch)
+        await self._client.aclose()
+
+    def _send(self) -> None:
+        loop = asyncio.get_running_loop()
+        while self._waiting and len(self._batches) < AT_ONCE:
+            taken = [self._waiting.popleft() for _ in range(min(TOGETHER, len(self._waiting)))]
+            asked = [one for one in taken if not one[1].done()]
+            if asked:
+                batch = _Batch(self._outbox.oldest(TOGETHER), asked, loop.time() + DEADLINE)
+                self._batches.add(batch)
+                batch.task = loop.create_task(self._carry(batch))
+                loop.call_at(batch.due, self._late, batch)
+
+    async def _carry(self, batch: _Batch) -> None:
+        try:
+            replies = await self._run([*batch.messages.values(), *(call for call, _ in batch.waiting)])
+        except Exception as error:  # noqa: BLE001  # whatever it was, those who wait must not wait for ever
+            self._failed(error)
+            self._give_up(batch)
+            return
+        self._batches.discard(batch)
+        self._outbox.confirm(batch.messages)
+        self._answered()
+        for (_, answer), reply in zip(batch.waiting, replies[len(batch.messages) :], strict=True):
+            if isinstance(reply, RedisError):
+                _refuse(answer, Away(type(reply).__name__))
+            elif not answer.done():
+                answer.set_result(reply)
+        self._send()
+
+    async def _run(self, calls: Sequence[Call]) -> list[Any]:
+        """Raises an error that says something of the store; any other stands in its place among the answers."""
+        replies = await self._run_known(calls)
+        unknown = [number for number, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
+        if unknown:  # after a restart, a fail-over or SCRIPT FLUSH; none of these has done anything
+            await self._client.script_load(self._script)
+            again = await self._run_known([calls[number] for number in unknown])
+            for number, reply in zip(unknown, again, strict=True):
+                replies[number] = reply
+        for reply in replies:
+            if isinstance(reply, RedisError) and not str(reply).startswith(FOREIGN):
+                raise reply
+        return replies
+
+    async def _run_known(self, calls: Sequence[Call]) -> list[Any]:
+        pipeline: Any = self._client.pipeline(transaction=False)
+        for keys, arguments in calls:
+            pipeline.evalsha(self._sha, len(keys), *keys, *arguments)
+        replies: list[Any] = await pipeline.execute(raise_on_error=False)
+        return replies
+
+    def _late(self, batch: _Batch) -> None:
+        if batch not in self._batches:
+            return
+        loop = asyncio.get_running_loop()
+        behind = loop.time() - batch.due
+        if behind > STOOD_STILL:  # the answer may be there already, and nobody has read it yet
+            batch.due = loop.time() + min(behind, DEADLINE)
+            loop.call_at(batch.due, self._late, batch)
+            return
+        self._failed(TimeoutError())
+        self._give_up(batch)
+
+    def _give_up(self, batch: _Batch) -> None:
+        self._batches.discard(batch)
+        if batch.task is not None:
+            batch.task.cancel()  # which closes its connection: nobody else must read those answers
+        for _, answer in batch.waiting:
+            _refuse(answer, Away(self._reason))
+        self._send()
+
+    def _refuse_waiting(self) -> None:
+        while self._waiting:
+            _refuse(self._waiting.popleft()[1], Away(self._reason, unsent=True))
+
+    def _answered(self) -> None:
+        self._failures = 0
+        if self.trouble:
+            self.trouble = ""
+            _logger.info("limits shared again")
+
+    def _failed(self, error: BaseException) -> None:
+        self._failures += 1
+        self._reason = type(error).__name__  # its text may tell more than a log should know
+        if self._failures >= FAILURES and not self.trouble:
+            self.trouble = f"limits: the store that gateways share can't be asked ({self._reason})"
+            _logger.warning("limits not shared", extra={"reason": self._reason})
+            self._refuse_waiting()
+
+
+def _refuse(answer: asyncio.Future[Any], away: Away) -> None:
+    if not answer.done():
+        answer.set_exception(away)

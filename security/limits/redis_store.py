@@ -1,0 +1,158 @@
+"""Limits of many gateways together, in one Redis or Valkey: one question for each request, and none at its end."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+
+from security.limits import script
+from security.limits.api import (
+    SECOND,
+    Cost,
+    Decision,
+    LimitsAway,
+    OverLimit,
+    Quota,
+    Reservation,
+    key,
+)
+from security.limits.gcra import SLOT_WAIT, charges, refuse_misfits
+from security.limits.line import RETRY, Away, Line
+from security.limits.shares import AWAY, Shares
+
+BEAT = script.LASTS / 3
+"""Seconds between two renewals of what is held."""
+GATEWAYS = key("gateways", "here")
+"""Where those that are there say so."""
+
+
+class RedisLimiter:
+    """A Limiter over `line`. `mint` gives names that no other gateway gives; the first one is this gateway's own.
+
+    `clock` is monotonic, in seconds. `time`: what time a test says it is, in the store as well.
+    """
+
+    def __init__(
+        self,
+        line: Line,
+        mint: Callable[[], str],
+        clock: Callable[[], float],
+        time: Callable[[], float] = lambda: 0.0,
+    ) -> None:
+        self._line = line
+        self._mint = mint
+        self._time = time
+        self._self = mint()
+        self._shares = Shares(clock)
+        self._alone = False
+        self._held: dict[str, set[str]] = {}
+
+    def __repr__(self) -> str:
+        return f"<RedisLimiter {self._line!r}, {self._shares!r}, {len(self._held)} slots' keys>"
+
+    @property
+    def trouble(self) -> str:
+        return self._line.trouble
+
+    def take(self, quota: Quota, cost: Cost) -> Reservation | None:
+        return self._take_alone(quota, cost) if self._line.trouble else None
+
+    async def reserve(self, quota: Quota, cost: Cost) -> Reservation:
+        asked = charges(quota, cost)
+        refuse_misfits(quota, asked)
+        name, now = self._mint(), self._now()
+        try:
+            reply = await self._line.ask(script.reserve(quota, asked, name, now))
+        except Away as away:
+            if not away.unsent:
+                self._line.tell(script.take_back(quota, asked, name, now))
+            return self._take_alone(quota, cost)
+        except asyncio.CancelledError:
+            self._line.tell(script.take_back(quota, asked, name, now))
+            raise
+        decision = script.decision(quota, asked, reply)
+        self._shares.note(quota, decision)
+        if decision.refused_by is not None:
+            raise OverLimit(quota, decision)
+        self._hold(decision, name)
+        return Reservation(quota, decision, partial(self._end, name))
+
+    async def start(self) -> None:
+        """Knows after that how many gateways there are, or that the store is away."""
+        while not await self.beat() and not self._line.trouble:
+            pass
+
+    async def watch(self) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._line.run())
+            tasks.create_task(self._look())
+
+    async def aclose(self) -> None:
+        await self._line.aclose()
+
+    async def beat(self) -> bool:
+        """Say that this gateway is there, and renew what it holds; False if the store is away."""
+        now = self._now()
+        beats = [script.beat(GATEWAYS, [self._self], now)]
+        beats += [script.beat(slots, names, now) for slots, names in self._held.items()]
+        try:
+            counts = await self._line.ask_patiently(beats)
+        except Away:
+            return False
+        self._shares.gateways = max(1, counts[0])
+        return True
+
+    async def _look(self) -> None:
+        """Renew in time, and find out that the store is back."""
+        loop = asyncio.get_running_loop()
+        due = 0.0
+        while True:
+            if loop.time() >= due or self._line.trouble:
+                due = loop.time() + (BEAT if await self.beat() else RETRY)
+            if self._alone and not self._line.trouble:
+                self._alone = False
+                for quota, owed in self._shares.debts():
+                    self._line.tell(script.charge(quota, [owed], self._mint(), self._now()))
+            await asyncio.sleep(RETRY)
+
+    def _take_alone(self, quota: Quota, cost: Cost) -> Reservation:
+        if quota.mode == "closed":
+            raise LimitsAway(AWAY)
+        if quota.mode == "open":
+            nothing = Decision(0, [0] * len(quota.buckets), [None] * len(quota.buckets), ())
+            return Reservation(quota, nothing, None)
+        for slots in quota.slots:
+            if slots.enforce and len(self._held.get(slots.key, ())) >= max(1, slots.limit // self._shares.gateways):
+                raise OverLimit(quota, Decision(0, [0] * len(quota.buckets), (), (), (), slots, SLOT_WAIT))
+        self._alone = True
+        mine = self._shares.take(quota, cost)
+        decision = replace(mine.decision, held=quota.slots)
+        name = self._mint()
+        self._hold(decision, name)
+        return Reservation(mine.quota, decision, partial(self._end_alone, name, mine))
+
+    def _end(self, name: str, quota: Quota, decision: Decision, actual: Cost) -> None:
+        self._line.tell(script.settle(quota, decision.paid, actual, name, self._now()))
+        self._let_go(decision, name)
+
+    def _end_alone(self, name: str, mine: Reservation, quota: Quota, decision: Decision, actual: Cost) -> None:
+        mine.settle(actual)
+        if decision.held:  # the store knows of them, if it came back meanwhile
+            self._line.tell(script.settle(Quota(quota.tenant, (), tuple(decision.held)), (), actual, name, self._now()))
+            self._let_go(decision, name)
+
+    def _hold(self, decision: Decision, name: str) -> None:
+        for slots in decision.held:
+            self._held.setdefault(slots.key, set()).add(name)
+
+    def _let_go(self, decision: Decision, name: str) -> None:
+        for slots in decision.held:
+            names = self._held[slots.key]
+            names.discard(name)
+            if not names:
+                del self._held[slots.key]
+
+    def _now(self) -> int:
+        return round(self._time() * SECOND)

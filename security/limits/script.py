@@ -1,0 +1,94 @@
+"""What `limits.lua` is told, and what its answers mean."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from security.limits.api import NOTHING, SECOND, Bucket, Cost, Decision, Quota, Slots, key
+from security.limits.gcra import owes
+
+KNOWN = 3_600_000
+"""Milliseconds for which a reservation can be settled. Whatever takes longer has drained from most buckets."""
+BARRED = 60_000
+"""Milliseconds for which a reservation that was taken back before it arrived must not come any more."""
+LASTS = 30.0
+"""Seconds for which a slot is taken unless it is renewed: after that, those of a gateway that crashed are free."""
+
+Argument = str | int
+
+
+class Call(NamedTuple):
+    """One run of the script."""
+
+    keys: Sequence[str]
+    arguments: Sequence[Argument]
+
+
+def text() -> str:
+    """The script. Reads a file."""
+    return Path(__file__).with_name("limits.lua").read_text(encoding="utf-8")
+
+
+def reserve(quota: Quota, asked: Sequence[int], name: str, now: int) -> Call:
+    """`name` is the reservation's. `now`: microseconds, where a test says what time it is; else 0, for the server's."""
+    keys = [_reservation(quota, name)]
+    arguments: list[Argument] = ["reserve", now, name, KNOWN, int(LASTS * SECOND), len(asked)]
+    for bucket, micros in zip(quota.buckets, asked, strict=True):
+        keys.append(bucket.key)
+        arguments += (micros, bucket.span, int(bucket.enforce))
+    for slots in quota.slots:
+        keys.append(slots.key)
+        arguments += (slots.limit, int(slots.enforce))
+    return Call(keys, arguments)
+
+
+def decision(quota: Quota, asked: Sequence[int], reply: Sequence[int]) -> Decision:
+    """What the answer to that means, as of the time 0."""
+    who, wait, waived, *levels = reply
+    limits: tuple[Bucket | Slots, ...] = (*quota.buckets, *quota.slots)
+    if who:
+        return Decision(0, levels, (), (), refused_by=limits[who - 1], wait=wait)
+    if not waived:
+        return Decision(0, levels, asked, quota.slots)
+    left_out = [limit for number, limit in enumerate(limits) if waived >> number & 1]
+    paid = [None if bucket in left_out else micros for bucket, micros in zip(quota.buckets, asked, strict=True)]
+    return Decision(0, levels, paid, [slots for slots in quota.slots if slots not in left_out], left_out)
+
+
+def settle(quota: Quota, paid: Sequence[int | None], actual: Cost, name: str, now: int) -> Call:
+    """To be told as often as need be: the first one counts."""
+    return _settle(quota, paid, actual, name, now, 0)
+
+
+def take_back(quota: Quota, asked: Sequence[int], name: str, now: int) -> Call:
+    """A reservation of which nobody knows whether it has been made, or will be."""
+    return _settle(quota, asked, NOTHING, name, now, BARRED)
+
+
+def charge(quota: Quota, micros: Sequence[int], name: str, now: int) -> Call:
+    """What was used without asking, as far as it is the buckets' burst. Counts once for a `name`."""
+    arguments: list[Argument] = ["charge", now, KNOWN]
+    for bucket, more in zip(quota.buckets, micros, strict=True):
+        arguments += (more, bucket.span)
+    return Call([_reservation(quota, name), *(bucket.key for bucket in quota.buckets)], arguments)
+
+
+def beat(slots: str, names: Collection[str], now: int) -> Call:
+    """These reservations go on; `slots` is the key."""
+    return Call([slots], ["beat", now, int(LASTS * SECOND), *names])
+
+
+def _settle(quota: Quota, paid: Sequence[int | None], actual: Cost, name: str, now: int, barred: int) -> Call:
+    arguments: list[Argument] = ["settle", now, name, barred, len(paid)]
+    for bucket, micros in zip(quota.buckets, paid, strict=True):
+        arguments += (0, 0) if micros is None else (micros, owes(bucket, actual))
+    keys = [_reservation(quota, name)]
+    keys += [bucket.key for bucket in quota.buckets]
+    keys += [slots.key for slots in quota.slots]
+    return Call(keys, arguments)
+
+
+def _reservation(quota: Quota, name: str) -> str:
+    return key(quota.tenant, "held", name)

@@ -1,0 +1,77 @@
+"""What one gateway may let pass on its own while the store that gateways share is away: its part of each limit.
+
+A part drains as fast as the whole, so a bucket's level is the same in both: a gateway goes on from the level that it
+was told last. With N gateways known, no more passes than in limit/window x W + burst, and N/N' times that if there
+are N' of them really. What has passed meanwhile is charged to the store once it is back.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+from security.limits.api import SECOND, Bucket, Cost, Decision, LimitsAway, NeverFits, Quota, Reservation
+from security.limits.gcra import charges, refuse_misfits
+from security.limits.local import LocalLimiter
+
+AWAY = 2.0
+"""Seconds after which who can't be served without the store is to come again."""
+KNOWN = 20_000
+"""Most buckets of which the last level is kept, those told last."""
+
+
+class Shares:
+    """`clock` is monotonic, in seconds; `gateways` is how many there are, as far as known."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self.gateways = 1
+        self._clock = clock
+        self._known: OrderedDict[str, int] = OrderedDict()
+        self._used: dict[str, tuple[str, Bucket]] = {}
+        self._local = LocalLimiter(clock)
+
+    def __repr__(self) -> str:
+        return f"<Shares 1/{self.gateways}, {len(self._used)} buckets in use, {len(self._known)} known>"
+
+    def note(self, quota: Quota, decision: Decision) -> None:
+        """What the store has told of its buckets just now."""
+        now = round(self._clock() * SECOND) - decision.now
+        for bucket, tat in zip(quota.buckets, decision.tats, strict=True):
+            self._known[bucket.key] = now + tat
+            self._known.move_to_end(bucket.key)
+        while len(self._known) > KNOWN:
+            self._known.popitem(last=False)
+
+    def take(self, quota: Quota, cost: Cost) -> Reservation:
+        """Of its buckets alone. Raises OverLimit, NeverFits or LimitsAway."""
+        for bucket in quota.buckets:
+            if bucket.key not in self._used:
+                self._local.put(bucket.key, self._known.get(bucket.key, 0))
+                self._used[bucket.key] = quota.tenant, bucket
+        try:
+            return self._local.take(self._part(quota), cost)
+        except NeverFits:
+            refuse_misfits(quota, charges(quota, cost))
+            raise LimitsAway(AWAY) from None
+
+    def debts(self) -> Iterator[tuple[Quota, int]]:
+        """Buckets and the microseconds that each is to be charged for what passed; begins anew after that."""
+        now = round(self._clock() * SECOND)
+        for name, (tenant, bucket) in self._used.items():
+            unused = max(self._known.get(name, 0), now)
+            owed = (self._local.tat(name) - unused) // self.gateways
+            if owed > 0:
+                yield Quota(tenant, (bucket,)), owed
+        self._used.clear()
+        self._local = LocalLimiter(self._clock)
+
+    def _part(self, quota: Quota) -> Quota:
+        part = self.gateways
+        return Quota(
+            quota.tenant,
+            tuple(
+                replace(bucket, limit=max(1, bucket.limit // part), burst=max(1, bucket.burst // part))
+                for bucket in quota.buckets
+            ),
+        )
