@@ -8,29 +8,67 @@ from dataclasses import dataclass
 from typing import Final
 
 from gateway.config.auth import Auth, AuthKind
+from gateway.config.tokens import Jwt
 from gateway.exposition import family
 from security.api import Authenticator
 from security.authenticator import KeyAuthenticator
+from security.jwt.api import REASONS, TokenAuthenticator
 from security.open_door import OPEN_DOOR
+from security.side_by_side import SideBySide
 
 
 def _keys(options: Auth) -> Authenticator:
     from gateway.store.database import address  # only who keeps keys pays for SQL
     from gateway.store.keys import SqlKeyStore
 
-    return KeyAuthenticator(SqlKeyStore(address(options.url())), options.grace, time.monotonic, time.time)
+    keys = KeyAuthenticator(SqlKeyStore(address(options.url())), options.grace, time.monotonic, time.time)
+    return SideBySide(keys, tokens(options.jwt)) if options.jwt else keys
 
 
-AUTHENTICATORS: Final[Mapping[AuthKind, Callable[[Auth], Authenticator]]] = {"none": lambda _: OPEN_DOOR, "keys": _keys}
+def _jwt(options: Auth) -> Authenticator:
+    assert options.jwt is not None  # Auth sees to it
+    return tokens(options.jwt)
+
+
+def tokens(options: Jwt) -> Authenticator:
+    """Raises ValueError, fit for people, if what checks signatures is not installed."""
+    try:
+        from jwt.algorithms import has_crypto
+
+        from gateway.issuer import Issuer
+        from security.jwt.authenticator import JwtAuthenticator
+        from security.jwt.issuer_keys import IssuerKeys
+    except ImportError:
+        has_crypto = False
+    if not has_crypto:
+        raise ValueError("tokens need a library that checks them: install snowshed[jwt]")
+    keys = IssuerKeys(Issuer(options.issuer, options.jwks_url), options.algorithms, options.grace, time.monotonic)
+    return JwtAuthenticator(keys, options.terms(), time.monotonic, time.time)
+
+
+AUTHENTICATORS: Final[Mapping[AuthKind, Callable[[Auth], Authenticator]]] = {
+    "none": lambda _: OPEN_DOOR,
+    "keys": _keys,
+    "jwt": _jwt,
+}
 """Each raises ValueError, fit for people, if what the options point to is not there."""
 
 
 @dataclass(slots=True, frozen=True)
 class AuthenticationMetrics:
-    """A source for `Metrics`: one series, whoever asks."""
+    """A source for `Metrics`: one series, whoever asks; of tokens where they are good for something."""
 
     auth: Authenticator
 
     def lines(self) -> Iterator[str]:
+        parts = (self.auth.keys, self.auth.tokens) if isinstance(self.auth, SideBySide) else (self.auth,)
+        away = any(part.trouble for part in parts if isinstance(part, KeyAuthenticator))
         text = "Whether where keys are kept could be asked the last time; 1 as well where nobody needs a key."
-        yield from family("gauge", "snowshed_key_store_up", text, [("", 0 if self.auth.trouble else 1)])
+        yield from family("gauge", "snowshed_key_store_up", text, [("", 0 if away else 1)])
+        for part in parts:
+            if isinstance(part, TokenAuthenticator):
+                text = "Whether the issuer of tokens could be asked for its keys the last time."
+                yield from family("gauge", "snowshed_token_issuer_up", text, [("", 0 if part.trouble else 1)])
+                text = "Tokens that were not good, by the reason."
+                counts = [(f'reason="{reason}"', part.refusals[reason]) for reason in REASONS]
+                yield from family("counter", "snowshed_tokens_refused_total", text, counts)

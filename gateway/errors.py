@@ -110,11 +110,11 @@ INVALID_TIMEOUT = _caller(
     param="x-request-timeout-ms",
 )
 INVALID_PRIORITY = _caller(400, "invalid_value", "x-priority takes critical, standard or batch.", param="x-priority")
-NO_KEY = _caller(401, "invalid_api_key", "An API key is needed: send authorization: Bearer sk-snow-…").but(
+NO_KEY = _caller(401, "invalid_api_key", "An API key or token is needed: send authorization: Bearer …").but(
     challenge=True
 )
-BAD_KEY = _caller(401, "invalid_api_key", "The API key is unknown, expired or revoked.").but(challenge=True)
-KEYS_AWAY = _ours(503, "keys_unavailable", "The API key can't be checked at the moment.", 2.0)
+BAD_KEY = _caller(401, "invalid_api_key", "The API key or token is unknown, expired or revoked.").but(challenge=True)
+KEYS_AWAY = _ours(503, "keys_unavailable", "The API key or token can't be checked at the moment.", 2.0)
 STORE_AWAY = _ours(503, "store_unavailable", "The database can't be asked at the moment.", 2.0)
 NOT_JSON = _caller(400, "invalid_json", "The request's body is not JSON.")
 UNSUITABLE = _caller(400, "invalid_value", "A value does not suit.")

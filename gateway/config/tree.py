@@ -78,7 +78,7 @@ def check_exposure(config: Config) -> None:
     if config.auth.kind == "none" and not server.open and not is_loopback(server.host):
         msg = (
             f"server.host: {server.host} is reachable from other machines, and requests are not authenticated. "
-            "Ask for keys with auth.kind: keys, bind to 127.0.0.1, or set server.open: true if everybody who can "
-            "reach it may use it."
+            "Ask for keys with auth.kind: keys, or for tokens with auth.kind: jwt, bind to 127.0.0.1, or set "
+            "server.open: true if everybody who can reach it may use it."
         )
         raise ConfigError(msg)

@@ -213,6 +213,19 @@ def test_the_guides_values_and_commands_are_about_what_is_rendered(tmp_path: Pat
     assert set(re.findall(r"--config (/[\w./]+)", page)) == {"/etc/snowshed/snowshed.yaml"}
 
 
+def test_tokens_let_callers_in_without_a_database(tmp_path: Path) -> None:
+    jwt = {"issuer": "https://login.example.com", "audiences": ["x"], "tenant": "acme"}
+    values = changed(config={**sample("triton")["config"], "auth": {"kind": "jwt", "jwt": jwt}})
+    manifests = rendered(values)
+    assert configured(manifests, tmp_path).auth.kind == "jwt"
+    assert "Job" not in manifests
+    with helm_python.Chart.load(CHART) as chart:
+        notes = chart.render(values, name="demo", namespace="serving")["snowshed/templates/NOTES.txt"]
+    assert "Callers need a token of https://login.example.com." in notes
+    assert "snowshed keys" not in notes
+    assert "not authenticated" not in notes
+
+
 def test_notes_say_where_it_serves() -> None:
     with helm_python.Chart.load(CHART) as chart:
         notes = chart.render(sample("triton"), name="demo", namespace="serving")["snowshed/templates/NOTES.txt"]

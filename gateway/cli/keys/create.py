@@ -46,5 +46,5 @@ def command(  # noqa: PLR0913  # an option each
         tenant, **{name: value for name, value in terms.items() if value not in (None, "", [])}
     )
     hand_over(key, new, f"Key {key.id} of {tenant}.", as_json=as_json)
-    if not place.is_remote and read(place.config).auth.kind == "none":
-        click.echo("The gateway does not ask for keys yet: auth.kind is none in its configuration.", err=True)
+    if not place.is_remote and (kind := read(place.config).auth.kind) != "keys":
+        click.echo(f"The gateway does not ask for keys yet: auth.kind is {kind} in its configuration.", err=True)

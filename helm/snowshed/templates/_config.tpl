@@ -1,4 +1,4 @@
-{{/* "keys" if callers need a key. */}}
+{{/* "keys" if callers need a key, "jwt" if they need a token. */}}
 {{- define "snowshed.auth" -}}
 {{- dig "auth" "kind" "none" .Values.config -}}
 {{- end -}}
@@ -6,8 +6,8 @@
 {{/* The gateway's configuration file: the operator's, and what follows from where it runs. */}}
 {{- define "snowshed.config" -}}
 {{- $keys := eq (include "snowshed.auth" .) "keys" -}}
-{{- if not (or $keys (dig "server" "open" false .Values.config)) -}}
-{{- fail "config.auth.kind: none, so the gateway would serve no other pod. Ask for keys with auth.kind: keys, or set config.server.open to true if everybody who can reach the Service may use it." -}}
+{{- if and (eq (include "snowshed.auth" .) "none") (not (dig "server" "open" false .Values.config)) -}}
+{{- fail "config.auth.kind: none, so the gateway would serve no other pod. Ask for keys with auth.kind: keys, for tokens with auth.kind: jwt, or set config.server.open to true if everybody who can reach the Service may use it." -}}
 {{- end -}}
 {{- if and $keys (not (dig "auth" "database" "" .Values.config)) -}}
 {{- fail "config.auth.database: is required, as in {env: DATABASE_URL}. Pods keep no file, so tenants and keys need a PostgreSQL database." -}}

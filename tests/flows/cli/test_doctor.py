@@ -19,6 +19,7 @@ from tests.support.admin import admin_port
 from tests.support.command_line import complaint, on_terminal, snowshed
 from tests.support.databases import PostgresServer
 from tests.support.gateway import ROOT, configuration, running_gateway
+from tests.support.issuer import token_issuer
 from tests.support.stored import KeyBook
 
 
@@ -233,3 +234,14 @@ def test_a_database_without_tables_is_wrong_until_they_are_made(tmp_path: Path, 
     place.write_text("postgresql://me:canary-77ab@127.0.0.1:1/keys")
     away = keys_of(tmp_path, database={"file": str(place)})
     assert (away["level"], "canary" in str(away)) == ("wrong", False)
+
+
+def test_the_issuer_of_tokens_is_asked_for_its_keys(tmp_path: Path) -> None:
+    with token_issuer() as issuer:
+        tree = configuration(auth={"kind": "jwt", "jwt": issuer.options()})
+        found = findings(tmp_path, tree)["tokens"]
+        assert (found["level"], found["what"].split()[0]) == ("ok", issuer.url)
+        issuer.keys.clear()
+        found = findings(tmp_path, tree)["tokens"]
+    assert found["level"] == "wrong"
+    assert "it publishes no key for the algorithms" in found["what"]

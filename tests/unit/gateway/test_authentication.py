@@ -18,24 +18,49 @@ from tests.support.gateway import ROOT, configuration
 from tests.support.stored import KeyBook
 from tests.support.waiting import PATIENCE
 
+JWT = {"issuer": "https://login.example.com", "audiences": ["x"], "tenant": "acme"}
+
 
 def test_every_kind_has_its_authenticator() -> None:
     assert set(AUTHENTICATORS) == set(get_args(AuthKind))
 
 
-def test_a_gateway_without_keys_loads_no_sql() -> None:
-    program = "import sys, gateway.server; print(*(name for name in ('sqlalchemy', 'alembic') if name in sys.modules))"
+def printed(program: str) -> str:
     ran = subprocess.run(
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True, timeout=PATIENCE
     )
-    assert ran.stdout.strip() == ""
+    return ran.stdout.strip()
 
 
-def test_only_keys_open_other_addresses() -> None:
+def test_a_gateway_without_keys_and_tokens_loads_nothing_for_them() -> None:
+    libraries = ("sqlalchemy", "alembic", "jwt", "cryptography", "httpx2")
+    assert printed(f"import sys, gateway.server; print(*(name for name in {libraries} if name in sys.modules))") == ""
+
+
+@pytest.mark.parametrize("kind", ["keys", "jwt"])
+@pytest.mark.parametrize("absent", ["jwt", "cryptography", "httpx2"])
+def test_tokens_without_what_checks_them_are_told_what_to_install(kind: str, absent: str) -> None:
+    tree = configuration(auth={"kind": kind, "jwt": JWT})
+    program = f"""
+import sys
+from pathlib import Path
+sys.modules[{absent!r}] = None
+from gateway.config import check
+from gateway.wiring import build
+try:
+    build(check({tree!r}, "test"), Path())
+except ValueError as told:
+    print(told)
+"""
+    assert printed(program) == "auth: tokens need a library that checks them: install snowshed[jwt]"
+
+
+def test_only_keys_and_tokens_open_other_addresses() -> None:
     tree = configuration(server={"host": "0.0.0.0"})
     with pytest.raises(ConfigError, match=r"auth\.kind: keys"):
         check_exposure(check(tree, "test"))
     check_exposure(check({**tree, "auth": {"kind": "keys"}}, "test"))
+    check_exposure(check({**tree, "auth": {"kind": "jwt", "jwt": JWT}}, "test"))
 
 
 async def test_a_file_that_can_not_be_used_is_told_in_a_sentence(tmp_path: Path) -> None:

@@ -10,6 +10,8 @@ from gateway.config import check
 from gateway.welcome import welcome
 from tests.support.gateway import configuration
 
+JWT = {"issuer": "https://login.example.com", "audiences": ["x"], "tenant": "acme"}
+
 
 @pytest.mark.parametrize(
     ("sections", "who"),
@@ -17,6 +19,8 @@ from tests.support.gateway import configuration
         ({}, "this machine only"),
         ({"server": {"open": True}}, "anybody who can reach it"),
         ({"auth": {"kind": "keys"}}, "Requests need a key"),
+        ({"auth": {"kind": "keys", "jwt": JWT}}, "; or a token of https://login.example.com."),
+        ({"auth": {"kind": "jwt", "jwt": JWT}}, "Requests need a token of https://login.example.com."),
     ],
 )
 def test_it_says_who_may_ask(sections: dict[str, Any], who: str) -> None:
