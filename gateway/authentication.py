@@ -38,10 +38,11 @@ def tokens(options: Jwt) -> Authenticator:
         from gateway.issuer import Issuer
         from security.jwt.authenticator import JwtAuthenticator
         from security.jwt.issuer_keys import IssuerKeys
+
+        if not has_crypto:
+            raise ImportError
     except ImportError:
-        has_crypto = False
-    if not has_crypto:
-        raise ValueError("tokens need a library that checks them: install snowshed[jwt]")
+        raise ValueError("tokens need a library that checks them: install snowshed[jwt]") from None
     keys = IssuerKeys(Issuer(options.issuer, options.jwks_url), options.algorithms, options.grace, time.monotonic)
     return JwtAuthenticator(keys, options.terms(), time.monotonic, time.time)
 
