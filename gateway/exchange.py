@@ -32,7 +32,7 @@ class Exchange(Answer):
     __slots__ = ("_call", "_plain", "_reason", "headers", "intake", "kind", "session", "task")
 
     def __init__(self, edge: Edge, kind: Kind, headers: preamble.Headers, wire: Wire, intake: Intake) -> None:
-        super().__init__(edge, edge.record(kind), wire)
+        Answer.__init__(self, edge, edge.record(kind), wire)  # a third of the cost of super(), on every request
         self.kind = kind
         self.headers = headers
         self.intake = intake

@@ -74,7 +74,7 @@ class FrontDoor(Turns):
         if self._deaf:
             return
         headers = dict(self.headers)
-        version = self.parser.get_http_version()
+        version = self._version(headers)
         problem = head.judge(self.url, self.headers, headers, version, self.edge.bounds, self._arrived)
         if problem is None and len(self._waiting) >= self.edge.bounds.pipelined:
             problem = errors.PIPELINE_FULL
@@ -110,6 +110,13 @@ class FrontDoor(Turns):
         elif self._cold_reading:
             self._cold_reading = False
             super().on_message_complete()
+
+    def _version(self, headers: dict[bytes, bytes]) -> str:
+        """Of HTTP."""
+        # The parser spells the number, at the cost of all else that is asked of it. What stays unasked is HTTP/1.1.
+        if b"connection" not in headers and self.parser.should_keep_alive():
+            return "1.1"
+        return self.parser.get_http_version()
 
     def _path(self, headers: dict[bytes, bytes]) -> bytes:
         """Of any spelling of the target; one with an authority of its own overrules the Host header."""

@@ -19,6 +19,7 @@ _CAPS = ("max_tokens", "max_completion_tokens", "n_predict")
 
 _MOST_MEMBERS = 256
 _QUICK = 64 * 1024  # bytes of a body whose members can't be many enough to stall the loop
+_FIRST_NAME = 64  # bytes of a body that show how its members are spaced
 _NAME_SHOWN = 64  # characters of a name that we say back to its caller
 _ASK_USAGE = msgspec.Raw(b'{"include_usage":true}')
 _TRUE = msgspec.Raw(b"true")
@@ -57,7 +58,7 @@ class Prompt(msgspec.Struct, gc=False):
         Members keep their order; what is new comes last. Embeddings have no cap.
         """
         fields = self.fields.copy()
-        fields["model"] = msgspec.Raw(msgspec.json.encode(upstream_model))
+        fields["model"] = _spelled(upstream_model)
         if self.kind == "embedding":
             return fields
         for name in _CAPS:
@@ -111,10 +112,9 @@ def _members(body: bytes) -> dict[str, msgspec.Raw]:
     """The members as spelled. Two of one name are refused: we might read the one, and the model server the other."""
     if len(body) <= _QUICK:
         fields = _FIELDS.decode(body)
-        # Clients write JSON without spaces, or as Python's json does: then nothing is missing, and nothing was twice.
-        spaces = len(body) - len(msgspec.json.encode(fields))
-        plain = spaces == 0 or (spaces == 2 * len(fields) - 1 and body == _spaced(fields))
-        if plain and len(fields) <= _MOST_MEMBERS:
+        # Clients write JSON as Python's json does, or without spaces: then nothing is missing, and nothing was twice.
+        spelled = _spaced(fields) if body.find(b'": ', 0, _FIRST_NAME) > 0 else msgspec.json.encode(fields)
+        if body == spelled and len(fields) <= _MOST_MEMBERS:
             return fields
     return _members_one_by_one(body)
 
@@ -146,6 +146,11 @@ def _members_one_by_one(body: bytes) -> dict[str, msgspec.Raw]:
         twice = next(name for name, times in Counter(names).items() if times > 1)[:_NAME_SHOWN]
         raise Invalid(f"Parameter given more than once: {twice!r}.", twice, "duplicate_parameter")
     return fields
+
+
+@lru_cache(maxsize=256)  # there are as many as versions of models
+def _spelled(name: str) -> msgspec.Raw:
+    return msgspec.Raw(msgspec.json.encode(name))
 
 
 def _asking_usage(given: msgspec.Raw | None) -> msgspec.Raw:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from engines.api import Reply, pass_on
-from gateway.accounts import Record
 from gateway.exchange import Exchange
 
 
@@ -20,11 +19,6 @@ async def relay(reply: Reply, exchange: Exchange) -> None:
             exchange.start(reply)
             await pass_on(reply, exchange)
     finally:
-        _account(reply, exchange.record)
+        if (usage := reply.usage) is not None:
+            exchange.record.use(usage.prompt, usage.completion, exact=usage.exact)
     exchange.finish()
-
-
-def _account(reply: Reply, record: Record) -> None:
-    usage = reply.usage
-    if usage is not None:
-        record.use(usage.prompt, usage.completion, exact=usage.exact)

@@ -88,12 +88,13 @@ class JsonLines:
             record.outcome,
             record.client_gone,
             record.attempts,
-            _ms(record.ended_at - start),
-            _ms(body - start) if body else None,
-            _ms(record.queued) if record.queued else 0.0,
-            _ms(first - start) if first else None,
-            _ms(record.overhead),
-            _ms(record.gap_max) if record.gap_max else 0.0,
+            # Milliseconds with at most three decimals: five times as fast as `round`, and no call of ours for each.
+            int((record.ended_at - start) * 1e6 + 0.5) / 1e3,
+            int((body - start) * 1e6 + 0.5) / 1e3 if body else None,
+            int(record.queued * 1e6 + 0.5) / 1e3 if record.queued else 0.0,
+            int((first - start) * 1e6 + 0.5) / 1e3 if first else None,
+            int(record.overhead * 1e6 + 0.5) / 1e3,
+            int(record.gap_max * 1e6 + 0.5) / 1e3 if record.gap_max else 0.0,
             record.chunks,
             record.body_bytes,
             record.sent_bytes,
@@ -181,8 +182,3 @@ class RequestLog:
     def flush(self, timeout: float) -> bool:
         """Wait for the descriptor's reader for at most `timeout` seconds; whether it took everything."""
         return self._writer.flush(timeout)
-
-
-def _ms(seconds: float) -> float:
-    """Milliseconds with at most three decimals (five times as fast as `round`)."""
-    return int(seconds * 1e6 + 0.5) / 1e3

@@ -23,6 +23,7 @@ class HostCheck:
 
     def __init__(self, names: Iterable[str]) -> None:
         self._names = frozenset(name.lower().encode() for name in names)
+        self._admitted: bytes | None = None  # the last one: it is mostly the next one, too
 
     def __repr__(self) -> str:
         return f"<HostCheck {len(self._names)} names>"
@@ -31,7 +32,12 @@ class HostCheck:
         """Whether a Host header (`name` or `name:port`) is one of ours."""
         if header is None:
             return False
+        if header == self._admitted:
+            return True
         name, colon, port = header.lower().rpartition(b":")
         if not colon or not port.isdigit():
             name = header.lower()
-        return name in self._names
+        if name not in self._names:
+            return False
+        self._admitted = header
+        return True
