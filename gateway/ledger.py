@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager
 from functools import partial
 from typing import Final
 
@@ -76,36 +76,32 @@ class Ledger:
     @asynccontextmanager
     async def kept(self) -> AsyncIterator[None]:
         """It is written from here on, and what is left at the end."""
-        over = asyncio.Event()
-        writing = asyncio.create_task(self._go_on(over))
+        writing = asyncio.create_task(self._go_on())
         try:
             yield
         finally:
-            over.set()
-            try:
-                await writing
-            finally:
-                await self._registry.aclose()
+            writing.cancel()  # what it is at goes on, and what it does not confirm is written twice, and counted once
+            await asyncio.wait([writing])
+            await self._try(self._write)
+            self._losing = False
+            self._lose(len(self._rows))
+            await self._registry.aclose()
 
-    async def _go_on(self, over: asyncio.Event) -> None:
-        is_last = False
-        while not is_last:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(self._options.every):
-                    await over.wait()
-            is_last = over.is_set()
-            try:
-                await self._write()
-                if not is_last:
-                    await self._prune()
-            except StoreAway as away:
-                self._tell(str(away))
-            except Exception:  # a mistake of ours must not end the process
-                _logger.exception("usage not written")
-            else:
-                self._tell("")
-        self._losing = False
-        self._lose(len(self._rows))
+    async def _go_on(self) -> None:
+        while True:
+            await asyncio.sleep(self._options.every)
+            await self._try(self._write, self._prune)
+
+    async def _try(self, *steps: Callable[[], Awaitable[None]]) -> None:
+        try:
+            for step in steps:
+                await step()
+        except StoreAway as away:
+            self._tell(str(away))
+        except Exception:  # a mistake of ours must not end the process
+            _logger.exception("usage not written")
+        else:
+            self._tell("")
 
     async def _write(self) -> None:
         """Raises StoreAway; what may have been written all the same is tried again, and then found to be there."""

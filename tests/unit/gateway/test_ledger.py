@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -9,14 +10,16 @@ from pathlib import Path
 import pytest
 
 from gateway.accounts import Outcome, Record
+from gateway.config import check
 from gateway.config.ledger import Ledger as Options
 from gateway.config.ledger import PriceSpec
 from gateway.ledger import BATCH, MOST, STEP, Ledger
 from gateway.store.bounded import BoundedRegistry
 from gateway.store.database import address
 from gateway.store.spending import DAY, FIELDS, Seen, Wanted
+from gateway.wiring import build
 from tests.support.databases import sqlite
-from tests.support.gateway import metric
+from tests.support.gateway import configuration, metric
 from tests.support.ledgers import MIDNIGHT
 from tests.support.stored import Clock, KeyBook
 from tests.support.waiting import until, until_told
@@ -169,6 +172,24 @@ async def test_rows_go_when_they_are_old_and_sums_stay(registry: BoundedRegistry
         ledger.keep([ended(9998, MIDNIGHT + DAY)])
         await until_told(lambda: written(registry), lambda rows: [row.id for row in rows] == ["req_09998"])
     assert await counted(registry) == STEP + 3
+
+
+async def test_what_ends_with_the_gateway_is_written_and_what_others_leave_undone_keeps_nobody(file: Path) -> None:
+    """Between the last beat and the end, and with a loop's end that cancels whoever waits."""
+    auth = {"kind": "keys", "sqlite": str(file)}
+    gateway = build(check(configuration(auth=auth, admin={"port": 0}), "test"), file.parent)
+    async with gateway.running():
+        with gateway.edge.accounts.open(ended(1)):
+            for task in asyncio.all_tasks() - {asyncio.current_task()}:
+                task.cancel()
+    registry = BoundedRegistry(address(f"sqlite:///{file}"), Clock())
+    assert [row.id for row in await written(registry)] == ["req_00001"]
+    await registry.aclose()
+
+
+def test_nobody_without_keys_has_a_ledger(tmp_path: Path) -> None:
+    gateway = build(check(configuration(), "test"), tmp_path)
+    assert (gateway.ledger, gateway.admin) == (None, None)
 
 
 def test_a_model_has_one_price_a_day() -> None:

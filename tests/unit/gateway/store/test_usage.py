@@ -11,11 +11,15 @@ from random import Random
 import pytest
 from sqlalchemy import func, select
 
+from gateway.store.database import address, close, connect
+from gateway.store.migrate import upgrade
 from gateway.store.spending import DAY, FIELDS, Spent, Wanted
 from gateway.store.tables import USAGE
 from gateway.store.usage import UsageTable
+from tests.support.databases import PostgresServer
 from tests.support.ledgers import MIDNIGHT, added_up, spent
 from tests.support.stored import Stored
+from tests.support.waiting import PATIENCE
 
 ALL = Wanted()
 MANY = 1000
@@ -128,6 +132,19 @@ async def test_several_may_prune_while_others_write(table: UsageTable, stored: S
 
     *taken, _ = await asyncio.gather(prune(), prune(), prune(), table.write(new))
     assert (sum(filter(None, taken)), await kept(stored), await total(table)) == (300, 50, 350)
+
+
+async def test_who_prunes_waits_for_nobody_else_who_does(postgres: PostgresServer) -> None:
+    engine = connect(address(postgres.database()))
+    await upgrade(engine)
+    table = UsageTable(engine)
+    await table.write([spent(f"req_{nth}", at=MIDNIGHT + nth) for nth in range(10)])
+    async with engine.begin() as other:
+        await other.execute(select(USAGE).where(USAGE.c.at < MIDNIGHT + 5).with_for_update())
+        async with asyncio.timeout(PATIENCE):
+            assert await table.prune(MIDNIGHT + DAY, 5) == 5
+    assert [row.id for row in await table.rows(ALL, None, MANY)] == [f"req_{nth}" for nth in range(5)]
+    await close(engine)
 
 
 async def test_pages_follow_one_another(table: UsageTable) -> None:
