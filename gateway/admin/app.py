@@ -14,7 +14,19 @@ from gateway.admin import roles
 from gateway.admin.entry import Entry
 from gateway.admin.errors import HANDLED
 from gateway.admin.guard import Guard, Guarded
-from gateway.admin.routes import audit, config, events, keys, models, queues, replicas, requests, tenants, versions
+from gateway.admin.routes import (
+    audit,
+    config,
+    events,
+    keys,
+    models,
+    queues,
+    replicas,
+    requests,
+    tenants,
+    usage,
+    versions,
+)
 from gateway.admin.routes.answers import WhoAmI, answer, components, documented, refusals
 from gateway.admin.routes.visiting import Caller
 from gateway.asgi_edge import EdgeHeaders, respond
@@ -78,6 +90,7 @@ def _every(ways: Ways) -> Iterator[APIRouter]:
     yield events.routes(shown.events)
     yield requests.routes(shown.recent)
     yield config.routes(shown, registry)
+    yield usage.routes(registry)
     yield audit.routes(registry)
 
 

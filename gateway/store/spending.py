@@ -86,6 +86,11 @@ def in_order(by: Sequence[str]) -> list[str]:
     return [field for field in FIELDS if field in by]
 
 
+def parted(found: Sum, by: Sequence[str]) -> list[date | str]:
+    """Its values of those fields, in order: what is unlike in each of the sums."""
+    return [getattr(found, field) for field in in_order(by)]
+
+
 def day_of(at: int) -> date:
     """Of UTC, at a time in Unix seconds."""
     return date.fromordinal(EPOCH + at // DAY)

@@ -61,7 +61,7 @@ class UsageTable:
         if of.last is not None:
             query = query.where(USAGE_DAYS.c.day <= of.last)
         if after:
-            query = query.where(tuple_(*parts) > tuple_(*after))
+            query = query.where(tuple_(*parts) > tuple_(*map(_comparable, after)))
         async with self._engine.connect() as connection:
             found = await connection.execute(query.group_by(*parts).order_by(*parts).limit(limit))
         return [_sum(row._mapping) for row in found]  # noqa: SLF001  # public, in spite of its name
@@ -74,7 +74,7 @@ class UsageTable:
         if of.last is not None:
             query = query.where(USAGE.c.at < start_of(of.last) + DAY)
         if after is not None:
-            query = query.where(tuple_(USAGE.c.at, USAGE.c.id) > tuple_(*after))
+            query = query.where(tuple_(USAGE.c.at, USAGE.c.id) > tuple_(*map(_comparable, after)))
         async with self._engine.connect() as connection:
             found = await connection.execute(query.order_by(USAGE.c.at, USAGE.c.id).limit(limit))
         return [Seen(**{**row._mapping, "cost": decimal(row.cost)}) for row in found]  # noqa: SLF001  # as above
@@ -95,6 +95,10 @@ def _given_to_postgresql() -> Select[Any]:
 def _matching(query: Select[Any], columns: Any, of: Wanted) -> Select[Any]:
     asked = {"tenant": of.tenant, "key": of.key, "model": of.model}
     return query.where(*(columns[name] == comparable(value) for name, value in asked.items() if value is not None))
+
+
+def _comparable(value: Any) -> Any:
+    return comparable(value) if isinstance(value, str) else value
 
 
 def _sum(row: Any) -> Sum:

@@ -11,6 +11,7 @@ from gateway.accounts import Outcome
 from gateway.admin.routes.queue_answers import QueueList, Used
 from gateway.admission_metrics import Limit
 from gateway.store.records import Entry, Key, Tenant
+from gateway.store.spending import Seen, Sum
 from router.breaker import State
 
 _REFERENCE: Final = "#/components/schemas/{name}"
@@ -176,6 +177,20 @@ class Explanation(msgspec.Struct):
     completion_tokens: int
 
 
+class SumPage(msgspec.Struct):
+    """In the order of what they are parted by."""
+
+    data: list[Sum]
+    next: str | None
+
+
+class SpentPage(msgspec.Struct):
+    """The newest last."""
+
+    data: list[Seen]
+    next: str | None
+
+
 class ErrorDetail(msgspec.Struct):
     """`param`: the field that is meant."""
 
@@ -193,7 +208,7 @@ class Error(msgspec.Struct):
 
 _ANSWERS: Final = (
     Tenant, TenantPage, Key, KeyPage, MadeKey, EntryPage, WhoAmI, ModelList, ReplicaList, QueueList, EventPage,
-    Explanation, Reloaded, Error,
+    Explanation, Reloaded, SumPage, SpentPage, Error,
 )  # fmt: skip
 
 

@@ -37,6 +37,8 @@ ROUTES = [
     *(Route("GET", f"/v1/{it}", VIEWER, stored=False) for it in SHOWN),
     Route("GET", "/v1/requests/{request_id}", VIEWER, stored=False),
     Route("GET", "/v1/audit", VIEWER),
+    Route("GET", "/v1/usage", VIEWER),
+    Route("GET", "/v1/usage/requests", VIEWER),
     Route("GET", "/v1/tenants", VIEWER),
     Route("GET", "/v1/tenants/{name}", VIEWER),
     Route("GET", "/v1/keys", VIEWER),
