@@ -57,7 +57,7 @@ class _Batch:
 class Line:
     """Over a client of Redis, or what speaks like it; `script` is what all calls are runs of.
 
-    `trouble` says for people why the store is left alone; "" while it is asked.
+    `trouble` says for people why the store is left alone; "" while it is asked. `outages`: how often it came to that.
     """
 
     def __init__(self, client: Redis, script: str) -> None:
@@ -71,6 +71,7 @@ class Line:
         self._failures = 0
         self._reason = ""
         self.trouble = ""
+        self.outages = 0
 
     def __repr__(self) -> str:
         state = self.trouble or "open"
@@ -215,6 +216,7 @@ class Line:
         self._reason = type(error).__name__  # its text may tell more than a log should know
         if self._failures >= FAILURES and not self.trouble:
             self.trouble = f"limits: the store that gateways share can't be asked ({self._reason})"
+            self.outages += 1
             _logger.warning("limits not shared", extra={"reason": self._reason})
             self._refuse_waiting()
 

@@ -107,15 +107,16 @@ class RedisLimiter:
     async def _look(self) -> None:
         """Renew in time, and find out that the store is back."""
         loop = asyncio.get_running_loop()
-        due = 0.0
+        outages, due = 0, loop.time() + BEAT
         while True:
-            if loop.time() >= due or self._line.trouble:
-                due = loop.time() + (BEAT if await self.beat() else RETRY)
+            await asyncio.sleep(RETRY)
+            so_far = self._line.outages
+            if (outages < so_far or loop.time() >= due) and await self.beat():
+                outages, due = so_far, loop.time() + BEAT
             if self._alone and not self._line.trouble:
                 self._alone = False
                 for quota, owed in self._shares.debts():
                     self._line.tell(script.charge(quota, [owed], self._mint(), self._now()))
-            await asyncio.sleep(RETRY)
 
     def _take_alone(self, quota: Quota, cost: Cost) -> Reservation:
         if quota.mode == "closed":

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from security.limits.api import SECOND, Bucket, Cost, Decision, LimitsAway, NeverFits, Quota, Reservation
 from security.limits.gcra import charges, refuse_misfits
@@ -21,6 +21,15 @@ KNOWN = 20_000
 """Most buckets of which the last level is kept, those told last."""
 
 
+@dataclass(slots=True)
+class _Used:
+    """A bucket of which something passed here alone, and the TAT that it began with."""
+
+    tenant: str
+    bucket: Bucket
+    begin: int
+
+
 class Shares:
     """`clock` is monotonic, in seconds; `gateways` is how many there are, as far as known."""
 
@@ -28,7 +37,7 @@ class Shares:
         self.gateways = 1
         self._clock = clock
         self._known: OrderedDict[str, int] = OrderedDict()
-        self._used: dict[str, tuple[str, Bucket]] = {}
+        self._used: dict[str, _Used] = {}
         self._local = LocalLimiter(clock)
 
     def __repr__(self) -> str:
@@ -47,8 +56,9 @@ class Shares:
         """Of its buckets alone. Raises OverLimit, NeverFits or LimitsAway."""
         for bucket in quota.buckets:
             if bucket.key not in self._used:
-                self._local.put(bucket.key, self._known.get(bucket.key, 0))
-                self._used[bucket.key] = quota.tenant, bucket
+                begin = self._known.get(bucket.key, 0)
+                self._local.put(bucket.key, begin)
+                self._used[bucket.key] = _Used(quota.tenant, bucket, begin)
         try:
             return self._local.take(self._part(quota), cost)
         except NeverFits:
@@ -58,11 +68,10 @@ class Shares:
     def debts(self) -> Iterator[tuple[Quota, int]]:
         """Buckets and the microseconds that each is to be charged for what passed; begins anew after that."""
         now = round(self._clock() * SECOND)
-        for name, (tenant, bucket) in self._used.items():
-            unused = max(self._known.get(name, 0), now)
-            owed = (self._local.tat(name) - unused) // self.gateways
+        for name, used in self._used.items():
+            owed = (self._local.tat(name) - max(used.begin, now)) // self.gateways
             if owed > 0:
-                yield Quota(tenant, (bucket,)), owed
+                yield Quota(used.tenant, (used.bucket,)), owed
         self._used.clear()
         self._local = LocalLimiter(self._clock)
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from itertools import count
 from secrets import token_hex
 
@@ -12,11 +16,28 @@ from security.limits.line import Line
 from security.limits.redis_store import RedisLimiter
 
 
-def shared(url: str, clock: list[float]) -> RedisLimiter:
-    """Over the Redis there, which takes the time from `clock`, too."""
+def shared(url: str, clock: list[float] | None = None) -> RedisLimiter:
+    """Over the Redis there, which takes the time from `clock`, too, if there is one."""
     mark, numbers = token_hex(4), count()
     line = Line(connect(url), script.text())
+    if clock is None:
+        return RedisLimiter(line, lambda: f"{mark}-{next(numbers)}", time.monotonic)
     return RedisLimiter(line, lambda: f"{mark}-{next(numbers)}", lambda: clock[0], lambda: clock[0])
+
+
+@asynccontextmanager
+async def gateway(url: str, clock: list[float] | None = None, tenant: str = "acme") -> AsyncIterator[LimiterStand]:
+    """A limiter as a gateway has it: started, watching, and closed in the end."""
+    limiter = shared(url, clock)
+    await limiter.start()
+    watching = asyncio.create_task(limiter.watch())
+    try:
+        yield LimiterStand(limiter, tenant, clock or [])
+    finally:
+        watching.cancel()
+        with suppress(asyncio.CancelledError):
+            await watching
+        await limiter.aclose()
 
 
 class LimiterStand:
