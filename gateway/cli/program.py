@@ -23,6 +23,7 @@ COMMANDS = {
     "migrate": "gateway.cli.migrate",
     "tenants": "gateway.cli.tenants.group",
     "keys": "gateway.cli.keys.group",
+    "usage": "gateway.cli.usage",
     "audit": "gateway.cli.audit",
     "replicas": "gateway.cli.replicas",
     "models": "gateway.cli.models",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 from urllib.parse import urlencode
 
@@ -12,6 +12,7 @@ import msgspec
 from gateway.cli.remote import Remote
 from gateway.cli.trouble import Trouble
 from gateway.store.records import PAGE, Entry, Key, Tenant
+from gateway.store.spending import Seen, Sum, Wanted
 from security.keys import NewKey
 
 T = TypeVar("T")
@@ -64,14 +65,24 @@ class AdminBook:
     def audit(self, after: int, of: str | None) -> list[Entry]:
         return self._every("/v1/audit", Entry, {"after": after} | ({} if of is None else {"object": of}))
 
+    def usage(self, by: Sequence[str], of: Wanted, tell: Callable[[list[Sum]], None]) -> None:
+        for some in self._pages("/v1/usage", Sum, {"by": ",".join(by), **_asked(of)}):
+            tell(some)
+
+    def requests(self, of: Wanted, tell: Callable[[list[Seen]], None]) -> None:
+        for some in self._pages("/v1/usage/requests", Seen, _asked(of)):
+            tell(some)
+
     def _every(self, path: str, kind: type[T], query: Mapping[str, str | int]) -> list[T]:
-        found: list[T] = []
+        return [one for page in self._pages(path, kind, query) for one in page]
+
+    def _pages(self, path: str, kind: type[T], query: Mapping[str, str | int]) -> Iterator[list[T]]:
         asked = {**query, "limit": PAGE}
         while True:
             page = self._as(_Page, self._remote.send("GET", f"{path}?{urlencode(asked)}"))
-            found += self._as(list[kind], page.data)  # type: ignore[valid-type]  # a type that is a value here
+            yield self._as(list[kind], page.data)  # type: ignore[valid-type]  # a type that is a value here
             if page.next is None:
-                return found
+                return
             asked["after"] = page.next
 
     def _made(self, document: Any) -> tuple[Key, NewKey]:
@@ -83,6 +94,12 @@ class AdminBook:
             return msgspec.convert(document, kind)
         except msgspec.ValidationError:
             raise Trouble(f"What answers at {self._remote.url} is no admin listener of a Snowshed.") from None
+
+
+def _asked(of: Wanted) -> dict[str, str]:
+    """As the listener calls it."""
+    given = {"from": of.first, "to": of.last, "tenant": of.tenant, "key": of.key, "model": of.model}
+    return {name: str(value) for name, value in given.items() if value is not None}
 
 
 def _part(kind: str, name: str) -> str:

@@ -1,10 +1,12 @@
-"""Tenants, keys and their changes, as commands ask for them, whoever keeps them."""
+"""Tenants, keys, their changes and what they used, as commands ask for them, whoever keeps them."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from gateway.store.records import Entry, Key, Tenant
+from gateway.store.spending import Seen, Sum, Wanted
 from security.keys import NewKey
 
 
@@ -39,4 +41,12 @@ class Book(Protocol):
 
     def audit(self, after: int, of: str | None) -> list[Entry]:
         """The changes behind number `after`, the newest last; of one tenant or key, or of all."""
+        ...
+
+    def usage(self, by: Sequence[str], of: Wanted, tell: Callable[[list[Sum]], None]) -> None:
+        """`tell` gets what requests have used, parted by those of FIELDS: in their order, some at a time."""
+        ...
+
+    def requests(self, of: Wanted, tell: Callable[[list[Seen]], None]) -> None:
+        """The same of each request that is kept still, by time."""
         ...

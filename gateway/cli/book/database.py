@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from operator import attrgetter
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from gateway.cli.book.operator import operator
 from gateway.cli.registry import with_registry
-from gateway.store.records import Entry, Key, Tenant
+from gateway.store.records import PAGE, Entry, Key, Tenant
+from gateway.store.spending import Seen, Sum, Wanted, parted
 from security.keys import NewKey
+
+if TYPE_CHECKING:
+    from gateway.store.registry import Registry
 
 T = TypeVar("T")
 
@@ -48,6 +53,26 @@ class DatabaseBook:
 
     def audit(self, after: int, of: str | None) -> list[Entry]:
         return with_registry(self._config, lambda them: _every(lambda last: them.audit(last, of=of), "id", after))
+
+    def usage(self, by: Sequence[str], of: Wanted, tell: Callable[[list[Sum]], None]) -> None:
+        def page(them: Registry, last: Sum | None) -> Awaitable[list[Sum]]:
+            return them.usage.sums(by, of, parted(last, by) if last else [], PAGE)
+
+        with_registry(self._config, lambda them: _tell(partial(page, them), tell))
+
+    def requests(self, of: Wanted, tell: Callable[[list[Seen]], None]) -> None:
+        def page(them: Registry, last: Seen | None) -> Awaitable[list[Seen]]:
+            return them.usage.rows(of, (last.at, last.id) if last else None, PAGE)
+
+        with_registry(self._config, lambda them: _tell(partial(page, them), tell))
+
+
+async def _tell(page: Callable[[T | None], Awaitable[list[T]]], tell: Callable[[list[T]], None]) -> None:
+    """Page by page: there may be more rows than memory."""
+    last: T | None = None
+    while some := await page(last):
+        tell(some)
+        last = some[-1]
 
 
 async def _every(page: Callable[[Any], Awaitable[list[T]]], order: str, after: Any) -> list[T]:
