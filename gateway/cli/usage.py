@@ -48,9 +48,7 @@ def _day_option(name: str, field: str, text: str) -> Callable[..., Any]:
 )  # fmt: skip
 @book_options
 @json_option
-def command(
-    *, by: str | None, requests: bool, file: IO[str] | None, place: Place, as_json: bool, **of: Any
-) -> None:  # fmt: skip
+def command(*, by: str | None, requests: bool, file: IO[str] | None, place: Place, as_json: bool, **of: Any) -> None:
     """Show how many requests there were, their tokens, and what they cost.
 
     Costs are in the currency that the prices in the configuration are in.

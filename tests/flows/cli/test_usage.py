@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ ROWS = [
 class Reader:
     """Who calls the command, with the options that say where."""
 
-    def __init__(self, place: list[str], environment: dict[str, str]) -> None:
+    def __init__(self, place: list[str], environment: dict[str, Any]) -> None:
         self.place = place
         self.environment = environment
 
@@ -53,7 +54,9 @@ class Reader:
 
 
 @pytest.fixture(params=["beside", "elsewhere"])
-def reader(request: pytest.FixtureRequest, database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+def reader(
+    request: pytest.FixtureRequest, database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Reader]:
     """Both ways, over either kind of database."""
     monkeypatch.setenv(VARIABLE, database)
     book = KeyBook(database)
