@@ -8,13 +8,16 @@ import signal
 import socket
 import threading
 from collections.abc import Callable
+from functools import partial
 from types import FrameType
 
 import uvicorn
 
 from gateway.app import create_app
+from gateway.authentication import mesh_peers
 from gateway.front_door import FrontDoor
 from gateway.lifespan import why
+from gateway.mesh_door import MeshDoor
 from gateway.version import VERSION
 from gateway.welcome import welcome
 from gateway.wiring import Gateway
@@ -32,13 +35,13 @@ class Server(uvicorn.Server):
     """
 
     def __init__(self, gateway: Gateway, say: Callable[[str], None] = lambda _: None) -> None:
-        server = gateway.config.server
+        server, peers = gateway.config.server, mesh_peers(gateway.auth)
         super().__init__(
             uvicorn.Config(
                 create_app(gateway),
                 host=server.host,
                 port=server.port,
-                http=FrontDoor,
+                http=partial(MeshDoor, peers) if peers else FrontDoor,  # type: ignore[arg-type]  # called all the same
                 loop="uvloop",
                 ws="none",
                 lifespan="on",

@@ -12,7 +12,7 @@ def welcome(config: Config, port: int, ops_port: int) -> str:
     """Lines for a terminal; the ports are those that were bound."""
     server, ops = config.server, config.ops
     shown = "127.0.0.1" if server.host in _ANYWHERE else server.host
-    header = "" if config.auth.kind == "none" else ' -H "authorization: Bearer $SNOWSHED_API_KEY"'
+    header = ' -H "authorization: Bearer $SNOWSHED_API_KEY"' if config.auth.kind in ("keys", "jwt") else ""
     question = '"messages": [{"role": "user", "content": "What is the capital of France?"}]'
     return "\n".join(
         (
@@ -33,6 +33,8 @@ def _asked(config: Config) -> str:
         who = everybody if config.server.open else "this machine only, under loopback names"
         return f"Requests are not authenticated: {who}."
     a_token = f"a token of {auth.jwt.issuer}" if auth.jwt else ""
+    if auth.kind == "mesh":
+        return "Requests need an identity that the service mesh vouches for."
     if auth.kind == "jwt":
         return f"Requests need {a_token}."
     a_key = "a key: snowshed tenants create TENANT, then snowshed keys create TENANT, with this configuration"

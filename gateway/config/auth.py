@@ -1,4 +1,4 @@
-"""Who may ask: everybody on this machine, whoever has a key, or whoever has a token."""
+"""Who may ask: everybody on this machine, or whoever has a key, a token, or a mesh that vouches for them."""
 
 from __future__ import annotations
 
@@ -10,18 +10,20 @@ from pydantic import Field, model_validator
 
 from engines.credentials import SecretReference
 from engines.units import Seconds
+from gateway.config.mesh import Mesh
 from gateway.config.sections import Section
 from gateway.config.tokens import Jwt
 
-AuthKind = Literal["none", "keys", "jwt"]
+AuthKind = Literal["none", "keys", "jwt", "mesh"]
 
 
 class Auth(Section):
-    """Who may ask. With keys or tokens, the gateway may be bound to any address, and answers under any Host."""
+    """Who may ask. Unless it is everybody, the gateway may be bound to any address, and answers under any Host."""
 
     kind: AuthKind = Field(
         "none",
-        description="none: whoever reaches the address; keys: whoever has a key; jwt: whoever has an issuer's token.",
+        description="none: whoever reaches the address; keys: whoever has a key; jwt: whoever has an issuer's token; "
+        "mesh: whoever a service mesh vouches for.",
     )
     sqlite: Path = Field(Path("snowshed.db"), description="File with tenants and keys, made at the first start.")
     database: SecretReference | None = Field(
@@ -33,12 +35,18 @@ class Auth(Section):
         None, description="Tokens of an OIDC issuer: with kind jwt those alone, with kind keys as well."
     )
 
+    mesh: Mesh | None = Field(
+        None, description="Identities of a service mesh: with kind mesh those alone, with keys and jwt as well."
+    )
+
     @model_validator(mode="after")
-    def _tokens_or_not(self) -> Self:
-        if self.kind == "jwt" and self.jwt is None:
-            raise ValueError("kind jwt takes a section jwt")
-        if self.kind == "none" and self.jwt is not None:
+    def _together(self) -> Self:
+        if self.kind in ("jwt", "mesh") and getattr(self, self.kind) is None:
+            raise ValueError(f"kind {self.kind} takes a section {self.kind}")
+        if self.jwt is not None and self.kind not in ("jwt", "keys"):
             raise ValueError("a section jwt takes kind jwt or keys")
+        if self.mesh is not None and self.kind == "none":
+            raise ValueError("a section mesh takes kind mesh, keys or jwt")
         return self
 
     def url(self) -> str:

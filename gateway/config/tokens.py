@@ -28,6 +28,7 @@ def _distinct(values: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(values))
 
 
+Tenant = Annotated[str, AfterValidator(_tenant)]
 Url = Annotated[str, AfterValidator(check_url)]
 Claim = Annotated[str, Field(min_length=1, max_length=256)]
 Value = StrictBool | StrictInt | StrictStr
@@ -62,9 +63,7 @@ class Jwt(Section):
     require: dict[Claim, Value | tuple[Value, ...]] = Field(
         {}, description="Claims by name, each with the value, or a list of values of which it must have one."
     )
-    tenant: Annotated[str, AfterValidator(_tenant)] | None = Field(
-        None, description="The tenant of all tokens, where claims.tenant is not set."
-    )
+    tenant: Tenant | None = Field(None, description="The tenant of all tokens, where claims.tenant is not set.")
     scopes: Annotated[tuple[Scope, ...], SOME, AfterValidator(_distinct)] = Field(
         ("inference",), description="What a token may be good for at most."
     )

@@ -4,19 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any, Final
-from urllib.parse import quote
 
 from security.api import IS_NAME, PRIORITIES, WEIGHTS, Principal
+from security.ids import outside_id
 from security.jwt.api import BadToken, Terms
 
 Claims = Mapping[str, Any]
 
 LATEST: Final = 1 << 40
 """Seconds: no time of a token is later. Numbers as large as JSON has them could not be counted with."""
-LONGEST_ID: Final = 128
-"""Characters of a `key_id`."""
-SAFE: Final = "!$&'()*+,/:;=?@|"
-"""Kept of a subject as they are, besides letters, digits and -._~; all others are percent-encoded."""
 ALL_MODELS: Final = "*"
 
 
@@ -47,11 +43,9 @@ def judge(claims: Claims, terms: Terms, now: float) -> tuple[Principal, float]:
 def _principal(claims: Claims, terms: Terms) -> Principal:
     names = terms.names
     subject = find(claims, names.subject)
-    if not isinstance(subject, str) or not subject:
-        raise BadToken("claims")
-    key_id = "jwt:" + quote(subject, safe=SAFE, errors="surrogatepass")
+    key_id = outside_id("jwt", subject) if isinstance(subject, str) else None
     tenant = find(claims, names.tenant) if names.tenant else terms.tenant
-    if len(key_id) > LONGEST_ID or not isinstance(tenant, str) or not IS_NAME(tenant):
+    if key_id is None or not isinstance(tenant, str) or not IS_NAME(tenant):
         raise BadToken("claims")
     return Principal(
         key_id,

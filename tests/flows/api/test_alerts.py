@@ -55,8 +55,9 @@ def shown(shared: Api, tmp_path_factory: pytest.TempPathFactory) -> dict[str, se
         return sum(sample.value for sample in read if sample.name == "snowshed_requests_total") == len(asked)
 
     shared.gateway.wait_until(counted)
+    mesh = {"peers": ["127.0.0.1"], "identities": [{"identity": "x", "tenant": "acme"}]}
     jwt = {"issuer": "http://127.0.0.1:9", "audiences": ["x"], "tenant": "acme"}
-    keys = {"kind": "keys", "sqlite": str(tmp_path_factory.mktemp("keys") / "keys.db"), "jwt": jwt}
+    keys = {"kind": "keys", "sqlite": str(tmp_path_factory.mktemp("keys") / "keys.db"), "jwt": jwt, "mesh": mesh}
     with running_gateway(configuration(auth=keys, admin={"port": 0})) as gateway:
         text = exposition(gateway)
     for sample in samples(text):
