@@ -101,12 +101,14 @@ def start_of(day: date) -> int:
     return (day.toordinal() - EPOCH) * DAY
 
 
-def summed(rows: Iterable[Spent]) -> list[dict[str, Any]]:
-    """What they add up to by all of FIELDS; in one order, so that two who write can't wait for each other."""
+def summed(rows: Iterable[Spent]) -> list[tuple[Any, ...]]:
+    """What they add up to, a tuple of FIELDS and COUNTS for each of FIELDS; in one order, so that of two who write
+    neither waits for the other while that one waits for it.
+    """
     sums: dict[tuple[Any, ...], list[int]] = {}
     for row in rows:
         counts = sums.setdefault((day_of(row.at), row.tenant, row.key, row.model, row.version), [0] * len(COUNTS))
         spent = (1, row.outcome == "failed", row.prompt_tokens, row.completion_tokens, row.cost)
         for nth, count in enumerate(spent):
             counts[nth] += count
-    return [dict(zip((*FIELDS, *COUNTS), (*of, *counts), strict=True)) for of, counts in sorted(sums.items())]
+    return [(*of, *counts) for of, counts in sorted(sums.items())]

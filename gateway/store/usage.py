@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import JSON, Select, String, bindparam, cast, delete, func, select, true, tuple_
+from sqlalchemy import JSON, Select, String, Table, bindparam, cast, delete, func, select, true, tuple_
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -23,10 +23,10 @@ class UsageTable:
         self._engine = engine
         is_sqlite = engine.dialect.name == "sqlite"
         insert = sqlite.insert if is_sqlite else postgresql.insert
-        names = [column.name for column in USAGE.columns]
-        given = _given_to_sqlite() if is_sqlite else _given_to_postgresql()
-        self._add = insert(USAGE).from_select(names, given).on_conflict_do_nothing().returning(USAGE.c.id)
-        sums = insert(USAGE_DAYS)
+        given = _given_to_sqlite if is_sqlite else _given_to_postgresql
+        rows = insert(USAGE).from_select(USAGE.columns.keys(), given(USAGE))
+        self._add = rows.on_conflict_do_nothing().returning(USAGE.c.id)
+        sums = insert(USAGE_DAYS).from_select(USAGE_DAYS.columns.keys(), given(USAGE_DAYS))
         raised = {name: USAGE_DAYS.c[name] + sums.excluded[name] for name in COUNTS}
         self._sum_up = sums.on_conflict_do_update(index_elements=FIELDS, set_=raised)
 
@@ -36,9 +36,9 @@ class UsageTable:
     async def write(self, rows: Sequence[Spent]) -> None:
         """All or none. Those that are there, of a time when that was not confirmed, add nothing to the sums."""
         async with self._engine.begin() as connection:
-            new = set(await connection.scalars(self._add, {"rows": msgspec.json.encode(rows).decode()}))
+            new = set(await connection.scalars(self._add, _as_json(rows)))
             if sums := summed(row for row in rows if row.id in new):
-                await connection.execute(self._sum_up, sums)
+                await connection.execute(self._sum_up, _as_json(sums))
 
     async def prune(self, before: int, most: int) -> int:
         """Take away at most so many rows of requests from before that time; the sums stay. Gives how many."""
@@ -80,16 +80,21 @@ class UsageTable:
         return [Seen(**{**row._mapping, "cost": decimal(row.cost)}) for row in found]  # noqa: SLF001  # as above
 
 
-def _given_to_sqlite() -> Select[Any]:
-    """Rows out of one parameter, which is JSON: one for each value would cost the loop more than twice as much."""
+def _as_json(rows: Sequence[Any]) -> dict[str, str]:
+    """All in one parameter: one for each value would cost the loop more than twice as much."""
+    return {"rows": msgspec.json.encode(rows).decode()}
+
+
+def _given_to_sqlite(table: Table) -> Select[Any]:
+    """The table's columns out of that parameter."""
     each = func.json_each(bindparam("rows", type_=String)).table_valued("value")
-    cells = [func.json_extract(each.c.value, f"$[{nth}]") for nth in range(len(USAGE.columns))]
+    cells = [func.json_extract(each.c.value, f"$[{nth}]") for nth in range(len(table.columns))]
     return select(*cells).where(true())  # else SQLite takes what follows for a part of this
 
 
-def _given_to_postgresql() -> Select[Any]:
+def _given_to_postgresql(table: Table) -> Select[Any]:
     each = func.json_array_elements(cast(bindparam("rows", type_=String), JSON)).column_valued("each")
-    return select(*(cast(each.op("->>")(nth), column.type) for nth, column in enumerate(USAGE.columns)))
+    return select(*(cast(each.op("->>")(nth), column.type) for nth, column in enumerate(table.columns)))
 
 
 def _matching(query: Select[Any], columns: Any, of: Wanted) -> Select[Any]:
