@@ -22,93 +22,92 @@
 local SLACK = 10000 -- ms for which a bucket is kept after it has drained
 local SLOT_WAIT = 1000000
 local MOST = 2 ^ 50
+local call, format, max, ceil = redis.call, string.format, math.max, math.ceil
 
-local now = tonumber(ARGV[2])
+local verb, now = ARGV[1], tonumber(ARGV[2])
 if now == 0 then
-  local time = redis.call('TIME')
+  local time = call('TIME')
   now = time[1] * 1000000 + time[2]
 end
 
-local function whole(number)
-  return string.format('%.0f', number)
+local function put(bucket, tat)
+  call('SET', bucket, format('%.0f', tat), 'PX', max(ceil((tat - now) / 1000), 0) + SLACK)
 end
 
-local function tats(from, to)
-  return from > to and {} or redis.call('MGET', unpack(KEYS, from, to))
-end
-
-local function put(key, tat)
-  redis.call('SET', key, whole(tat), 'PX', whole(math.max(math.ceil((tat - now) / 1000), 0) + SLACK))
+local function tats(to)
+  return to < 2 and {} or call('MGET', unpack(KEYS, 2, to))
 end
 
 local function taken(slots)
-  return redis.call('ZCOUNT', slots, '(' .. whole(now), '+inf')
+  return call('ZCOUNT', slots, format('(%.0f', now), '+inf')
 end
 
-local function hold(slots, id, lasts)
-  redis.call('ZADD', slots, whole(now + lasts), id)
-  redis.call('PEXPIRE', slots, whole(math.ceil(lasts / 1000)))
+local function renew(slots, lasts)
+  call('PEXPIRE', slots, 3 * ceil(lasts / 1000)) -- longer than any slot: whoever has one says so in time
 end
 
-local verbs = {}
+if verb == 'reserve' then
+  local lasts, buckets = tonumber(ARGV[5]), tonumber(ARGV[6])
+  local refused_by, wait, waived = 0, 0, 0
+  local reply, charges, held = {}, {}, {}
 
-function verbs.reserve()
-  local reservation, id, known, lasts, buckets = KEYS[1], ARGV[3], ARGV[4], tonumber(ARGV[5]), tonumber(ARGV[6])
-  if redis.call('EXISTS', reservation) == 1 then return {-1} end
-  local reply, charges, held = {0, 0, 0}, {}, {}
-
-  local function stand_in_the_way(number, enforced, wait)
-    if enforced ~= '1' then
-      reply[3] = reply[3] + 2 ^ (number - 1)
-    elseif wait > reply[2] then
-      reply[1], reply[2] = number, wait
-    end
-  end
-
-  for at, tat in ipairs(tats(2, 1 + buckets)) do
+  for at, tat in ipairs(tats(1 + buckets)) do
     local charge, span = tonumber(ARGV[4 + 3 * at]), tonumber(ARGV[5 + 3 * at])
-    local level = math.max(tonumber(tat or 0) - now, 0)
-    if charge > 0 and level + charge > span then
-      stand_in_the_way(at, ARGV[6 + 3 * at], level + charge - span)
-      charge = 0
+    local level = tat and max(tonumber(tat) - now, 0) or 0
+    local over = level + charge - span
+    if over > 0 and charge > 0 then
+      if ARGV[6 + 3 * at] ~= '1' then
+        waived, charge = waived + 2 ^ (at - 1), 0
+      elseif over > wait then
+        refused_by, wait = at, over
+      end
     end
     charges[at], reply[3 + at] = charge, level
   end
   for at = 1, #KEYS - 1 - buckets do
     local slots, arg = KEYS[1 + buckets + at], 5 + 3 * buckets + 2 * at
-    if taken(slots) < tonumber(ARGV[arg]) then
-      held[#held + 1] = slots
-    else
-      stand_in_the_way(buckets + at, ARGV[arg + 1], SLOT_WAIT)
+    local busy = taken(slots)
+    if busy < tonumber(ARGV[arg]) then
+      held[slots] = busy
+    elseif ARGV[arg + 1] ~= '1' then
+      waived = waived + 2 ^ (buckets + at - 1)
+    elseif wait < SLOT_WAIT then
+      refused_by, wait = buckets + at, SLOT_WAIT
     end
   end
-  if reply[1] > 0 then return reply end
 
-  for at, charge in ipairs(charges) do
-    if charge > 0 then
-      reply[3 + at] = reply[3 + at] + charge
-      put(KEYS[1 + at], now + reply[3 + at])
+  if refused_by == 0 then
+    if not call('SET', KEYS[1], waived, 'NX', 'PX', ARGV[4]) then return {-1} end
+    for at, charge in ipairs(charges) do
+      if charge > 0 then
+        local level = reply[3 + at] + charge
+        reply[3 + at] = level
+        put(KEYS[1 + at], now + level)
+      end
+    end
+    for slots, busy in pairs(held) do
+      call('ZADD', slots, format('%.0f', now + lasts), ARGV[3])
+      if busy == 0 then renew(slots, lasts) end
     end
   end
-  for _, slots in ipairs(held) do hold(slots, id, lasts) end
-  redis.call('SET', reservation, whole(reply[3]), 'PX', known) -- with what was waived
+  reply[1], reply[2], reply[3] = refused_by, wait, waived
   return reply
 end
 
-function verbs.settle()
-  local reservation, id, barred, buckets = KEYS[1], ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5])
-  for at = 2 + buckets, #KEYS do redis.call('ZREM', KEYS[at], id) end
-  local waived = tonumber(redis.call('GET', reservation) or '')
+if verb == 'settle' then
+  local reservation, buckets = KEYS[1], tonumber(ARGV[5])
+  for at = 2 + buckets, #KEYS do call('ZREM', KEYS[at], ARGV[3]) end
+  local waived = tonumber(call('GET', reservation) or '')
   if not waived then
-    if barred > 0 then redis.call('SET', reservation, 'barred', 'NX', 'PX', barred) end
+    if ARGV[4] ~= '0' then call('SET', reservation, 'barred', 'NX', 'PX', ARGV[4]) end
     return 0
   end
-  redis.call('DEL', reservation)
-  for at, tat in ipairs(tats(2, 1 + buckets)) do
+  call('DEL', reservation)
+  for at, tat in ipairs(tats(1 + buckets)) do
     local more = tonumber(ARGV[5 + 2 * at]) - tonumber(ARGV[4 + 2 * at])
     if math.floor(waived / 2 ^ (at - 1)) % 2 == 1 then more = 0 end
     if more > 0 then
-      put(KEYS[1 + at], math.min(math.max(tonumber(tat or 0), now) + more, now + MOST))
+      put(KEYS[1 + at], math.min(max(tonumber(tat or 0), now) + more, now + MOST))
     elseif more < 0 and tat then
       put(KEYS[1 + at], tonumber(tat) + more)
     end
@@ -116,20 +115,20 @@ function verbs.settle()
   return 1
 end
 
-function verbs.charge()
-  if not redis.call('SET', KEYS[1], 'done', 'NX', 'PX', ARGV[3]) then return 0 end
-  for at, tat in ipairs(tats(2, #KEYS)) do
+if verb == 'charge' then
+  if not call('SET', KEYS[1], 'done', 'NX', 'PX', ARGV[3]) then return 0 end
+  for at, tat in ipairs(tats(#KEYS)) do
     local charge, span = tonumber(ARGV[2 + 2 * at]), tonumber(ARGV[3 + 2 * at])
-    local before = math.max(tonumber(tat or 0), now)
-    put(KEYS[1 + at], math.max(before, math.min(before + charge, now + span)))
+    local before = max(tonumber(tat or 0), now)
+    put(KEYS[1 + at], max(before, math.min(before + charge, now + span)))
   end
   return 1
 end
 
-function verbs.beat()
-  redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', whole(now)) -- of those who have crashed
-  for at = 4, #ARGV do hold(KEYS[1], ARGV[at], tonumber(ARGV[3])) end
-  return taken(KEYS[1])
+if verb == 'beat' then
+  local slots, lasts = KEYS[1], tonumber(ARGV[3])
+  call('ZREMRANGEBYSCORE', slots, '-inf', format('%.0f', now)) -- of those who have crashed
+  for at = 4, #ARGV do call('ZADD', slots, format('%.0f', now + lasts), ARGV[at]) end
+  renew(slots, lasts)
+  return taken(slots)
 end
-
-return verbs[ARGV[1]]()
