@@ -44,7 +44,7 @@ class Answer:
     """
 
     __slots__ = (
-        "_backlog", "_degraded", "_edge", "_last", "_phase", "_started", "deadline", "due", "record", "stream", "wire",
+        "_backlog", "_edge", "_last", "_phase", "_started", "_told", "deadline", "due", "record", "stream", "wire",
     )  # fmt: skip
 
     def __init__(self, edge: Edge, record: Record, wire: Wire) -> None:
@@ -54,7 +54,7 @@ class Answer:
         self.stream = False
         self.deadline = record.headers_at + edge.bounds.total_time
         self.due = record.headers_at + edge.bounds.body_time
-        self._degraded = b""
+        self._told = b""  # header lines of what was found out on the way
         self._started = False
         self._last = b""  # what was taken last
         self._phase: Phase = "body"
@@ -63,7 +63,11 @@ class Answer:
         """Another model answers because of this trouble: the client is told in a header."""
         self.record.fallback = trouble
         self.record.why = model.why
-        self._degraded = b"x-gateway-degraded: model=%b;reason=%b\r\n" % (model.name.encode(), trouble.encode())
+        self.tell(b"x-gateway-degraded: model=%b;reason=%b\r\n" % (model.name.encode(), trouble.encode()))
+
+    def tell(self, lines: bytes) -> None:
+        """The client, in whole header lines of the answer, whatever that will be."""
+        self._told += lines
 
     def start(self, reply: Reply, length: int | None = None) -> None:
         """Write the head of a good answer, unless a keep-alive comment has already done so."""
@@ -144,7 +148,9 @@ class Answer:
         record.status = status
         lines = own_headers(record.id) + lines
         if record.version:
-            lines += _answered_by(record.version) + self._degraded
+            lines += _answered_by(record.version)
+        if self._told:
+            lines += self._told
         if record.label:
             lines += b"x-client-request-id: %b\r\n" % record.label.encode()
         self.wire.open(status, lines, length, close=close)

@@ -13,8 +13,10 @@ import msgspec
 from engines.api import SUBJECTS, Failed, Interrupted, Overloaded, Rejected, TimedOut, Unreachable
 from gateway.accounts import Outcome
 from gateway.complaints import Invalid
+from gateway.quotas import described
 from router.api import NoReplica, NoSuchModel, NotPermitted, Quarantined, Reason, Shed
 from security.api import Forbidden, StoreAway, Unauthenticated
+from security.limits.api import LimitsAway, NeverFits, OverLimit
 
 
 @dataclass(frozen=True)
@@ -159,6 +161,24 @@ def _shed(reason: Reason, tenths: int) -> Problem:
     return _ours(503, "overloaded", message, tenths / 10).but(spent=reason == "too_late", precise=True, reason=reason)
 
 
+def _over_limit(error: OverLimit) -> Problem:
+    holder, limit = described(error.limit)
+    kind = "tokens" if "tokens" in limit else "requests"
+    message = (
+        f"Over the {holder}'s limit of {error.limit.limit} {limit.replace('_', ' ')} ({error.remaining} are left); "
+        f"there is room again in {math.ceil(error.wait * 1000) / 1000:g} s."
+    )
+    return Problem(
+        429, kind, "rate_limit_exceeded", message, retry_after=error.wait, precise=True, reason=f"{holder}:{limit}"
+    )
+
+
+def _never_fits(error: NeverFits) -> Problem:
+    holder, limit = described(error.bucket)
+    message = f"The request takes more at once than the {holder}'s limit of {error.bucket.burst} {limit} ever allows."
+    return _caller(400, "request_over_limit", message.replace("_", " ")).but(reason=f"{holder}:{limit}")
+
+
 def _rejected(error: Any) -> Problem:
     if error.kind == "too_large":
         return _caller(413, error.code or "request_too_large", error.message, param=error.param)
@@ -193,6 +213,9 @@ TABLE: dict[type[BaseException], Callable[[Any], Problem]] = {
     NotPermitted: lambda _: _forbidden(Forbidden("routing")),
     Quarantined: _quarantined,
     Shed: lambda e: _shed(e.reason, math.ceil(10 * e.retry_after)),
+    OverLimit: _over_limit,
+    NeverFits: _never_fits,
+    LimitsAway: lambda e: _ours(503, "limits_unavailable", "The limits can't be checked at the moment.", e.wait),
     NoReplica: lambda _: _ours(503, "no_replica", "The model has no replica.", 5.0),
     Rejected: _rejected,
     Overloaded: _overloaded,

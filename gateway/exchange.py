@@ -7,7 +7,7 @@ import logging
 from types import TracebackType
 from typing import Self
 
-from engines.api import Call, Kind
+from engines.api import Call, Kind, Usage
 from engines.sweeper import NEVER
 from gateway import preamble, sse
 from gateway.answer import Answer, Wire
@@ -113,6 +113,16 @@ class Exchange(Answer):
         record.whole = call.whole
         return call
 
+    @property
+    def spent(self) -> Usage | None:
+        """Of a call that was cut off before there was a reply to tell it."""
+        return self._call.spent if self._call is not None else None
+
+    @property
+    def given_up(self) -> bool:
+        """Whether it was ended from outside, and not by its client."""
+        return self._reason is not None
+
     # From outside
 
     def give_up(self, reason: Problem) -> None:
@@ -164,7 +174,7 @@ class Exchange(Answer):
         self.intake.close()
         if exc is None:
             return False
-        if self._call is not None and (spent := self._call.spent) is not None:
+        if (spent := self.spent) is not None:
             self.record.use(spent.prompt, spent.completion, exact=spent.exact)
         if isinstance(exc, asyncio.CancelledError):
             if self._reason is None:

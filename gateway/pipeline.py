@@ -6,6 +6,7 @@ from gateway.accounts import Accounts
 from gateway.exchange import Exchange
 from gateway.prompt import parse
 from gateway.relay import relay
+from gateway.reserving import Reserving
 from gateway.routing import Routes
 from router.catalog import Catalog
 from router.gate import Gate
@@ -15,11 +16,20 @@ from security.api import Authenticator
 class Pipeline:
     """Nesting is the architecture: what stands inside a `with` is protected by it, the last streamed byte included."""
 
-    def __init__(self, accounts: Accounts, auth: Authenticator, gate: Gate, catalog: Catalog, routes: Routes) -> None:
+    def __init__(  # all stages
+        self,
+        accounts: Accounts,
+        auth: Authenticator,
+        gate: Gate,
+        catalog: Catalog,
+        limits: Reserving,
+        routes: Routes,
+    ) -> None:
         self._accounts = accounts
         self._auth = auth
         self._gate = gate
         self._catalog = catalog
+        self._limits = limits
         self._routes = routes
 
     def __repr__(self) -> str:
@@ -36,7 +46,9 @@ class Pipeline:
             prompt = parse(exchange.kind, await exchange.body())
             model = self._catalog.find(prompt.model, principal)
             exchange.identify(prompt, model)
-            # Limits stand here, before the queue: over quota takes no place in it. Inside them redaction. A place is
+            # Limits stand before the queue: over quota takes no place in it. Inside them will be redaction. A place is
             # waited for where it is asked for, at each version that is tried, so that waiting holds nothing else.
-            with await self._routes.dispatch(model, principal, prompt, exchange) as reply:
+            asked = principal, model, prompt, exchange
+            held = self._limits.take(*asked) or await self._limits.reserve(*asked)
+            with held, await self._routes.dispatch(model, principal, prompt, exchange) as reply:
                 await relay(reply, exchange)

@@ -23,12 +23,14 @@ from gateway.discovery import Discovery, resolve
 from gateway.edge import Bounds, Edge, RequestIds
 from gateway.heartbeat import Heartbeat
 from gateway.learned_costs import LearnedCosts
+from gateway.limiting import limiter
 from gateway.log_form import Form
 from gateway.logs import report_loop_error
 from gateway.metrics import Metrics
 from gateway.ops import OpsServer
 from gateway.pauses import Pauses
 from gateway.pipeline import Pipeline
+from gateway.quotas import Quotas
 from gateway.readiness import Readiness
 from gateway.recent import Recent
 from gateway.reloading import Reloading, Source
@@ -36,6 +38,7 @@ from gateway.replica_changes import teller
 from gateway.replica_maker import ReplicaMaker
 from gateway.replica_metrics import ReplicaMetrics
 from gateway.request_log import RequestLog
+from gateway.reserving import Reserving
 from gateway.routing import Routes
 from gateway.self_protection import SelfProtection
 from gateway.shown import Shown
@@ -52,6 +55,7 @@ from router.gate import Gate
 from router.quarantine import Quarantine
 from security.api import Authenticator
 from security.exposure import LOOPBACK_NAMES, HostCheck
+from security.limits.api import Limiter
 from security.open_door import NEIGHBOUR, OpenDoor
 
 if TYPE_CHECKING:
@@ -67,6 +71,7 @@ class Gateway:
     config: Config
     edge: Edge
     auth: Authenticator
+    limiter: Limiter
     catalog: Catalog
     upstreams: Upstreams
     reloading: Reloading
@@ -94,6 +99,9 @@ class Gateway:
                 closing.push_async_callback(self.auth.aclose)
                 closing.callback(background.create_task(self.auth.watch()).cancel)
                 await self.auth.start()
+                closing.push_async_callback(self.limiter.aclose)
+                await self.limiter.start()
+                closing.callback(background.create_task(self.limiter.watch()).cancel)
                 if self.ledger is not None:  # now its tables are there
                     await closing.enter_async_context(self.ledger.kept())
                     closing.callback(self.telemetry.fold)  # what has ended by then is written, too
@@ -137,10 +145,9 @@ def build(
     accounts = Accounts(clock)
     traffic = Traffic()
     trusting = not config.server.open and config.auth.kind == "none"  # then the Host is all that tells strangers
-    with _about("auth"):
-        auth = OpenDoor(NEIGHBOUR) if trusting else AUTHENTICATORS[config.auth.kind](config.auth)
-    dispatcher = Dispatcher(Quarantine(clock, os.urandom(32)))
-    pipeline = Pipeline(accounts, auth, Gate(catalog, pools.pressed), catalog, Routes(catalog, dispatcher, random))
+    auth, limits = _callers(config, trusting=trusting)
+    dispatcher, gate = Dispatcher(Quarantine(clock, os.urandom(32))), Gate(catalog, pools.pressed)
+    pipeline = Pipeline(accounts, auth, gate, catalog, limits, Routes(catalog, dispatcher, random))
     hosts = HostCheck((*LOOPBACK_NAMES, *config.server.names)) if trusting else None
     edge = Edge(
         _bounds(config), clock, sweeper, traffic, BodyMemory(config.limits.bodies), accounts, RequestIds(), hosts,
@@ -154,15 +161,24 @@ def build(
         ReplicaMetrics(catalog, readiness, events).lines, reloading.lines, edge.lines, edge.protection.lines,
         pauses.lines, AuthenticationMetrics(auth).lines, pools.asides.lines, AdmissionMetrics(catalog).lines,
     ]  # fmt: skip
-    metrics = Metrics(VERSION, [*sources, *(it.lines for it in (admin, ledger) if it)])
+    metrics = Metrics(VERSION, [*sources, limits.lines, *(it.lines for it in (admin, ledger) if it)])
     log, keep = RequestLog(log_fd, log_form), ledger.keep if ledger else None
     telemetry = Telemetry(accounts, metrics, log, recent, heartbeat, keep)
     ops = OpsServer(config.ops.host, config.ops.port, heartbeat, readiness.reasons, metrics.render)
-    ops.warnings = lambda: [*readiness.warnings(), *edge.protection.warnings(), *(ledger.warnings() if ledger else [])]
+    warners = [readiness.warnings, edge.protection.warnings, limits.warnings, *([ledger.warnings] if ledger else [])]
+    ops.warnings = lambda: [words for warner in warners for words in warner()]
     return Gateway(
-        config, edge, auth, catalog, upstreams, reloading, dispatcher, LearnedCosts(config.admission.costs, pools),
-        readiness, pauses, telemetry, ops, admin, steering, ledger,
+        config, edge, auth, limits.limiter, catalog, upstreams, reloading, dispatcher,
+        LearnedCosts(config.admission.costs, pools), readiness, pauses, telemetry, ops, admin, steering, ledger,
     )  # fmt: skip
+
+
+def _callers(config: Config, *, trusting: bool) -> tuple[Authenticator, Reserving]:
+    """Who may ask, and for how much. Raises ValueError, fit for people, for what their sections point to."""
+    with _about("auth"):
+        auth = OpenDoor(NEIGHBOUR) if trusting else AUTHENTICATORS[config.auth.kind](config.auth)
+    with _about("quotas.store"):
+        return auth, Reserving(Quotas(config.quotas.plans), limiter(config.quotas.store))
 
 
 def _stored(shown: Shown, auth: Authenticator, edge: Edge) -> tuple[AdminListener, Steering, Ledger]:

@@ -47,7 +47,10 @@ class StoreAway(Exception):
 
 @dataclass(slots=True, frozen=True)
 class Principal:
-    """Who asks, and what is theirs. `models` None: all of them; `weight` is a share among those who wait."""
+    """Who asks, and what is theirs. `models` None: all of them; `weight` is a share among those who wait.
+
+    `plan`: by what name the limits are known that bind the tenant.
+    """
 
     key_id: str
     tenant: str
@@ -55,6 +58,7 @@ class Principal:
     scopes: frozenset[str]
     weight: int
     priority: int
+    plan: str = "default"
 
     @property
     def rank(self) -> Literal[0, 1, 2]:

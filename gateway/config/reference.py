@@ -80,7 +80,8 @@ def _setting(name: str, node: Node) -> Iterator[str]:
     value = node.get("default", node.get("examples", [None])[0])
     if "properties" in what:
         lines = [f"{name}:", *_indented(_settings(what))]
-        yield from lines if isinstance(value, dict) else _commented(lines)
+        says = isinstance(value, dict) and not all(line.lstrip().startswith("#") for line in lines[1:])
+        yield from lines if says else _commented(lines)  # a section that says nothing would be null
     elif "properties" in what.get("items", {}):
         yield from _commented([f"{name}:", *_indented(_entry(_settings(what["items"])))])
     elif value is None:

@@ -16,6 +16,7 @@ from gateway.config.coherence import Mistake, mistakes
 from gateway.config.errors import ConfigError
 from gateway.config.ledger import Ledger
 from gateway.config.models import ModelSpec
+from gateway.config.quotas import Quotas
 from gateway.config.routing import RoutingSpec
 from gateway.config.sections import Limits, Logs, Ops, Section, Server, Timeouts
 from gateway.config.values import SOME
@@ -38,6 +39,7 @@ class Config(Section):
     auth: Auth = Field(Auth(), description="Who may ask.")
     admin: Admin = Field(Admin(), description="The listener for those who run the gateway.")
     ledger: Ledger = Field(Ledger(), description="What requests have used, and what that costs.")
+    quotas: Quotas = Field(Quotas(), description="How much callers may ask for.")
     models: Annotated[tuple[ModelSpec, ...], SOME] = Field(
         description="The models that clients may call, an entry per version."
     )
@@ -45,7 +47,7 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _coherent(self) -> Self:
-        told = [*_same_doors(self), *mistakes(self.models, self.routing)]
+        told = [*_same_doors(self), *mistakes(self.models, self.routing), *_quotas(self)]
         if told:
             errors = [
                 InitErrorDetails(
@@ -64,6 +66,12 @@ def _same_doors(config: Config) -> Iterator[Mistake]:
     for (one, here), (other, there) in combinations(doors, 2):
         if here.port == there.port != 0 and _meet(here.host, there.host):
             yield (), f"{one}.port and {other}.port must differ"
+
+
+def _quotas(config: Config) -> Iterator[Mistake]:
+    models = frozenset(name for spec in config.models for name in spec.names)
+    for path, words in config.quotas.mistakes(models):
+        yield ("quotas", *path), words
 
 
 def _meet(one: str, other: str) -> bool:

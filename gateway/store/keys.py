@@ -24,7 +24,7 @@ PAGE = 200
 
 _GRANTS = select(
     KEYS.c.id, KEYS.c.tenant, KEYS.c.digest, KEYS.c.scopes, KEYS.c.models, KEYS.c.expires, KEYS.c.revoked,
-    TENANTS.c.models.label("tenant_models"), TENANTS.c.weight, TENANTS.c.priority,
+    TENANTS.c.models.label("tenant_models"), TENANTS.c.weight, TENANTS.c.priority, TENANTS.c.plan,
 ).join(TENANTS)  # fmt: skip
 _FIND = _GRANTS.where(KEYS.c.id.in_(bindparam("ids", expanding=True)))
 _CHANGED = (
@@ -143,7 +143,8 @@ def _grant(row: Any) -> Grant:
     limits = [_shared(*models) for models in (row.models, row.tenant_models) if models is not None]
     models = limits[0].intersection(limits[1]) if len(limits) > 1 else limits[0] if limits else None
     tenant, scopes = intern(row.tenant), _shared(*row.scopes)
-    return Grant(bytes(row.digest), ends, Principal(row.id, tenant, models, scopes, row.weight, row.priority))
+    principal = Principal(row.id, tenant, models, scopes, row.weight, row.priority, intern(row.plan))
+    return Grant(bytes(row.digest), ends, principal)
 
 
 @lru_cache(1024)

@@ -1,0 +1,33 @@
+"""Where limits are counted: in this process, or in the store that all gateways share."""
+
+from __future__ import annotations
+
+import os
+import time
+from itertools import count
+
+from engines.credentials import SecretReference
+from security.limits.api import Limiter
+from security.limits.local import LocalLimiter
+
+
+def limiter(store: SecretReference | None) -> Limiter:
+    """Asks nobody yet. Raises ValueError, fit for people, without the URL, if it can't be had."""
+    if store is None:
+        return LocalLimiter(time.monotonic)
+    try:
+        from security.limits import script  # only who shares limits pays for the driver
+        from security.limits.client import connect
+        from security.limits.line import Line
+        from security.limits.redis_store import RedisLimiter
+    except ImportError:
+        raise ValueError("needs a driver for Redis: install snowshed[redis]") from None
+    url = store.read()
+    if not url.startswith(("redis://", "rediss://", "unix://")):
+        raise ValueError("takes a URL that begins with redis://, rediss:// or unix://")
+    try:
+        client = connect(url)
+    except ValueError:
+        raise ValueError("is no URL of a Redis") from None  # the driver's words hold parts of it
+    mark, numbers = os.urandom(8).hex(), count()
+    return RedisLimiter(Line(client, script.text()), lambda: f"{mark}-{next(numbers)}", time.monotonic)

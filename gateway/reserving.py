@@ -1,0 +1,155 @@
+"""Takes what a request may use off its caller's limits before it is served, and settles what it did use at its end."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterator
+from types import TracebackType
+from typing import Final, Protocol, Self
+
+from engines.api import Interrupted, Rejected
+from gateway import rate_headers
+from gateway.exchange import Exchange
+from gateway.exposition import family, labels
+from gateway.prompt import Prompt
+from gateway.quotas import Quotas, described
+from router.model import Model
+from security.api import Principal
+from security.limits.api import NOTHING, Bucket, Cost, Limiter, OverLimit, Quota, Reservation, Slots
+
+
+class Hold(Protocol):
+    """Of what a request may use; left once it has ended."""
+
+    def __enter__(self) -> Self: ...
+    def __exit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
+    ) -> None: ...
+
+
+class _Unbound:
+    """Nothing is held for whom nothing binds."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None) -> None:
+        """Nothing to settle."""
+
+
+_UNBOUND: Final = _Unbound()
+
+
+class Reserved:
+    """A reservation, and the exchange that tells at the end what became of it."""
+
+    __slots__ = ("_exchange", "_reservation")
+
+    def __init__(self, reservation: Reservation, exchange: Exchange) -> None:
+        self._reservation = reservation
+        self._exchange = exchange
+
+    def __repr__(self) -> str:
+        return f"<Reserved {self._reservation!r}>"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None) -> None:
+        self._reservation.settle(used(self._exchange, exc))
+
+
+class Reserving:
+    """As with who asks: `take` answers at once if that can be told here, else `reserve` has to be awaited.
+
+    Both raise OverLimit, NeverFits or LimitsAway.
+    """
+
+    def __init__(self, quotas: Quotas, limiter: Limiter) -> None:
+        self._quotas = quotas
+        self.limiter = limiter
+        self.refused: Counter[tuple[str, str, bool]] = Counter()
+        """By whose limit and what it bounds, and whether it is enforced."""
+
+    def __repr__(self) -> str:
+        return f"<Reserving of {self._quotas!r} by {self.limiter!r}>"
+
+    def take(self, principal: Principal, model: Model, prompt: Prompt, exchange: Exchange) -> Hold | None:
+        quota = self._quotas.of(principal, model)
+        if quota is None:
+            return _UNBOUND
+        try:
+            reservation = self.limiter.take(quota, _expected(model, prompt, exchange))
+        except OverLimit as over:
+            raise self._told(over, exchange) from None
+        return None if reservation is None else self._hold(reservation, exchange)
+
+    async def reserve(self, principal: Principal, model: Model, prompt: Prompt, exchange: Exchange) -> Hold:
+        quota = self._quotas.of(principal, model) or Quota(principal.tenant)
+        try:
+            reservation = await self.limiter.reserve(quota, _expected(model, prompt, exchange))
+        except OverLimit as over:
+            raise self._told(over, exchange) from None
+        return self._hold(reservation, exchange)
+
+    def _hold(self, reservation: Reservation, exchange: Exchange) -> Reserved:
+        for limit in reservation.waived:
+            self._count(limit)
+        exchange.tell(rate_headers.lines(reservation.standings))
+        return Reserved(reservation, exchange)
+
+    def _told(self, over: OverLimit, exchange: Exchange) -> OverLimit:
+        self._count(over.limit)
+        exchange.tell(rate_headers.lines(over.standings))
+        return over
+
+    def _count(self, limit: Bucket | Slots) -> None:
+        self.refused[(*described(limit), limit.enforce)] += 1
+
+    def lines(self) -> Iterator[str]:
+        """A `Source` for the metrics."""
+        text = "Requests over a limit, by whose it is and what it bounds; enforced=false: that were let pass."
+        names = "holder", "limit", "enforced"
+        series = [
+            (labels(names, (holder, limit, str(enforced).lower())), count)
+            for (holder, limit, enforced), count in sorted(self.refused.items())
+        ]
+        yield from family("counter", "snowshed_over_limit_total", text, series)
+        text = "Whether the store of limits could be asked the last time; 1 as well where there is none."
+        yield from family("gauge", "snowshed_limit_store_up", text, [("", 0 if self.limiter.trouble else 1)])
+
+    def warnings(self) -> list[str]:
+        """For readiness, which it does not touch: what holds without the store is a matter of plans."""
+        return [self.limiter.trouble] if self.limiter.trouble else []
+
+
+def _expected(model: Model, prompt: Prompt, exchange: Exchange) -> Cost:
+    """Before the call, by what is known of the model's first version: which one will answer is not known yet."""
+    version = model.only or next(iter(model.versions.values()))
+    costs = version.admission.costs
+    tokens = costs.prompt(exchange.record.body_bytes)
+    if prompt.kind == "embedding":
+        return Cost(1, tokens)
+    cap = version.max_tokens if prompt.max_tokens is None else prompt.max_tokens
+    return Cost(1, tokens, costs.output(exchange.record.tenant, tokens, cap) * prompt.n)
+
+
+def used(exchange: Exchange, error: BaseException | None) -> Cost:
+    """What a request that ended so is charged: what was counted, else what was expected of its prompt.
+
+    Nothing where it came to nothing by a fault of ours or of a model server's. Who leaves pays for what was produced
+    until then, and a model server's time is the caller's from the moment at which it has the prompt.
+    """
+    record, spent = exchange.record, exchange.spent
+    prompt, completion = record.prompt_tokens, record.completion_tokens
+    if error is not None and spent is not None:
+        prompt, completion = spent.prompt, spent.completion
+    if isinstance(error, Rejected):
+        return Cost(1)  # as ever so often with a caller's mistakes
+    cancelled = isinstance(error, asyncio.CancelledError)
+    left = cancelled and not exchange.given_up and record.attempts > 0
+    produced = completion > 0 and (cancelled or isinstance(error, Interrupted))
+    if error is None or left or produced:
+        return Cost(1, prompt or record.prompt, completion)
+    return NOTHING
