@@ -68,6 +68,7 @@ class Line:
         self._some = asyncio.Event()
         self._waiting: deque[tuple[Call, asyncio.Future[Any]]] = deque()
         self._batches: set[_Batch] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
         self._failures = 0
         self._reason = ""
         self.trouble = ""
@@ -130,6 +131,8 @@ class Line:
         self._refuse_waiting()
         for batch in tuple(self._batches):
             self._give_up(batch)
+        if self._tasks:
+            await asyncio.wait(self._tasks)  # they close connections
         await self._client.aclose()
 
     def _send(self) -> None:
@@ -141,6 +144,8 @@ class Line:
                 batch = _Batch(self._outbox.oldest(TOGETHER), asked, loop.time() + DEADLINE)
                 self._batches.add(batch)
                 batch.task = loop.create_task(self._carry(batch))
+                self._tasks.add(batch.task)
+                batch.task.add_done_callback(self._tasks.discard)
                 loop.call_at(batch.due, self._late, batch)
 
     async def _carry(self, batch: _Batch) -> None:

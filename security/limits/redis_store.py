@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from random import Random
 
 from security.limits import script
 from security.limits.api import (
@@ -18,7 +19,9 @@ from security.limits.api import (
     Reservation,
     key,
 )
+from security.limits.denials import Denials
 from security.limits.gcra import SLOT_WAIT, charges, refuse_misfits
+from security.limits.known import Known
 from security.limits.line import RETRY, Away, Line
 from security.limits.shares import AWAY, Shares
 
@@ -31,7 +34,7 @@ GATEWAYS = key("gateways", "here")
 class RedisLimiter:
     """A Limiter over `line`. `mint` gives names that no other gateway gives; the first one is this gateway's own.
 
-    `clock` is monotonic, in seconds. `time`: what time a test says it is, in the store as well.
+    `clock` is monotonic, in seconds. `time`: what time a test says it is in the store.
     """
 
     def __init__(
@@ -39,13 +42,16 @@ class RedisLimiter:
         line: Line,
         mint: Callable[[], str],
         clock: Callable[[], float],
+        random: Random,
         time: Callable[[], float] = lambda: 0.0,
     ) -> None:
         self._line = line
         self._mint = mint
         self._time = time
         self._self = mint()
-        self._shares = Shares(clock)
+        self._known = Known(clock)
+        self._denials = Denials(self._known, random)
+        self._shares = Shares(self._known, clock)
         self._alone = False
         self._held: dict[str, set[str]] = {}
 
@@ -57,7 +63,10 @@ class RedisLimiter:
         return self._line.trouble
 
     def take(self, quota: Quota, cost: Cost) -> Reservation | None:
-        return self._take_alone(quota, cost) if self._line.trouble else None
+        if self._line.trouble:
+            return self._take_alone(quota, cost)
+        self._denials.check(quota, cost)
+        return None
 
     async def reserve(self, quota: Quota, cost: Cost) -> Reservation:
         asked = charges(quota, cost)
@@ -73,8 +82,9 @@ class RedisLimiter:
             self._line.tell(script.take_back(quota, asked, name, now))
             raise
         decision = script.decision(quota, asked, reply)
-        self._shares.note(quota, decision)
+        self._known.note(quota, decision)
         if decision.refused_by is not None:
+            self._denials.note(decision)
             raise OverLimit(quota, decision)
         self._hold(decision, name)
         return Reservation(quota, decision, partial(self._end, name))
@@ -136,6 +146,7 @@ class RedisLimiter:
 
     def _end(self, name: str, quota: Quota, decision: Decision, actual: Cost) -> None:
         self._line.tell(script.settle(quota, decision.paid, actual, name, self._now()))
+        self._known.settle(quota, decision, actual)
         self._let_go(decision, name)
 
     def _end_alone(self, name: str, mine: Reservation, quota: Quota, decision: Decision, actual: Cost) -> None:
@@ -149,6 +160,7 @@ class RedisLimiter:
             self._held.setdefault(slots.key, set()).add(name)
 
     def _let_go(self, decision: Decision, name: str) -> None:
+        self._denials.lift(decision.held)
         for slots in decision.held:
             names = self._held[slots.key]
             names.discard(name)

@@ -7,18 +7,16 @@ are N' of them really. What has passed meanwhile is charged to the store once it
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
-from security.limits.api import SECOND, Bucket, Cost, Decision, LimitsAway, NeverFits, Quota, Reservation
+from security.limits.api import Bucket, Cost, LimitsAway, NeverFits, Quota, Reservation
 from security.limits.gcra import charges, refuse_misfits
+from security.limits.known import Known
 from security.limits.local import LocalLimiter
 
 AWAY = 2.0
 """Seconds after which who can't be served without the store is to come again."""
-KNOWN = 20_000
-"""Most buckets of which the last level is kept, those told last."""
 
 
 @dataclass(slots=True)
@@ -31,32 +29,23 @@ class _Used:
 
 
 class Shares:
-    """`clock` is monotonic, in seconds; `gateways` is how many there are, as far as known."""
+    """`known` is what the store told before; `clock` is monotonic, in seconds. `gateways`: how many there are."""
 
-    def __init__(self, clock: Callable[[], float]) -> None:
+    def __init__(self, known: Known, clock: Callable[[], float]) -> None:
         self.gateways = 1
+        self._known = known
         self._clock = clock
-        self._known: OrderedDict[str, int] = OrderedDict()
         self._used: dict[str, _Used] = {}
         self._local = LocalLimiter(clock)
 
     def __repr__(self) -> str:
-        return f"<Shares 1/{self.gateways}, {len(self._used)} buckets in use, {len(self._known)} known>"
-
-    def note(self, quota: Quota, decision: Decision) -> None:
-        """What the store has told of its buckets just now."""
-        now = round(self._clock() * SECOND) - decision.now
-        for bucket, tat in zip(quota.buckets, decision.tats, strict=True):
-            self._known[bucket.key] = now + tat
-            self._known.move_to_end(bucket.key)
-        while len(self._known) > KNOWN:
-            self._known.popitem(last=False)
+        return f"<Shares 1/{self.gateways}, {len(self._used)} buckets in use>"
 
     def take(self, quota: Quota, cost: Cost) -> Reservation:
         """Of its buckets alone. Raises OverLimit, NeverFits or LimitsAway."""
         for bucket in quota.buckets:
             if bucket.key not in self._used:
-                begin = self._known.get(bucket.key, 0)
+                begin = self._known.tat(bucket.key)
                 self._local.put(bucket.key, begin)
                 self._used[bucket.key] = _Used(quota.tenant, bucket, begin)
         try:
@@ -67,7 +56,7 @@ class Shares:
 
     def debts(self) -> Iterator[tuple[Quota, int]]:
         """Buckets and the microseconds that each is to be charged for what passed; begins anew after that."""
-        now = round(self._clock() * SECOND)
+        now = self._known.now()
         for name, used in self._used.items():
             owed = (self._local.tat(name) - max(used.begin, now)) // self.gateways
             if owed > 0:

@@ -91,20 +91,22 @@ async def live_alike(url: str, quota: Quota, happening: list[Step]) -> None:
     clock = [1_700_000_000.0]
     twin, real = LocalLimiter(lambda: clock[0]), shared(url, clock)
     under_way: list[tuple[Reservation, Reservation]] = []
-    for step in happening:
-        clock[0] += step.later
-        await real.beat()
-        expected, mine = await outcome(twin, quota, step.cost)
-        found, theirs = await outcome(real, quota, step.cost)
-        assert found == expected
-        if mine and theirs:
-            under_way.append((mine, theirs))
-        if step.ends < len(under_way):
-            for reservation in under_way.pop(step.ends):
-                with reservation:
-                    if step.actual is not None:
-                        reservation.settle(step.actual)
-    await real.aclose()
+    try:
+        for step in happening:
+            clock[0] += step.later
+            await real.beat()
+            expected, mine = await outcome(twin, quota, step.cost)
+            found, theirs = await outcome(real, quota, step.cost)
+            assert found == expected
+            if mine and theirs:
+                under_way.append((mine, theirs))
+            if step.ends < len(under_way):
+                for reservation in under_way.pop(step.ends):
+                    with reservation:
+                        if step.actual is not None:
+                            reservation.settle(step.actual)
+    finally:
+        await real.aclose()
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from itertools import count
+from random import Random
 from secrets import token_hex
 
 from security.limits import script
@@ -20,9 +21,10 @@ def shared(url: str, clock: list[float] | None = None) -> RedisLimiter:
     """Over the Redis there, which takes the time from `clock`, too, if there is one."""
     mark, numbers = token_hex(4), count()
     line = Line(connect(url), script.text())
+    mint, chance = (lambda: f"{mark}-{next(numbers)}"), Random(1)
     if clock is None:
-        return RedisLimiter(line, lambda: f"{mark}-{next(numbers)}", time.monotonic)
-    return RedisLimiter(line, lambda: f"{mark}-{next(numbers)}", lambda: clock[0], lambda: clock[0])
+        return RedisLimiter(line, mint, time.monotonic, chance)
+    return RedisLimiter(line, mint, lambda: clock[0], chance, lambda: clock[0])
 
 
 @asynccontextmanager

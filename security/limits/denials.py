@@ -1,0 +1,58 @@
+"""Whom the store has just refused, it need not be asked again for a moment: under attack it has a quiet life.
+
+For a bucket that is until it would have had room, for half a second at most, as others may give back meanwhile; what
+this gateway gives back itself counts at once. For slots it is as long as a release elsewhere takes to be told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from random import Random
+
+from security.limits.api import SECOND, Bucket, Cost, Decision, OverLimit, Quota, Slots
+from security.limits.gcra import SLOT_WAIT, charges, reserve
+from security.limits.known import Known
+
+LONGEST = SECOND // 2
+FREED = SECOND // 20
+"""Microseconds in which a slot that is let go of elsewhere is free here."""
+KEPT = 20_000
+"""Most limits of which a refusal is remembered; when there are more, all are asked about once again."""
+
+
+class Denials:
+    """By where buckets stand as far as known; `random` has gateways and limits ask at different times again."""
+
+    def __init__(self, known: Known, random: Random) -> None:
+        self._known = known
+        self._random = random
+        self._until: dict[str, int] = {}
+
+    def __repr__(self) -> str:
+        return f"<Denials of {len(self._until)} limits>"
+
+    def note(self, refusal: Decision) -> None:
+        """The store has refused."""
+        limit = refusal.refused_by
+        assert limit is not None
+        if len(self._until) >= KEPT:
+            self._until.clear()
+        longest = min(refusal.wait, LONGEST) if isinstance(limit, Bucket) else FREED
+        self._until[limit.key] = self._known.now() + round(longest * self._random.uniform(0.5, 1.5))
+
+    def lift(self, many: Sequence[Slots]) -> None:
+        """A slot of each is free here."""
+        for slots in many:
+            self._until.pop(slots.key, None)
+
+    def check(self, quota: Quota, cost: Cost) -> None:
+        """Raises OverLimit for what the store would refuse, too, or NeverFits."""
+        now, until = self._known.now(), self._until
+        tats = [self._known.tat(bucket.key) for bucket in quota.buckets]
+        for slots in quota.slots:
+            if until.get(slots.key, 0) > now:
+                raise OverLimit(quota, Decision(now, tats, (), (), (), slots, SLOT_WAIT))
+        if any(until.get(bucket.key, 0) > now for bucket in quota.buckets):
+            decision = reserve(Quota(quota.tenant, quota.buckets), charges(quota, cost), tats, (), now)
+            if decision.refused_by is not None and until.get(decision.refused_by.key, 0) > now:
+                raise OverLimit(quota, decision)

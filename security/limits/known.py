@@ -1,0 +1,44 @@
+"""Where buckets stood when the store last spoke of them, by this gateway's own clock."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+
+from security.limits.api import SECOND, Cost, Decision, Quota
+from security.limits.gcra import owes
+
+MOST = 20_000
+"""Most buckets, those told last."""
+
+
+class Known:
+    """TATs in microseconds of `clock`, which is monotonic and in seconds."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._tats: OrderedDict[str, int] = OrderedDict()
+
+    def __repr__(self) -> str:
+        return f"<Known {len(self._tats)} buckets>"
+
+    def now(self) -> int:
+        return round(self._clock() * SECOND)
+
+    def tat(self, key: str) -> int:
+        return self._tats.get(key, 0)
+
+    def note(self, quota: Quota, decision: Decision) -> None:
+        """What the store has told just now."""
+        tats, shift = self._tats, self.now() - decision.now
+        for bucket, tat in zip(quota.buckets, decision.tats, strict=True):
+            tats[bucket.key] = shift + tat
+            tats.move_to_end(bucket.key)
+        while len(tats) > MOST:
+            tats.popitem(last=False)
+
+    def settle(self, quota: Quota, decision: Decision, actual: Cost) -> None:
+        """A reservation made here has ended; the store does not speak of that."""
+        for bucket, paid in zip(quota.buckets, decision.paid, strict=True):
+            if paid and bucket.key in self._tats:
+                self._tats[bucket.key] += owes(bucket, actual) - paid
