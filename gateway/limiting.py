@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from itertools import count
+from random import Random
 
 from engines.credentials import SecretReference
 from security.limits.api import Limiter
@@ -30,4 +31,5 @@ def limiter(store: SecretReference | None) -> Limiter:
     except ValueError:
         raise ValueError("is no URL of a Redis") from None  # the driver's words hold parts of it
     mark, numbers = os.urandom(8).hex(), count()
-    return RedisLimiter(Line(client, script.text()), lambda: f"{mark}-{next(numbers)}", time.monotonic)
+    random = Random()  # noqa: S311  # spreads load, guards nothing
+    return RedisLimiter(Line(client, script.text()), lambda: f"{mark}-{next(numbers)}", time.monotonic, random)
