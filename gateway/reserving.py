@@ -136,7 +136,7 @@ def _expected(model: Model, prompt: Prompt, exchange: Exchange) -> Cost:
 
 
 def used(exchange: Exchange, error: BaseException | None) -> Cost:
-    """What a request that ended so is charged: what was counted, else what was expected of its prompt.
+    """What a request that ended so is charged: what was counted, else what was expected.
 
     Nothing where it came to nothing by a fault of ours or of a model server's. Who leaves pays for what was produced
     until then, and a model server's time is the caller's from the moment at which it has the prompt.
@@ -150,6 +150,8 @@ def used(exchange: Exchange, error: BaseException | None) -> Cost:
     cancelled = isinstance(error, asyncio.CancelledError)
     left = cancelled and not exchange.given_up and record.attempts > 0
     produced = completion > 0 and (cancelled or isinstance(error, Interrupted))
+    if error is None and not (prompt or completion):  # an answer in one piece that says nothing of what it took
+        return Cost(1, record.prompt, record.tokens - record.prompt)
     if error is None or left or produced:
         return Cost(1, prompt or record.prompt, completion)
     return NOTHING

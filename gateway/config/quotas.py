@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from engines.credentials import SecretReference
 from gateway.config.sections import Section
 from gateway.config.values import Printable
+from security.api import IS_NAME
 
 DEFAULT: Final = "default"
 """The plan of who is on none that is listed."""
 MOST: Final = 10**12
+
+
+def _plan_name(value: str) -> str:
+    if not IS_NAME(value):
+        msg = "takes a name that a tenant's plan can have: letters, digits and ._-, the first of them no sign"
+        raise ValueError(msg)
+    return value
 
 
 def _limit(description: str) -> int | None:
@@ -40,7 +48,9 @@ class ModelAllowance(Allowance):
 class Plan(Section):
     """Limits that bind the tenants on it; a tenant's own bind all of its keys together."""
 
-    name: Printable = Field(description="What a tenant's plan is called.", examples=["default"])
+    name: Annotated[str, AfterValidator(_plan_name)] = Field(
+        description="What a tenant's plan is called.", examples=["default"]
+    )
     key: Allowance = Field(Allowance(), description="What each key may ask for.")
     tenant: Allowance = Field(Allowance(), description="What each tenant may ask for, with all of its keys.")
     models: tuple[ModelAllowance, ...] = Field((), description="What each tenant may ask of single models.")

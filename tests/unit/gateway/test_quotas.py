@@ -1,0 +1,158 @@
+"""Which limits bind whom: a key's own, its tenant's, and its tenant's for one model, as its plan says."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from gateway.config.quotas import Plan
+from gateway.quotas import BUCKETS, REMEMBERED, Quotas, described
+from router.api import Replica
+from security.api import Principal
+from security.limits.api import Bucket, Quota, Slots
+from security.open_door import ANYBODY
+from tests.support.choosing import SaysLoad
+from tests.support.models import made_of
+
+CHAT, OTHER = (made_of(name, [Replica(f"{name}-0", SaysLoad())]) for name in ("chat", "other"))
+EVERY = {
+    "requests_per_minute": 1,
+    "input_tokens_per_minute": 2,
+    "output_tokens_per_minute": 3,
+    "tokens_per_minute": 4,
+    "tokens_per_day": 5,
+    "concurrent_requests": 6,
+}
+
+
+def caller(key: str = "k1", tenant: str = "acme", plan: str = "default") -> Principal:
+    return Principal(key, tenant, None, frozenset({"inference"}), 1, 0, plan)
+
+
+def plan(name: str = "default", **members: Any) -> Plan:
+    return Plan.model_validate({"name": name, **members})
+
+
+def limits(quota: Quota | None) -> list[Bucket | Slots]:
+    assert quota is not None
+    return [*quota.buckets, *quota.slots]
+
+
+def bound(quota: Quota | None) -> dict[str, int]:
+    """How much each limit is, by its name in the store."""
+    return {limit.key: limit.limit for limit in limits(quota)}
+
+
+def test_everything_that_can_be_set_binds_in_its_own_unit_and_time() -> None:
+    quota = Quotas([plan(key=EVERY)]).of(caller(), CHAT)
+    assert quota is not None
+    assert [(one.unit, one.limit, one.burst, one.window) for one in quota.buckets] == [
+        ("requests", 1, 1, 60),
+        ("input_tokens", 2, 2, 60),
+        ("output_tokens", 3, 3, 60),
+        ("tokens", 4, 4, 60),
+        ("tokens", 5, 5, 86_400),
+    ]
+    assert [one.limit for one in quota.slots] == [6]
+
+
+def test_a_key_its_tenant_and_its_tenant_s_model_have_limits_of_their_own() -> None:
+    quotas = Quotas([
+        plan(
+            key={"requests_per_minute": 10},
+            tenant={"requests_per_minute": 100, "concurrent_requests": 8},
+            models=[{"model": "chat", "requests_per_minute": 50}, {"model": "other", "requests_per_minute": 60}],
+        )
+    ])  # fmt: skip
+    own = {"snowshed:{acme}:tenant:requests_per_minute": 100, "snowshed:{acme}:tenant:concurrent_requests": 8}
+    assert bound(quotas.of(caller("k1"), CHAT)) == {
+        **own,
+        "snowshed:{acme}:key:k1:requests_per_minute": 10,
+        "snowshed:{acme}:model:chat:requests_per_minute": 50,
+    }
+    assert bound(quotas.of(caller("k2"), OTHER)) == {
+        **own,
+        "snowshed:{acme}:key:k2:requests_per_minute": 10,
+        "snowshed:{acme}:model:other:requests_per_minute": 60,
+    }
+    others = bound(quotas.of(caller("k1", "umbrella"), CHAT))
+    assert all(key.startswith("snowshed:{umbrella}:") for key in others), "another tenant's are its own"
+
+
+def test_a_tenant_s_plan_decides_else_the_one_named_default() -> None:
+    quotas = Quotas([plan(key={"tokens_per_minute": 1}), plan("gold", key={"tokens_per_minute": 2})])
+    key = "snowshed:{acme}:key:k1:tokens_per_minute"
+    assert bound(quotas.of(caller(plan="default"), CHAT)) == {key: 1}
+    assert bound(quotas.of(caller(plan="gold"), CHAT)) == {key: 2}
+    assert bound(quotas.of(caller(plan="not-listed"), CHAT)) == {key: 1}
+
+
+def test_nothing_binds_who_is_on_no_plan_or_on_one_without_limits_for_them() -> None:
+    assert Quotas([]).of(caller(), CHAT) is None
+    assert Quotas([plan("gold", key={"tokens_per_minute": 2})]).of(caller(), CHAT) is None
+    of_other = Quotas([plan(models=[{"model": "other", "tokens_per_minute": 2}])])
+    assert of_other.of(caller(), CHAT) is None
+    assert of_other.of(caller(), OTHER) is not None
+
+
+def test_a_change_of_a_tenant_s_plan_holds_at_once() -> None:
+    quotas = Quotas([plan("gold", key={"tokens_per_minute": 2})])
+    assert quotas.of(caller(plan="gold"), CHAT) is not None
+    assert quotas.of(caller(plan="lead"), CHAT) is None
+
+
+@pytest.mark.parametrize("enforce", [True, False])
+@pytest.mark.parametrize("mode", ["share", "closed", "open"])
+def test_how_strictly_a_plan_holds_is_passed_on(mode: str, *, enforce: bool) -> None:
+    quota = Quotas([plan(key=EVERY, tenant=EVERY, enforce=enforce, without_store=mode)]).of(caller(), CHAT)
+    assert quota is not None
+    assert quota.mode == mode
+    assert {limit.enforce for limit in limits(quota)} == {enforce}
+
+
+def test_what_was_put_together_is_kept_for_so_many_callers_and_no_more() -> None:
+    quotas = Quotas([plan(key={"tokens_per_minute": 1})])
+    first = quotas.of(caller("first"), CHAT)
+    assert quotas.of(caller("first"), CHAT) is first
+    for number in range(REMEMBERED):
+        quotas.of(caller(f"k{number}"), CHAT)
+    assert repr(quotas) == f"<Quotas of 1 plans, {REMEMBERED} callers known>"
+    again = quotas.of(caller("first"), CHAT)
+    assert again is not first
+    assert again == first
+
+
+ODD = ["a:b", "tenant", "}:tenant:x", "{acme}:key:k1", "spiffe://cluster/ns/a/sa/b", "", "ключ", "a\r\nb", "*", " "]
+
+
+@pytest.mark.parametrize("odd", ODD, ids=range(len(ODD)))
+def test_no_name_of_a_key_or_model_makes_a_limit_another_one_s(odd: str) -> None:
+    """Whoever issues tokens chooses the ids in them."""
+    model = made_of(odd, [Replica("r", SaysLoad())])
+    quotas = Quotas([plan(key=EVERY, tenant=EVERY, models=[{"model": "chat", **EVERY}])])
+    usual, strange = bound(quotas.of(caller(), CHAT)), bound(quotas.of(caller(odd), CHAT))
+    own = {key for key in strange if ":key:" in key} - usual.keys()
+    assert len(own) == len(EVERY)
+    assert strange.keys() - own == {key for key in usual if ":key:k1:" not in key}
+    assert bound(quotas.of(caller(odd), model)).keys() <= strange.keys()
+
+
+@pytest.mark.parametrize("odd", ODD, ids=range(len(ODD)))
+def test_a_limit_is_described_without_anybody_s_name(odd: str) -> None:
+    quota = Quotas([plan(key=EVERY, tenant=EVERY, models=[{"model": "chat", **EVERY}])]).of(caller(odd), CHAT)
+    told = [described(limit) for limit in limits(quota)]
+    names = [name for name, *_ in BUCKETS]
+    assert told == [
+        *((holder, name) for holder in ("key", "tenant", "model") for name in names),
+        *((holder, "concurrent_requests") for holder in ("key", "tenant", "model")),
+    ]
+
+
+def test_without_authentication_everybody_is_one_tenant() -> None:
+    quota = Quotas([plan(tenant={"tokens_per_minute": 1}, key={"tokens_per_minute": 1})]).of(ANYBODY, CHAT)
+    assert quota is not None
+    assert [described(limit) for limit in quota.buckets] == [
+        ("key", "tokens_per_minute"),
+        ("tenant", "tokens_per_minute"),
+    ]

@@ -1,0 +1,127 @@
+"""What a request is charged in the end, for each way in which it may end."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from engines.api import Call, Failed, Interrupted, Overloaded, Rejected, TimedOut, Unreachable, Usage
+from gateway.config import check
+from gateway.edge import Edge
+from gateway.errors import DEADLINE, DRAINING
+from gateway.exchange import Exchange
+from gateway.intake import Intake
+from gateway.reserving import used
+from gateway.wiring import build
+from router.api import NoReplica, Quarantined, Shed
+from security.limits.api import NOTHING, Cost
+from tests.flows.failure.test_every_await import HEADERS, PatientSource, SlowWire
+from tests.support.gateway import configuration
+
+EXPECTED = 40
+"""Tokens of the prompt, before a model server has counted; with its answer it is ten times that."""
+LEFT = asyncio.CancelledError()
+
+
+@pytest.fixture(scope="module")
+def edge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Edge]:
+    with open(os.devnull, "wb") as nowhere:  # noqa: PTH123  # a descriptor, not a file's content
+        gateway = build(check(configuration(), "test"), tmp_path_factory.mktemp("cache"), nowhere.fileno())
+        yield gateway.edge
+        gateway.ops.close()
+
+
+@pytest.fixture
+def exchange(edge: Edge) -> Exchange:
+    """One that a model server has been asked for, and has not answered yet."""
+    made = Exchange(edge, "chat", HEADERS, SlowWire(), Intake(PatientSource(), edge.memory, edge.bounds.body))
+    made.record.prompt, made.record.tokens, made.record.attempts = EXPECTED, 10 * EXPECTED, 1
+    return made
+
+
+def call(spent: Usage | None) -> Call:
+    return Call("id", "chat", {}, "m", stream=False, show_usage=False, deadline=1e9, spent=spent)
+
+
+async def give_up(exchange: Exchange, reason: Any) -> None:
+    """As the sweeper or a shutdown does."""
+    exchange.task = asyncio.create_task(asyncio.sleep(60))
+    exchange.give_up(reason)
+    with pytest.raises(asyncio.CancelledError):
+        await exchange.task
+
+
+def test_an_answer_is_charged_as_the_model_server_counted(exchange: Exchange) -> None:
+    exchange.record.use(17, 230, exact=True)
+    assert used(exchange, None) == Cost(1, 17, 230)
+
+
+def test_where_it_counts_nothing_the_chunks_and_the_prompt_by_its_size_are(exchange: Exchange) -> None:
+    exchange.record.use(0, 12, exact=False)
+    assert used(exchange, None) == Cost(1, EXPECTED, 12)
+
+
+def test_an_answer_in_one_piece_that_nobody_counted_is_charged_as_expected(exchange: Exchange) -> None:
+    """It is not free: there are no chunks to count."""
+    assert used(exchange, None) == Cost(1, EXPECTED, 9 * EXPECTED)
+
+
+def test_an_embedding_has_no_answer_to_charge(exchange: Exchange) -> None:
+    exchange.record.tokens = EXPECTED
+    assert used(exchange, None) == Cost(1, EXPECTED, 0)
+
+
+@pytest.mark.parametrize("error", [LEFT, Interrupted("It broke."), Interrupted("It was slow.", phase="inter_token")])
+def test_what_broke_off_is_charged_what_was_produced(exchange: Exchange, error: BaseException) -> None:
+    exchange.record.use(0, 5, exact=False)
+    assert used(exchange, error) == Cost(1, EXPECTED, 5)
+
+
+@pytest.mark.parametrize("reason", [DEADLINE, DRAINING], ids=["deadline", "shutdown"])
+async def test_what_was_ended_from_outside_is_charged_what_was_produced(exchange: Exchange, reason: Any) -> None:
+    await give_up(exchange, reason)
+    assert used(exchange, LEFT) == NOTHING
+    exchange.record.use(0, 5, exact=False)
+    assert used(exchange, LEFT) == Cost(1, EXPECTED, 5)
+
+
+def test_who_leaves_before_any_content_pays_for_the_prompt(exchange: Exchange) -> None:
+    assert used(exchange, LEFT) == Cost(1, EXPECTED, 0)
+
+
+def test_who_leaves_before_a_model_server_had_it_pays_nothing(exchange: Exchange) -> None:
+    exchange.record.attempts = 0
+    assert used(exchange, LEFT) == NOTHING
+
+
+@pytest.mark.parametrize("error", [LEFT, Interrupted("It broke.")])
+def test_what_was_generated_without_a_reply_to_tell_it_counts(exchange: Exchange, error: BaseException) -> None:
+    exchange._call = call(Usage(30, 7))
+    assert used(exchange, error) == Cost(1, 30, 7)
+
+
+def test_what_an_attempt_before_the_answer_used_up_is_not_charged(exchange: Exchange) -> None:
+    exchange._call = call(Usage(30, 7))
+    exchange.record.use(17, 230, exact=True)
+    assert used(exchange, None) == Cost(1, 17, 230)
+
+
+def test_a_mistake_that_the_model_server_found_is_charged_as_a_request(exchange: Exchange) -> None:
+    exchange._call = call(Usage(30, 0))
+    assert used(exchange, Rejected("Too long.")) == Cost(1, 0, 0)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        Unreachable("Gone."), Failed("Nonsense."), TimedOut("first_token", 1.0), Overloaded("Busy.", 1.0), NoReplica(),
+        Shed("queue_full", 1.0), Quarantined("chat", 9.0), ZeroDivisionError(), Interrupted("It broke."),
+    ],
+    ids=lambda error: type(error).__name__,
+)  # fmt: skip
+def test_a_failure_without_content_is_charged_nothing(exchange: Exchange, error: BaseException) -> None:
+    assert used(exchange, error) == NOTHING
