@@ -228,10 +228,8 @@ TABLE: dict[type[BaseException], Callable[[Any], Problem]] = {
 
 def problem(error: BaseException) -> Problem:
     """How an exception of any room is told to the client; what the table does not know is ours, and internal."""
-    for kind in type(error).__mro__:
-        if kind in TABLE:
-            return TABLE[kind](error)
-    return INTERNAL
+    told = TABLE.get(type(error)) or next((TABLE[kind] for kind in type(error).__mro__ if kind in TABLE), None)
+    return INTERNAL if told is None else told(error)
 
 
 def for_status(status: int) -> Problem:

@@ -73,17 +73,18 @@ class FrontDoor(Turns):
         self._cold_reading = False
         if self._deaf:
             return
-        headers = dict(self.headers)
+        fields, url, bounds = self.headers, self.url, self.edge.bounds
+        headers = dict(fields)
         version = self._version(headers)
-        problem = head.judge(self.url, self.headers, headers, version, self.edge.bounds, self._arrived)
-        if problem is None and len(self._waiting) >= self.edge.bounds.pipelined:
+        problem = head.judge(url, fields, headers, version, bounds, self._arrived)
+        if problem is None and self._waiting and len(self._waiting) >= bounds.pipelined:
             problem = errors.PIPELINE_FULL
         if problem is not None:
             self._refuse(problem)
             return
         if b"upgrade" in headers and self.parser.should_upgrade():
             return  # what follows shows in `data_received`
-        kind = HOT.get(self.url) or HOT.get(self._path(headers))
+        kind = HOT.get(url) or HOT.get(self._path(headers))
         method = self.parser.get_method()
         if kind is not None and method == b"POST":
             self._go_hot(kind, headers, http10=version == "1.0")
@@ -143,12 +144,13 @@ class FrontDoor(Turns):
     # Hot requests
 
     def _go_hot(self, kind: Kind, headers: dict[bytes, bytes], *, http10: bool) -> None:
+        edge = self.edge
         wire = HttpWire(self, keep=self.parser.should_keep_alive(), http10=http10)
-        intake = Intake(self, self.edge.memory, self.edge.bounds.body, expects=b"expect" in headers and not http10)
+        intake = Intake(self, edge.memory, edge.bounds.body, expects=b"expect" in headers and not http10)
         length = headers.get(b"content-length")
         if length is not None:
             intake.expect(int(length))
-        exchange = self._reading = Exchange(self.edge, kind, headers, wire, intake)
+        exchange = self._reading = Exchange(edge, kind, headers, wire, intake)
         self._exchanges.append(exchange)
         if self._active or self.flow.write_paused:
             self._waiting.append(partial(self._run, exchange))

@@ -78,13 +78,14 @@ class Intake:
     def feed(self, data: bytes) -> None:
         if self._problem is not None or self._closed:
             return
-        memory, size = self._memory, self.size + len(data)
+        memory, more = self._memory, len(data)
+        size, held = self.size + more, memory.held + more
         if size > self._limit:
             self.fail(BODY_TOO_LARGE)
-        elif memory.held + len(data) > memory.bound:
+        elif held > memory.bound:
             self.crowd_out()
         else:
-            memory.held += len(data)
+            memory.held = held
             self.size = size
             self._parts.append(data)
             if size > FIRST_PORTION and not self._asked:

@@ -113,11 +113,14 @@ class Admission:
 
     def shed(self, refusal: Refusal, rank: Rank) -> Shed:
         """Count it; to be raised. Where no wait can be foreseen, it is taken for as long as one may be."""
-        self.refused[refusal.reason, rank] += 1
+        reason, wait = refusal
+        self.refused[reason, rank] += 1
         self._refused_at = self._clock()
         self.pool.shedding = True
-        wait = self.terms.start_within[rank] if refusal.wait is None else refusal.wait
-        return Shed(refusal.reason, min(LATEST, max(SOONEST, wait)) * self._random.uniform(1, 2))
+        if wait is None:
+            wait = self.terms.start_within[rank]
+        wait = SOONEST if wait < SOONEST else min(wait, LATEST)
+        return Shed(reason, wait * (1 + self._random.random()))
 
     def replace(self, replicas: Iterable[Replica], terms: Terms) -> None:
         """Others from now on; who waits, goes on waiting for them."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Final, Protocol
 
@@ -62,6 +62,10 @@ class Catalog:
     def visible(self, asker: Asker) -> Iterator[tuple[str, Model]]:
         """Every name that the asker may use for a model, without pins."""
         return ((name, model) for name, model in self.snapshot.names.items() if _may_see(model, asker))
+
+    def seen_by(self, asker: Asker) -> Sequence[Model]:
+        """Every model that the asker may use, whatever its names."""
+        return [model for model in self.snapshot.models.values() if _may_see(model, asker)]
 
     def find(self, name: str, asker: Asker) -> Model:
         """Raises NoSuchModel, also for one that is there but not allowed: who may not have it learns nothing.

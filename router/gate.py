@@ -39,13 +39,14 @@ class Gate:
 
     def check(self, asker: Weighed, rank: Rank, body: Body) -> None:
         """Raises Shed. The longer the prompt may be, the longer it may wait."""
-        if not self._pressed:
+        pressed = self._pressed
+        if not pressed:
             return
         least: tuple[Admission, Refusal] | None = None
-        for _, model in self._catalog.visible(asker):
+        for model in self._catalog.seen_by(asker):
             for version in model.versions.values():
                 admission = version.admission
-                if admission not in self._pressed or not admission.pool.is_full():
+                if admission not in pressed or not admission.pool.is_full():
                     return  # there may be room for it
                 patience = admission.patience(rank, admission.costs.prompt(body.most))
                 refusal = admission.refusal(rank, asker.tenant, asker.weight, patience)

@@ -137,9 +137,13 @@ class Pool:
 
     def is_full(self) -> bool:
         """Whether no replica would take even the least of requests."""
-        if self._standing.awaiting or not self._standing.candidates:
+        standing = self._standing
+        if standing.awaiting or not standing.candidates:
             return False
-        return all(len(replica.active) >= replica.room[0].requests for replica in self._standing.candidates)
+        for replica in standing.candidates:  # noqa: SIM110  # all() would cost as much as the rest of a refusal
+            if len(replica.active) < replica.room[0].requests:
+                return False
+        return True
 
     def sent(self, replica: Replica, notes: Notes) -> None:
         """Charge it; every call that was sent has to be told to `left`."""
