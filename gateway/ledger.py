@@ -43,6 +43,7 @@ class Ledger:
         self._registry = registry
         self._wall = wall
         self._rows: list[Spent] = []
+        self._most = options.buffer
         self._look_at = 0.0
         self._trouble = ""
         self._losing = False
@@ -56,7 +57,7 @@ class Ledger:
     def keep(self, records: Sequence[Record]) -> None:
         """Requests that have ended. Where there is no room left, those that are in it stay, and these are lost."""
         rows = [self._row(record) for record in records if record.key]
-        room = self._options.buffer - len(self._rows)
+        room = self._most - len(self._rows)
         self._rows += rows[:room]
         self._lose(len(rows) - room)
 
@@ -85,6 +86,7 @@ class Ledger:
             await self._try(self._write)
             self._losing = False
             self._lose(len(self._rows))
+            self._rows, self._most = [], 0  # what ends after this, as requests do that are cut, is lost as well
             await self._registry.aclose()
 
     async def _go_on(self) -> None:

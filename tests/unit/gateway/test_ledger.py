@@ -18,7 +18,7 @@ from gateway.store.bounded import BoundedRegistry
 from gateway.store.database import address
 from gateway.store.spending import DAY, FIELDS, Seen, Wanted
 from gateway.wiring import build
-from tests.support.databases import sqlite
+from tests.support.databases import PostgresServer, sqlite
 from tests.support.gateway import configuration, metric
 from tests.support.ledgers import MIDNIGHT
 from tests.support.stored import Clock, KeyBook
@@ -159,6 +159,28 @@ async def test_what_can_not_be_written_at_the_end_is_told(
     assert (ledger.lost, [record.__dict__.get("requests") for record in caplog.records]) == (2, [None, 2])
     bring_back(file)  # which no other one that was made in its place keeps from being read
     assert await written(registry) == []
+
+
+async def test_what_comes_after_the_end_is_lost_and_told(
+    registry: BoundedRegistry, caplog: pytest.LogCaptureFixture
+) -> None:
+    ledger = Ledger(NEVER, registry, Clock())
+    async with ledger.kept():
+        pass
+    ledger.keep([ended(1), ended(2, key="")])
+    assert (ledger.lost, events(caplog)) == (1, ["usage lost"])
+
+
+async def test_tables_of_an_earlier_version_are_told_and_waited_for(postgres: PostgresServer) -> None:
+    """Of a file they are brought up to date at the start; a server's wait for `snowshed migrate`."""
+    url = postgres.database()
+    own = BoundedRegistry(address(url), Clock())
+    ledger = Ledger(SOON, own, Clock())
+    async with ledger.kept():
+        ledger.keep([ended(1)])
+        await until(lambda: ledger.warnings() == ["usage is not written: UndefinedTableError"])
+        await asyncio.to_thread(KeyBook, url)
+        await until(lambda: ledger.written == 1)
 
 
 async def test_rows_go_when_they_are_old_and_sums_stay(registry: BoundedRegistry) -> None:
