@@ -16,6 +16,8 @@ IS_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}").fullmatch
 """What names of tenants and plans are like."""
 WEIGHTS, PRIORITIES = range(1, 1001), range(-100, 101)
 """Which a tenant may have."""
+DEFAULT_PLAN: Final = "default"
+"""The plan of who is on none."""
 
 Headers = Mapping[bytes, bytes]
 """A request's, by lower-case name."""
@@ -58,7 +60,7 @@ class Principal:
     scopes: frozenset[str]
     weight: int
     priority: int
-    plan: str = "default"
+    plan: str = DEFAULT_PLAN
 
     @property
     def rank(self) -> Literal[0, 1, 2]:

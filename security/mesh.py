@@ -54,6 +54,7 @@ class Rule:
     scopes: frozenset[str]
     weight: int
     priority: int
+    plan: str
 
 
 def pattern(text: str) -> re.Pattern[str]:
@@ -124,7 +125,7 @@ class MeshAuthenticator:
                 tenant = rule.tenant or found["tenant"]
                 if key_id is None or not IS_NAME(tenant):
                     return None
-                return Principal(key_id, tenant, rule.models, rule.scopes, rule.weight, rule.priority)
+                return Principal(key_id, tenant, rule.models, rule.scopes, rule.weight, rule.priority, rule.plan)
         return None
 
     async def start(self) -> None:

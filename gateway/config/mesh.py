@@ -9,10 +9,11 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from gateway.config.admin import Network
+from gateway.config.quotas import PlanName
 from gateway.config.sections import Section
 from gateway.config.tokens import Tenant
 from gateway.config.values import SOME, Word
-from security.api import PRIORITIES, WEIGHTS
+from security.api import DEFAULT_PLAN, PRIORITIES, WEIGHTS
 from security.mesh import Peers, Rule, pattern
 
 TENANT = "{tenant}"
@@ -37,6 +38,7 @@ class Identity(Section):
     )
     weight: int = Field(1, ge=WEIGHTS[0], le=WEIGHTS[-1], description="The tenant's weight.")
     priority: int = Field(0, ge=PRIORITIES[0], le=PRIORITIES[-1], description="The tenant's priority.")
+    plan: PlanName = Field(DEFAULT_PLAN, description="The tenant's plan, by which quotas bind it.")
 
     @model_validator(mode="after")
     def _whose(self) -> Self:
@@ -71,6 +73,7 @@ class Mesh(Section):
                 scopes=frozenset(one.scopes),
                 weight=one.weight,
                 priority=one.priority,
+                plan=one.plan,
             )
             for one in self.identities
         ]

@@ -10,10 +10,10 @@ from pydantic import AfterValidator, Field
 from engines.credentials import SecretReference
 from gateway.config.sections import Section
 from gateway.config.values import Printable
-from security.api import IS_NAME
+from security.api import DEFAULT_PLAN, IS_NAME
 
-DEFAULT: Final = "default"
-"""The plan of who is on none that is listed."""
+DEFAULT: Final = DEFAULT_PLAN
+"""The plan of who is on none that is listed, too."""
 MOST: Final = 10**12
 
 
@@ -22,6 +22,9 @@ def _plan_name(value: str) -> str:
         msg = "takes a name that a tenant's plan can have: letters, digits and ._-, the first of them no sign"
         raise ValueError(msg)
     return value
+
+
+PlanName = Annotated[str, AfterValidator(_plan_name)]
 
 
 def _limit(description: str) -> int | None:
@@ -48,9 +51,7 @@ class ModelAllowance(Allowance):
 class Plan(Section):
     """Limits that bind the tenants on it; a tenant's own bind all of its keys together."""
 
-    name: Annotated[str, AfterValidator(_plan_name)] = Field(
-        description="What a tenant's plan is called.", examples=["default"]
-    )
+    name: PlanName = Field(description="What a tenant's plan is called.", examples=["default"])
     key: Allowance = Field(Allowance(), description="What each key may ask for.")
     tenant: Allowance = Field(Allowance(), description="What each tenant may ask for, with all of its keys.")
     models: tuple[ModelAllowance, ...] = Field((), description="What each tenant may ask of single models.")

@@ -45,6 +45,7 @@ class Claims(Section):
     scopes: Claim | None = Field(None, description="Which of auth.jwt.scopes it has. Unset: all of them.")
     weight: Claim | None = Field(None, description="The tenant's weight, a whole number; without it 1.")
     priority: Claim | None = Field(None, description="The tenant's priority, a whole number; without it 0.")
+    plan: Claim | None = Field(None, description="The tenant's plan, by which quotas bind it; without it default.")
 
 
 class Jwt(Section):

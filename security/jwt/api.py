@@ -46,6 +46,7 @@ class ClaimNames:
     scopes: str | None = None
     weight: str | None = None
     priority: str | None = None
+    plan: str | None = None
 
 
 @dataclass(slots=True, frozen=True)

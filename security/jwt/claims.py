@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from sys import intern
 from typing import Any, Final
 
-from security.api import IS_NAME, PRIORITIES, WEIGHTS, Principal
+from security.api import DEFAULT_PLAN, IS_NAME, PRIORITIES, WEIGHTS, Principal
 from security.ids import outside_id
 from security.jwt.api import BadToken, Terms
 
@@ -54,6 +55,7 @@ def _principal(claims: Claims, terms: Terms) -> Principal:
         terms.scopes & _words(find(claims, names.scopes)) if names.scopes else terms.scopes,
         _number(claims, names.weight, WEIGHTS, 1),
         _number(claims, names.priority, PRIORITIES, 0),
+        _plan(claims, names.plan),
     )
 
 
@@ -71,6 +73,15 @@ def _number(claims: Claims, path: str | None, allowed: range, default: int) -> i
     if isinstance(value, bool) or not isinstance(value, int) or value not in allowed:
         raise BadToken("claims")
     return value
+
+
+def _plan(claims: Claims, path: str | None) -> str:
+    value = find(claims, path) if path else None
+    if value is None:
+        return DEFAULT_PLAN
+    if not isinstance(value, str) or not IS_NAME(value):
+        raise BadToken("claims")
+    return intern(value)
 
 
 def _models(claims: Claims, path: str | None) -> frozenset[str] | None:

@@ -20,8 +20,8 @@ ONE, TWO = "spiffe://cluster.local/ns/ml/sa/batch", "spiffe://cluster.local/ns/w
 SCOPES = frozenset({"inference"})
 
 
-def rule(text: str, tenant: str = "") -> Rule:
-    return Rule(pattern(text), tenant, None, SCOPES, 1, 0)
+def rule(text: str, tenant: str = "", plan: str = "default") -> Rule:
+    return Rule(pattern(text), tenant, None, SCOPES, 1, 0, plan)
 
 
 def mesh(*rules: Rule, header: str = XFCC.decode()) -> MeshAuthenticator:
@@ -79,6 +79,7 @@ def test_the_first_rule_that_fits_says_whose_it_is() -> None:
     checks = mesh(rule(ONE, "fixed"), rule("spiffe://cluster.local/ns/{tenant}/sa/*"))
     assert who(checks, f"URI={ONE}") == (f"mesh:{ONE}", "fixed")
     assert who(checks, f"URI={TWO}") == (f"mesh:{TWO}", "web")
+    assert mesh(rule(ONE, "fixed", "gold")).recall({VOUCHED: f"URI={ONE}".encode()}).plan == "gold"
     for stranger in ("URI=spiffe://elsewhere/ns/ml/sa/x", "URI=spiffe://cluster.local/ns/a%20b/sa/x", "URI=", ONE):
         with pytest.raises(Unauthenticated) as refused:
             who(checks, stranger)

@@ -35,6 +35,7 @@ def told(mesh: Any, kind: str = "mesh") -> str:
         ({"identities": [{**RULE, "scopes": ["admin"]}]}, "auth.mesh.identities[0].scopes[0]"),
         ({"identities": [{**RULE, "weight": 0}]}, "auth.mesh.identities[0].weight"),
         ({"identities": [{**RULE, "priority": 101}]}, "auth.mesh.identities[0].priority"),
+        ({"identities": [{**RULE, "plan": "a b"}]}, "auth.mesh.identities[0].plan"),
     ],
 )
 def test_each_mistake_is_told_with_its_path(mesh: dict[str, Any], words: str) -> None:
@@ -52,15 +53,15 @@ def test_kind_and_section_go_together() -> None:
 
 
 def test_rules_are_what_is_said() -> None:
-    terms = {"tenant": "acme", "models": ["chat"], "scopes": ["routing"], "weight": 7, "priority": -1}
+    terms = {"tenant": "acme", "models": ["chat"], "scopes": ["routing"], "weight": 7, "priority": -1, "plan": "gold"}
     mesh = check(
         configuration(auth={"kind": "mesh", "mesh": {**GOOD, "identities": [RULE, {"identity": "a*", **terms}]}}), "x"
     ).auth.mesh
     assert mesh is not None
     inference, routing = frozenset({"inference"}), frozenset({"routing"})
     assert mesh.rules() == [
-        Rule(pattern(RULE["identity"]), "", None, inference, 1, 0),
-        Rule(pattern("a*"), "acme", frozenset({"chat"}), routing, 7, -1),
+        Rule(pattern(RULE["identity"]), "", None, inference, 1, 0, "default"),
+        Rule(pattern("a*"), "acme", frozenset({"chat"}), routing, 7, -1, "gold"),
     ]
     assert mesh.trusted().trust("127.0.0.6")
     assert mesh.trusted().header == b"x-forwarded-client-cert"

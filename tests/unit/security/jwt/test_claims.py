@@ -137,6 +137,13 @@ def test_weight_and_priority_are_as_those_of_tenants(terms: dict[str, Any], come
         assert (made.weight, made.priority) == come_to
 
 
+def test_a_plan_is_named_as_ours_are() -> None:
+    assert principal().plan == principal({"plan": "plan"}).plan == "default"
+    assert principal({"plan": "plan"}, plan="gold").plan == "gold"
+    for bad in ("", "a b", 7, ["gold"]):
+        assert refused({"plan": "plan"}, plan=bad) == "claims"
+
+
 @pytest.mark.parametrize(
     ("held", "good"),
     [
@@ -158,9 +165,9 @@ def test_what_is_required_is_required(held: dict[str, Any], good: bool) -> None:
     )
 )
 def test_no_claim_of_any_kind_breaks_it(value: Any) -> None:
-    names = ClaimNames("sub", "org", "models", "scope", "weight", "priority")
+    names = ClaimNames("sub", "org", "models", "scope", "weight", "priority", "plan")
     terms: Terms = replace(TERMS, names=names, required={"azp": ("app",)})
-    for name in ("sub", "org", "models", "scope", "weight", "priority", "exp", "nbf", "iat", "azp"):
+    for name in ("sub", "org", "models", "scope", "weight", "priority", "plan", "exp", "nbf", "iat", "azp"):
         try:
             who, ends = judge({**claims(NOW), "azp": "app", name: value}, terms, NOW)
         except BadToken:

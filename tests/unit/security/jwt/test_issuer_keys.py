@@ -43,6 +43,7 @@ async def test_ten_thousand_invented_keys_are_one_question(door: TokenDoor) -> N
         for number in range(10_000)
     ]
     await settle()
+    assert f"{WAITING} waiting" in repr(door.keys)
     known = await door.ask(door.token())
     assert known.key_id == "jwt:alice", "others are let in meanwhile"
     door.publisher.gate.set()
