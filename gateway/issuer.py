@@ -44,7 +44,9 @@ class Issuer:
                 return await _get(client, self._jwks_url or await self._discover(client))
         except TimeoutError:
             raise StoreAway(f"no answer within {self._patience:g} s") from None
-        except (httpx2.HTTPError, httpx2.InvalidURL, OSError) as error:
+        except StoreAway:
+            raise
+        except Exception as error:  # noqa: BLE001  # whatever a client and the network come up with
             raise StoreAway(type(error).__name__) from None
 
     def _client(self) -> httpx2.AsyncClient:
