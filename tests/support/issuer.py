@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import ssl
 import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 from tests.support.signing import AUDIENCE, SigningKey, claims
@@ -26,9 +28,13 @@ class Answer:
 
 
 class TokenIssuer:
-    """`asked` counts requests by path; `answers` are given in place of what it would say; `silence` answers nobody."""
+    """`asked` counts requests by path; `answers` are given in place of what it would say; `silence` answers nobody.
 
-    def __init__(self) -> None:
+    `tls`: a file with a key and its certificate, to serve HTTPS.
+    """
+
+    def __init__(self, tls: Path | None = None) -> None:
+        self._tls = tls
         self.keys = [SigningKey()]
         self.asked: Counter[str] = Counter()
         self.answers: dict[str, Answer] = {}
@@ -42,13 +48,17 @@ class TokenIssuer:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._port}{REALM}"
+        return f"http{'s' if self._tls else ''}://127.0.0.1:{self._port}{REALM}"
 
     def start(self) -> None:
         """At the address that it had."""
         self._over.clear()
         self._server = ThreadingHTTPServer(("127.0.0.1", self._port), _answering(self))
         self._port = self._server.server_port
+        if self._tls:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(self._tls)
+            self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
         self._thread.start()
 
@@ -96,8 +106,8 @@ def _answering(issuer: TokenIssuer) -> type[BaseHTTPRequestHandler]:
 
 
 @contextmanager
-def token_issuer() -> Iterator[TokenIssuer]:
-    issuer = TokenIssuer()
+def token_issuer(tls: Path | None = None) -> Iterator[TokenIssuer]:
+    issuer = TokenIssuer(tls)
     try:
         yield issuer
     finally:

@@ -10,6 +10,7 @@ import pytest
 
 from gateway.issuer import LARGEST, PATIENCE, Issuer
 from security.api import StoreAway
+from tests.support.gateway import ROOT
 from tests.support.issuer import DISCOVERY, JWKS, REALM, Answer, TokenIssuer, token_issuer
 
 
@@ -98,7 +99,29 @@ async def test_it_is_asked_for_nothing_compressed(issuer: TokenIssuer) -> None:
     assert (await Issuer(issuer.url, None).fetch()).startswith(b"\x1f\x8b"), "it stays as it came"
 
 
-async def test_https_is_checked(issuer: TokenIssuer) -> None:
-    port = issuer.url.split(":")[2]
-    with pytest.raises(StoreAway, match="ConnectError"):
-        await Issuer(f"https://127.0.0.1:{port}", None).fetch()
+async def test_over_https_it_must_show_a_certificate_of_somebody_trusted(monkeypatch: pytest.MonkeyPatch) -> None:
+    certificate = ROOT / "tests/support/localhost.pem"
+    with token_issuer(certificate) as issuer:
+        with pytest.raises(StoreAway, match="ConnectError"):
+            await Issuer(issuer.url, None).fetch()
+        assert not issuer.asked
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+        assert published(await Issuer(issuer.url, None).fetch()) == ["one"]
+        with pytest.raises(StoreAway, match="ConnectError"):
+            await Issuer(issuer.url.replace("127.0.0.1", "127.0.0.2"), None).fetch()
+
+
+async def test_https_does_not_lead_to_plain_http(monkeypatch: pytest.MonkeyPatch) -> None:
+    certificate = ROOT / "tests/support/localhost.pem"
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    with token_issuer(certificate) as issuer:
+        issuer.answers[DISCOVERY] = discovery(issuer, jwks_uri=issuer.url.replace("https:", "http:") + "/keys")
+        with pytest.raises(StoreAway, match="no usable jwks_uri"):
+            await Issuer(issuer.url, None).fetch()
+        assert issuer.asked == {DISCOVERY: 1}
+
+
+async def test_an_answer_that_is_no_http_is_told_by_its_kind(issuer: TokenIssuer) -> None:
+    issuer.answers[JWKS] = Answer(b"{}", headers={"content-length": "7"})
+    with pytest.raises(StoreAway, match=r"^(RemoteProtocolError|no answer within 1 s)$"):
+        await Issuer(issuer.url, None, patience=1.0).fetch()
