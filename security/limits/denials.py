@@ -1,7 +1,9 @@
 """Whom the store has just refused, it need not be asked again for a moment: under attack it has a quiet life.
 
 For a bucket that is until it would have had room, for half a second at most, as others may give back meanwhile; what
-this gateway gives back itself counts at once. For slots it is as long as a release elsewhere takes to be told.
+this gateway gives back itself counts at once. Of a busy one nobody gets anything until there may be room for as much as
+is taken in advance (see leases.py): else each bit of room would be asked for by itself. For slots it is as long as a
+release elsewhere takes to be told.
 """
 
 from __future__ import annotations
@@ -9,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from random import Random
 
-from security.limits.api import SECOND, Bucket, Cost, Decision, OverLimit, Quota, Slots
-from security.limits.gcra import SLOT_WAIT, charges, reserve
+from security.limits.api import SECOND, Bucket, Decision, OverLimit, Quota, Slots
+from security.limits.gcra import SLOT_WAIT, refuse_misfits, reserve
 from security.limits.known import Known
 
 LONGEST = SECOND // 2
@@ -27,32 +29,41 @@ class Denials:
         self._known = known
         self._random = random
         self._until: dict[str, int] = {}
+        self._gathers: dict[str, int] = {}
 
     def __repr__(self) -> str:
         return f"<Denials of {len(self._until)} limits>"
 
-    def note(self, refusal: Decision) -> None:
-        """The store has refused."""
+    def note(self, refusal: Decision, gather: int) -> None:
+        """The store has refused. `gather`: microseconds in which room is to gather, if it is by a busy bucket; or 0."""
         limit = refusal.refused_by
         assert limit is not None
         if len(self._until) >= KEPT:
             self._until.clear()
-        longest = min(refusal.wait, LONGEST) if isinstance(limit, Bucket) else FREED
-        self._until[limit.key] = self._known.now() + round(longest * self._random.uniform(0.5, 1.5))
+            self._gathers.clear()
+        longest = min(max(refusal.wait, gather), LONGEST) if isinstance(limit, Bucket) else FREED
+        self._until[limit.key] = until = self._known.now() + round(longest * self._random.uniform(0.5, 1.5))
+        if gather:
+            self._gathers[limit.key] = until
 
     def lift(self, many: Sequence[Slots]) -> None:
         """A slot of each is free here."""
         for slots in many:
             self._until.pop(slots.key, None)
 
-    def check(self, quota: Quota, cost: Cost) -> None:
+    def check(self, quota: Quota, asked: Sequence[int]) -> None:
         """Raises OverLimit for what the store would refuse, too, or NeverFits."""
         now, until = self._known.now(), self._until
         tats = [self._known.tat(bucket.key) for bucket in quota.buckets]
         for slots in quota.slots:
             if until.get(slots.key, 0) > now:
+                refuse_misfits(quota, asked)
                 raise OverLimit(quota, Decision(now, tats, (), (), (), slots, SLOT_WAIT))
         if any(until.get(bucket.key, 0) > now for bucket in quota.buckets):
-            decision = reserve(Quota(quota.tenant, quota.buckets), charges(quota, cost), tats, (), now)
+            decision = reserve(Quota(quota.tenant, quota.buckets), asked, tats, (), now)
             if decision.refused_by is not None and until.get(decision.refused_by.key, 0) > now:
                 raise OverLimit(quota, decision)
+            for bucket in quota.buckets:
+                if self._gathers.get(bucket.key, 0) > now:
+                    wait = self._gathers[bucket.key] - now
+                    raise OverLimit(quota, Decision(now, tats, (), (), (), bucket, wait))

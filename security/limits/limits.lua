@@ -5,15 +5,15 @@
 --
 -- reserve  KEYS: reservation, buckets, slots
 --          ARGV: id, ms for which the reservation is known, us that a slot lasts, number of buckets,
---                (charge, span, enforced) of each bucket, (limit, enforced) of each slots
+--                (charge, span, enforced, in advance) of each bucket, (limit, enforced) of each slots
 --          Returns who refuses (0: nobody, -1: the reservation is there already), us to wait, bits of those waived,
---          the levels of the buckets.
+--          the levels of the buckets, and what was taken in advance of each beyond that, as far as there was room.
 -- settle   KEYS: reservation, buckets, slots
 --          ARGV: id, ms for which a reservation that is not there must not come any more, number of buckets,
 --                (paid, owed) of each bucket
 --          Returns whether it was there.
 -- charge   KEYS: name of the charge, buckets
---          ARGV: ms for which the name is known, (charge, span) of each bucket
+--          ARGV: ms for which the name is known, (charge, span) of each bucket; what is below 0 is given back
 --          Returns whether it was new.
 -- beat     KEYS: slots
 --          ARGV: us that a slot lasts, ids
@@ -22,7 +22,7 @@
 local SLACK = 10000 -- ms for which a bucket is kept after it has drained
 local SLOT_WAIT = 1000000
 local MOST = 2 ^ 50
-local call, format, max, ceil = redis.call, string.format, math.max, math.ceil
+local call, format, max, min, ceil = redis.call, string.format, math.max, math.min, math.ceil
 
 local verb, now = ARGV[1], tonumber(ARGV[2])
 if now == 0 then
@@ -52,20 +52,20 @@ if verb == 'reserve' then
   local reply, charges, held = {}, {}, {}
 
   for at, tat in ipairs(tats(1 + buckets)) do
-    local charge, span = tonumber(ARGV[4 + 3 * at]), tonumber(ARGV[5 + 3 * at])
+    local charge, span = tonumber(ARGV[3 + 4 * at]), tonumber(ARGV[4 + 4 * at])
     local level = tat and max(tonumber(tat) - now, 0) or 0
     local over = level + charge - span
     if over > 0 and charge > 0 then
-      if ARGV[6 + 3 * at] ~= '1' then
+      if ARGV[5 + 4 * at] ~= '1' then
         waived, charge = waived + 2 ^ (at - 1), 0
       elseif over > wait then
         refused_by, wait = at, over
       end
     end
-    charges[at], reply[3 + at] = charge, level
+    charges[at], reply[3 + at], reply[3 + buckets + at] = charge, level, 0
   end
   for at = 1, #KEYS - 1 - buckets do
-    local slots, arg = KEYS[1 + buckets + at], 5 + 3 * buckets + 2 * at
+    local slots, arg = KEYS[1 + buckets + at], 5 + 4 * buckets + 2 * at
     local busy = taken(slots)
     if busy < tonumber(ARGV[arg]) then
       held[slots] = busy
@@ -80,9 +80,13 @@ if verb == 'reserve' then
     if not call('SET', KEYS[1], waived, 'NX', 'PX', ARGV[4]) then return {-1} end
     for at, charge in ipairs(charges) do
       if charge > 0 then
-        local level = reply[3 + at] + charge
+        local level, advance = reply[3 + at] + charge, tonumber(ARGV[6 + 4 * at])
         reply[3 + at] = level
-        put(KEYS[1 + at], now + level)
+        if advance > 0 then
+          advance = min(advance, tonumber(ARGV[4 + 4 * at]) - level)
+          reply[3 + buckets + at] = advance
+        end
+        put(KEYS[1 + at], now + level + advance)
       end
     end
     for slots, busy in pairs(held) do
@@ -107,7 +111,7 @@ if verb == 'settle' then
     local more = tonumber(ARGV[5 + 2 * at]) - tonumber(ARGV[4 + 2 * at])
     if math.floor(waived / 2 ^ (at - 1)) % 2 == 1 then more = 0 end
     if more > 0 then
-      put(KEYS[1 + at], math.min(max(tonumber(tat or 0), now) + more, now + MOST))
+      put(KEYS[1 + at], min(max(tonumber(tat or 0), now) + more, now + MOST))
     elseif more < 0 and tat then
       put(KEYS[1 + at], tonumber(tat) + more)
     end
@@ -120,7 +124,11 @@ if verb == 'charge' then
   for at, tat in ipairs(tats(#KEYS)) do
     local charge, span = tonumber(ARGV[2 + 2 * at]), tonumber(ARGV[3 + 2 * at])
     local before = max(tonumber(tat or 0), now)
-    put(KEYS[1 + at], max(before, math.min(before + charge, now + span)))
+    if charge > 0 then
+      put(KEYS[1 + at], max(before, min(before + charge, now + span)))
+    elseif tat then
+      put(KEYS[1 + at], before + charge)
+    end
   end
   return 1
 end

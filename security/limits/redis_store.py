@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import partial
 from random import Random
@@ -22,6 +22,7 @@ from security.limits.api import (
 from security.limits.denials import Denials
 from security.limits.gcra import SLOT_WAIT, charges, refuse_misfits
 from security.limits.known import Known
+from security.limits.leases import Leases
 from security.limits.line import RETRY, Away, Line
 from security.limits.shares import AWAY, Shares
 
@@ -51,6 +52,7 @@ class RedisLimiter:
         self._self = mint()
         self._known = Known(clock)
         self._denials = Denials(self._known, random)
+        self._leases = Leases(self._known)
         self._shares = Shares(self._known, clock)
         self._alone = False
         self._held: dict[str, set[str]] = {}
@@ -65,7 +67,11 @@ class RedisLimiter:
     def take(self, quota: Quota, cost: Cost) -> Reservation | None:
         if self._line.trouble:
             return self._take_alone(quota, cost)
-        self._denials.check(quota, cost)
+        asked = charges(quota, cost)
+        decision = self._leases.take(quota, asked)
+        if decision is not None:
+            return Reservation(quota, decision, self._end_leased)
+        self._denials.check(quota, asked)
         return None
 
     async def reserve(self, quota: Quota, cost: Cost) -> Reservation:
@@ -73,7 +79,8 @@ class RedisLimiter:
         refuse_misfits(quota, asked)
         name, now = self._mint(), self._now()
         try:
-            reply = await self._line.ask(script.reserve(quota, asked, name, now))
+            advance = self._leases.wanted(quota, asked, self._shares.gateways)
+            reply = await self._line.ask(script.reserve(quota, asked, advance, name, now))
         except Away as away:
             if not away.unsent:
                 self._line.tell(script.take_back(quota, asked, name, now))
@@ -81,11 +88,12 @@ class RedisLimiter:
         except asyncio.CancelledError:
             self._line.tell(script.take_back(quota, asked, name, now))
             raise
-        decision = script.decision(quota, asked, reply)
+        decision, granted = script.decision(quota, asked, reply)
         self._known.note(quota, decision)
         if decision.refused_by is not None:
-            self._denials.note(decision)
+            self._denials.note(decision, self._leases.gather(quota, decision.refused_by))
             raise OverLimit(quota, decision)
+        self._leases.grant(quota, granted)
         self._hold(decision, name)
         return Reservation(quota, decision, partial(self._end, name))
 
@@ -100,6 +108,7 @@ class RedisLimiter:
             tasks.create_task(self._look())
 
     async def aclose(self) -> None:
+        self._charge(self._leases.give_back(all_of_it=True))
         await self._line.aclose()
 
     async def beat(self) -> bool:
@@ -123,10 +132,10 @@ class RedisLimiter:
             so_far = self._line.outages
             if (outages < so_far or loop.time() >= due) and await self.beat():
                 outages, due = so_far, loop.time() + BEAT
+            self._charge(self._leases.give_back())
             if self._alone and not self._line.trouble:
                 self._alone = False
-                for quota, owed in self._shares.debts():
-                    self._line.tell(script.charge(quota, [owed], self._mint(), self._now()))
+                self._charge(self._shares.debts())
 
     def _take_alone(self, quota: Quota, cost: Cost) -> Reservation:
         if quota.mode == "closed":
@@ -148,6 +157,13 @@ class RedisLimiter:
         self._line.tell(script.settle(quota, decision.paid, actual, name, self._now()))
         self._known.settle(quota, decision, actual)
         self._let_go(decision, name)
+
+    def _end_leased(self, quota: Quota, decision: Decision, actual: Cost) -> None:
+        self._charge(self._leases.end(quota, decision, actual))
+
+    def _charge(self, debts: Iterable[tuple[Quota, int]]) -> None:
+        for quota, micros in debts:
+            self._line.tell(script.charge(quota, [micros], self._mint(), self._now()))
 
     def _end_alone(self, name: str, mine: Reservation, quota: Quota, decision: Decision, actual: Cost) -> None:
         mine.settle(actual)

@@ -31,30 +31,35 @@ def text() -> str:
     return Path(__file__).with_name("limits.lua").read_text(encoding="utf-8")
 
 
-def reserve(quota: Quota, asked: Sequence[int], name: str, now: int) -> Call:
-    """`name` is the reservation's. `now`: microseconds, where a test says what time it is; else 0, for the server's."""
+def reserve(quota: Quota, asked: Sequence[int], advance: Sequence[int], name: str, now: int) -> Call:
+    """`advance`: to be taken besides, as far as there is room. `name` is the reservation's.
+
+    `now`: microseconds, where a test says what time it is; else 0, for the server's.
+    """
     keys = [_reservation(quota, name)]
     arguments: list[Argument] = ["reserve", now, name, KNOWN, int(LASTS * SECOND), len(asked)]
-    for bucket, micros in zip(quota.buckets, asked, strict=True):
+    for bucket, micros, besides in zip(quota.buckets, asked, advance, strict=True):
         keys.append(bucket.key)
-        arguments += (micros, bucket.span, int(bucket.enforce))
+        arguments += (micros, bucket.span, int(bucket.enforce), besides)
     for slots in quota.slots:
         keys.append(slots.key)
         arguments += (slots.limit, int(slots.enforce))
     return Call(keys, arguments)
 
 
-def decision(quota: Quota, asked: Sequence[int], reply: Sequence[int]) -> Decision:
-    """What the answer to that means, as of the time 0."""
-    who, wait, waived, *levels = reply
+def decision(quota: Quota, asked: Sequence[int], reply: Sequence[int]) -> tuple[Decision, Sequence[int]]:
+    """What the answer to that means, as of the time 0; and what was taken in advance."""
+    who, wait, waived, *rest = reply
+    levels, granted = rest[: len(asked)], rest[len(asked) :]
     limits: tuple[Bucket | Slots, ...] = (*quota.buckets, *quota.slots)
     if who:
-        return Decision(0, levels, (), (), refused_by=limits[who - 1], wait=wait)
+        return Decision(0, levels, (), (), refused_by=limits[who - 1], wait=wait), ()
     if not waived:
-        return Decision(0, levels, asked, quota.slots)
+        return Decision(0, levels, asked, quota.slots), granted
     left_out = [limit for number, limit in enumerate(limits) if waived >> number & 1]
     paid = [None if bucket in left_out else micros for bucket, micros in zip(quota.buckets, asked, strict=True)]
-    return Decision(0, levels, paid, [slots for slots in quota.slots if slots not in left_out], left_out)
+    held = [slots for slots in quota.slots if slots not in left_out]
+    return Decision(0, levels, paid, held, left_out), granted
 
 
 def settle(quota: Quota, paid: Sequence[int | None], actual: Cost, name: str, now: int) -> Call:
@@ -68,7 +73,7 @@ def take_back(quota: Quota, asked: Sequence[int], name: str, now: int) -> Call:
 
 
 def charge(quota: Quota, micros: Sequence[int], name: str, now: int) -> Call:
-    """What was used without asking, as far as it is the buckets' burst. Counts once for a `name`."""
+    """What was used without asking, up to the buckets' burst; below 0 it is given back. Counts once for a `name`."""
     arguments: list[Argument] = ["charge", now, KNOWN]
     for bucket, more in zip(quota.buckets, micros, strict=True):
         arguments += (more, bucket.span)

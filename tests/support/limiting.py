@@ -16,25 +16,30 @@ from security.limits.client import connect
 from security.limits.line import Line
 from security.limits.redis_store import RedisLimiter
 
+NEVER = 10**9
 
-def shared(url: str, clock: list[float] | None = None) -> RedisLimiter:
-    """Over the Redis there, which takes the time from `clock`, too, if there is one."""
+
+def shared(url: str, clock: list[float] | None = None, busy: int = NEVER) -> RedisLimiter:
+    """Over the Redis there, which takes the time from `clock`, too, if there is one. `busy`: see leases.py."""
     mark, numbers = token_hex(4), count()
     line = Line(connect(url), script.text())
     mint, chance = (lambda: f"{mark}-{next(numbers)}"), Random(1)
     if clock is None:
-        return RedisLimiter(line, mint, time.monotonic, chance)
-    return RedisLimiter(line, mint, lambda: clock[0], chance, lambda: clock[0])
+        limiter = RedisLimiter(line, mint, time.monotonic, chance)
+    else:
+        limiter = RedisLimiter(line, mint, lambda: clock[0], chance, lambda: clock[0])
+    limiter._leases.busy = busy  # where time stands still, every limit would be
+    return limiter
 
 
 @asynccontextmanager
-async def gateway(url: str, clock: list[float] | None = None, tenant: str = "acme") -> AsyncIterator[LimiterStand]:
+async def gateway(url: str, clock: list[float] | None = None, busy: int = NEVER) -> AsyncIterator[LimiterStand]:
     """A limiter as a gateway has it: started, watching, and closed in the end."""
-    limiter = shared(url, clock)
+    limiter = shared(url, clock, busy)
     await limiter.start()
     watching = asyncio.create_task(limiter.watch())
     try:
-        yield LimiterStand(limiter, tenant, clock or [])
+        yield LimiterStand(limiter, "acme", clock or [])
     finally:
         watching.cancel()
         with suppress(asyncio.CancelledError):

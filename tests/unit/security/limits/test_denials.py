@@ -8,6 +8,7 @@ import pytest
 
 from security.limits.api import SECOND, Bucket, Cost, Decision, NeverFits, OverLimit, Quota, Slots
 from security.limits.denials import Denials
+from security.limits.gcra import charges
 from security.limits.known import Known
 
 TPM, DAY, SLOTS = Bucket("tpm", "tokens", 600, 60.0), Bucket("day", "tokens", 86400, 86400.0), Slots("slots", 3)
@@ -26,12 +27,12 @@ class Memory:
         """The store has, and told of the buckets' levels, in seconds."""
         decision = Decision(0, [round(level * SECOND) for level in levels], (), (), (), limit, round(wait * SECOND))
         self.known.note(QUOTA, decision)
-        self.denials.note(decision)
+        self.denials.note(decision, 0)
 
     def wait(self, tokens: int) -> float:
         """What is told; 0.0: the store is asked."""
         try:
-            self.denials.check(QUOTA, Cost(1, tokens))
+            self.denials.check(QUOTA, charges(QUOTA, Cost(1, tokens)))
         except OverLimit as over:
             return over.wait
         return 0.0
@@ -88,6 +89,8 @@ def test_slots_are_asked_for_again_when_one_is_free_here_or_may_be_elsewhere() -
     memory = Memory()
     memory.refuse(SLOTS, 1.0, 0.0, 0.0)
     assert memory.wait(1) == 1.0
+    with pytest.raises(NeverFits):
+        memory.wait(601)
     memory.denials.lift([SLOTS])
     assert memory.wait(1) == 0.0
     memory.refuse(SLOTS, 1.0, 0.0, 0.0)
@@ -101,6 +104,6 @@ def test_a_flood_of_refused_keys_takes_no_more_memory_than_some() -> None:
         limit = Bucket(f"b{number}", "tokens", 1, 60.0)
         decision = Decision(0, [60 * SECOND], (), (), (), limit, 60 * SECOND)
         memory.known.note(Quota("acme", (limit,)), decision)
-        memory.denials.note(decision)
+        memory.denials.note(decision, 0)
     assert repr(memory.known) == "<Known 20000 buckets>"
     assert len(memory.denials._until) <= 20_000
