@@ -10,8 +10,9 @@ from security.api import StoreAway, Unauthenticated
 from security.keys import mint
 from security.side_by_side import SideBySide
 from tests.support.key_door import Door
+from tests.support.signing import SigningKey, claims
 from tests.support.token_door import TokenDoor
-from tests.support.waiting import until
+from tests.support.waiting import settle, until
 
 
 async def ask(checks: SideBySide, shown: str) -> str:
@@ -69,4 +70,10 @@ async def test_both_are_watched_and_closed() -> None:
     watching.cancel()
     with pytest.raises(asyncio.CancelledError):
         await watching
+    keys.shelf.gate = tokens.publisher.gate = asyncio.Event()
+    stranger = SigningKey("two").sign(claims(tokens.wall.now))
+    asking = [asyncio.ensure_future(ask(checks, shown)) for shown in (mint().text, stranger)]
+    await settle()
     await checks.aclose()
+    await settle()
+    assert [one.cancelled() for one in asking] == [True, True]
