@@ -102,8 +102,9 @@ def start_of(day: date) -> int:
 
 
 def summed(rows: Iterable[Spent]) -> list[tuple[Any, ...]]:
-    """What they add up to, a tuple of FIELDS and COUNTS for each of FIELDS; in one order, so that of two who write
-    neither waits for the other while that one waits for it.
+    """What they add up to: a tuple of FIELDS and COUNTS for each of FIELDS that is unlike the others.
+
+    In one order, so that two who write can't wait for each other.
     """
     sums: dict[tuple[Any, ...], list[int]] = {}
     for row in rows:

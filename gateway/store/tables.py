@@ -14,6 +14,7 @@ from sqlalchemy import (
     Integer,
     LargeBinary,
     MetaData,
+    PrimaryKeyConstraint,
     String,
     Table,
 )  # fmt: skip
@@ -93,7 +94,7 @@ than all."""
 USAGE = Table(
     "usage",
     METADATA,
-    Column("id", String(64), primary_key=True),
+    Column("id", String(64), nullable=False),
     Column("at", BigInteger, nullable=False),
     Column("tenant", String(64), nullable=False),
     Column("key", String(128), nullable=False),
@@ -106,8 +107,8 @@ USAGE = Table(
     Column("code", String(64), nullable=False),
     Column("duration_ms", BigInteger, nullable=False),
     Column("cost", BigInteger, nullable=False),
-    Index("usage_at", "at", "id"),
-    sqlite_with_rowid=False,  # else each id would be kept twice
+    PrimaryKeyConstraint("at", "id"),  # one index for all: what is new, what is old, and what comes next
+    sqlite_with_rowid=False,  # nor anything beside it
 )
 """A row per finished request of who has a key or a token, for some days. Names are those of their time: what they are
 of may be gone, and of tokens the key is nobody's but the issuer's."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from datetime import date
 from typing import Any
 
 import msgspec
-from sqlalchemy import JSON, Select, String, Table, bindparam, cast, delete, func, select, true, tuple_
+from sqlalchemy import Select, delete, func, insert, select, tuple_
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gateway.pricing import decimal
@@ -22,29 +24,52 @@ class UsageTable:
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
         is_sqlite = engine.dialect.name == "sqlite"
-        insert = sqlite.insert if is_sqlite else postgresql.insert
-        given = _given_to_sqlite if is_sqlite else _given_to_postgresql
-        rows = insert(USAGE).from_select(USAGE.columns.keys(), given(USAGE))
-        self._add = rows.on_conflict_do_nothing().returning(USAGE.c.id)
-        sums = insert(USAGE_DAYS).from_select(USAGE_DAYS.columns.keys(), given(USAGE_DAYS))
+        sums = (sqlite if is_sqlite else postgresql).insert(USAGE_DAYS)
         raised = {name: USAGE_DAYS.c[name] + sums.excluded[name] for name in COUNTS}
-        self._sum_up = sums.on_conflict_do_update(index_elements=FIELDS, set_=raised)
+        # As texts: looking at each value's type would cost the loop a multiple of all else.
+        self._add = str(insert(USAGE).compile(dialect=engine.dialect))
+        self._sum_up = str(
+            sums.on_conflict_do_update(index_elements=FIELDS, set_=raised).compile(dialect=engine.dialect)
+        )
+        self._day: Callable[[date], str | date] = str if is_sqlite else _itself
 
     def __repr__(self) -> str:
         return f"<UsageTable in {self._engine.url.render_as_string()}>"
 
     async def write(self, rows: Sequence[Spent]) -> None:
         """All or none. Those that are there, of a time when that was not confirmed, add nothing to the sums."""
+        left = rows
+        while left:
+            try:
+                await self._add_all(left)
+            except IntegrityError:
+                new = await self._without_those_there(left)
+                if len(new) == len(left):
+                    raise
+                left = new
+            else:
+                left = []
+
+    async def _add_all(self, rows: Sequence[Spent]) -> None:
+        """Raises IntegrityError if one is there, having waited for who is about to write it."""
         async with self._engine.begin() as connection:
-            new = set(await connection.scalars(self._add, _as_json(rows)))
-            if sums := summed(row for row in rows if row.id in new):
-                await connection.execute(self._sum_up, _as_json(sums))
+            await connection.exec_driver_sql(self._add, [msgspec.structs.astuple(row) for row in rows])
+            sums = [(self._day(day), *others) for day, *others in summed(rows)]
+            await connection.exec_driver_sql(self._sum_up, sums)
+
+    async def _without_those_there(self, rows: Sequence[Spent]) -> list[Spent]:
+        times = [row.at for row in rows]
+        of_them = USAGE.c.at.between(min(times), max(times)), USAGE.c.id.in_([row.id for row in rows])
+        async with self._engine.connect() as connection:
+            there = set(await connection.scalars(select(USAGE.c.id).where(*of_them)))
+        return [row for row in rows if row.id not in there]
 
     async def prune(self, before: int, most: int) -> int:
         """Take away at most so many rows of requests from before that time; the sums stay. Gives how many."""
         # Each takes those that nobody else is at: they neither wait for one another nor lock in another order.
-        old = select(USAGE.c.id).where(USAGE.c.at < before).order_by(USAGE.c.at, USAGE.c.id).limit(most)
-        pruning = delete(USAGE).where(USAGE.c.id.in_(old.with_for_update(skip_locked=True)))
+        row = USAGE.c.at, USAGE.c.id
+        old = select(*row).where(USAGE.c.at < before).order_by(*row).limit(most).with_for_update(skip_locked=True)
+        pruning = delete(USAGE).where(tuple_(*row).in_(old))
         async with self._engine.begin() as connection:
             return (await connection.execute(pruning)).rowcount
 
@@ -80,21 +105,8 @@ class UsageTable:
         return [Seen(**{**row._mapping, "cost": decimal(row.cost)}) for row in found]  # noqa: SLF001  # as above
 
 
-def _as_json(rows: Sequence[Any]) -> dict[str, str]:
-    """All in one parameter: one for each value would cost the loop more than twice as much."""
-    return {"rows": msgspec.json.encode(rows).decode()}
-
-
-def _given_to_sqlite(table: Table) -> Select[Any]:
-    """The table's columns out of that parameter."""
-    each = func.json_each(bindparam("rows", type_=String)).table_valued("value")
-    cells = [func.json_extract(each.c.value, f"$[{nth}]") for nth in range(len(table.columns))]
-    return select(*cells).where(true())  # else SQLite takes what follows for a part of this
-
-
-def _given_to_postgresql(table: Table) -> Select[Any]:
-    each = func.json_array_elements(cast(bindparam("rows", type_=String), JSON)).column_valued("each")
-    return select(*(cast(each.op("->>")(nth), column.type) for nth, column in enumerate(table.columns)))
+def _itself(day: date) -> date:
+    return day
 
 
 def _matching(query: Select[Any], columns: Any, of: Wanted) -> Select[Any]:

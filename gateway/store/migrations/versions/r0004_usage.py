@@ -12,7 +12,7 @@ down_revision = "0003"
 def upgrade() -> None:
     op.create_table(
         "usage",
-        sa.Column("id", sa.String(64), primary_key=True),
+        sa.Column("id", sa.String(64), nullable=False),
         sa.Column("at", sa.BigInteger, nullable=False),
         sa.Column("tenant", sa.String(64), nullable=False),
         sa.Column("key", sa.String(128), nullable=False),
@@ -25,9 +25,9 @@ def upgrade() -> None:
         sa.Column("code", sa.String(64), nullable=False),
         sa.Column("duration_ms", sa.BigInteger, nullable=False),
         sa.Column("cost", sa.BigInteger, nullable=False),
+        sa.PrimaryKeyConstraint("at", "id"),
         sqlite_with_rowid=False,
     )
-    op.create_index("usage_at", "usage", ["at", "id"])
     op.create_table(
         "usage_days",
         sa.Column("day", sa.Date, primary_key=True),
