@@ -31,8 +31,8 @@ def limited(
     tenants: Mapping[str, Mapping[str, Any]] | None = None,
     **sections: Any,
 ) -> Iterator[Queueing]:
-    """For the length of a block: models `mock` and `other` with room for all, and a key for `acme`."""
-    models = [served(fleet.urls, None), served(fleet.urls, None, "other")]
+    """For the length of a block: models `mock` and `other` with room for all, a key for `acme`; or as told."""
+    models = sections.pop("models", [served(fleet.urls, None), served(fleet.urls, None, "other")])
     quotas = {"plans": list(plans)}
     with queueing(fleet, folder, *models, tenants=tenants or {"acme": {}}, quotas=quotas, **sections) as place:
         for replica in fleet.replicas:
