@@ -152,3 +152,20 @@ def test_another_server_knows_no_peers_and_so_believes_nobody() -> None:
     with running_gateway(tree(), "asgi") as gateway:
         assert code(chat(gateway, BATCH)) == (401, "invalid_api_key")
         assert code(listed(gateway, BATCH)) == (401, "invalid_api_key")
+
+
+def test_nothing_behind_the_door_reads_the_header() -> None:
+    """A rule for versions goes by what a caller sends, and this is not the caller's; by its id it may go."""
+    rule = {"identity": "spiffe://cluster.local/ns/{tenant}/sa/*", "scopes": ["inference", "routing"]}
+    versions = [{"name": "mock", "engine": "scripted", "version": version} for version in ("1", "2", "3")]
+    rules = [
+        {"version": "2", "header": {"name": "x-workload", "value": ONE}},
+        {"version": "3", "keys": [f"mesh:{ONE}"]},
+    ]
+    whole = configuration(
+        models=versions,
+        routing=[{"model": "mock", "rules": rules}],
+        auth={"kind": "mesh", "mesh": mesh(header="x-workload", identities=[rule])},
+    )
+    with running_gateway(whole) as gateway:
+        assert chat(gateway, {"x-workload": ONE}).headers["x-model-version"] == "mock@3"
