@@ -19,7 +19,7 @@ from security.limits.script import Call
 _logger = logging.getLogger("snowshed")
 
 DEADLINE = 0.05
-"""Seconds for an answer, not counting those in which our own loop stood still."""
+"""Seconds that a request waits for its answer."""
 PATIENCE = 0.5
 """Seconds for what no request waits for."""
 GATHER = 0.01
@@ -57,11 +57,13 @@ class _Batch:
 class Line:
     """Over a client of Redis, or what speaks like it; `script` is what all calls are runs of.
 
-    `trouble` says for people why the store is left alone; "" while it is asked. `outages`: how often it came to that.
+    `deadline` is in seconds, for an answer, not counting those in which our own loop stood still. `trouble` says for
+    people why the store is left alone; "" while it is asked. `outages`: how often it came to that.
     """
 
-    def __init__(self, client: Redis, script: str) -> None:
+    def __init__(self, client: Redis, script: str, deadline: float = DEADLINE) -> None:
         self._client = client
+        self._deadline = deadline
         self._script = script
         self._sha = sha1(script.encode(), usedforsecurity=False).hexdigest()
         self._outbox = Outbox()
@@ -77,6 +79,11 @@ class Line:
     def __repr__(self) -> str:
         state = self.trouble or "open"
         return f"<Line {len(self._waiting)} waiting, {len(self._batches)} batches, {self._outbox!r}; {state}>"
+
+    @property
+    def sound(self) -> bool:
+        """Whether the last batch was answered."""
+        return not self._failures
 
     async def ask(self, call: Call) -> Sequence[int]:
         """Behind the oldest messages. Raises Away. Whoever is cancelled here does not know whether it has happened."""
@@ -141,7 +148,7 @@ class Line:
             taken = [self._waiting.popleft() for _ in range(min(TOGETHER, len(self._waiting)))]
             asked = [one for one in taken if not one[1].done()]
             if asked:
-                batch = _Batch(self._outbox.oldest(TOGETHER), asked, loop.time() + DEADLINE)
+                batch = _Batch(self._outbox.oldest(TOGETHER), asked, loop.time() + self._deadline)
                 self._batches.add(batch)
                 batch.task = loop.create_task(self._carry(batch))
                 self._tasks.add(batch.task)
@@ -192,7 +199,7 @@ class Line:
         loop = asyncio.get_running_loop()
         behind = loop.time() - batch.due
         if behind > STOOD_STILL:  # the answer may be there already, and nobody has read it yet
-            batch.due = loop.time() + min(behind, DEADLINE)
+            batch.due = loop.time() + min(behind, self._deadline)
             loop.call_at(batch.due, self._late, batch)
             return
         self._failed(TimeoutError())

@@ -133,7 +133,7 @@ class RedisLimiter:
             if (outages < so_far or loop.time() >= due) and await self.beat():
                 outages, due = so_far, loop.time() + BEAT
             self._charge(self._leases.give_back())
-            if self._alone and not self._line.trouble:
+            if self._alone and self._line.sound:
                 self._alone = False
                 self._charge(self._shares.debts())
 

@@ -15,14 +15,15 @@ from security.limits.api import Bucket, Cost, Limiter, OverLimit, Quota, Reserva
 from security.limits.client import connect
 from security.limits.line import Line
 from security.limits.redis_store import RedisLimiter
+from tests.support.waiting import PATIENCE
 
 NEVER = 10**9
 
 
-def shared(url: str, clock: list[float] | None = None, busy: int = NEVER) -> RedisLimiter:
+def shared(url: str, clock: list[float] | None = None, busy: int = NEVER, deadline: float = PATIENCE) -> RedisLimiter:
     """Over the Redis there, which takes the time from `clock`, too, if there is one. `busy`: see leases.py."""
     mark, numbers = token_hex(4), count()
-    line = Line(connect(url), script.text())
+    line = Line(connect(url), script.text(), deadline)
     mint, chance = (lambda: f"{mark}-{next(numbers)}"), Random(1)
     if clock is None:
         limiter = RedisLimiter(line, mint, time.monotonic, chance)
@@ -33,9 +34,11 @@ def shared(url: str, clock: list[float] | None = None, busy: int = NEVER) -> Red
 
 
 @asynccontextmanager
-async def gateway(url: str, clock: list[float] | None = None, busy: int = NEVER) -> AsyncIterator[LimiterStand]:
+async def gateway(
+    url: str, clock: list[float] | None = None, busy: int = NEVER, deadline: float = PATIENCE
+) -> AsyncIterator[LimiterStand]:
     """A limiter as a gateway has it: started, watching, and closed in the end."""
-    limiter = shared(url, clock, busy)
+    limiter = shared(url, clock, busy, deadline)
     await limiter.start()
     watching = asyncio.create_task(limiter.watch())
     try:
