@@ -29,8 +29,8 @@ class Prompt(msgspec.Struct, gc=False):
     """What a caller asks of a model.
 
     `model` is the public name asked for. `fields` are the top-level members as the caller spelled them. `max_tokens`
-    is the largest cap given, None if none was. `n` is how many answers each prompt costs: the larger of `n` and
-    `best_of`.
+    is the largest cap given, None if none was. `n` is how many answers it costs: the larger of `n` and `best_of`, for
+    each prompt of a batch.
     """
 
     kind: Kind
@@ -97,8 +97,11 @@ def _generation(kind: Kind, asked: Chat | Completion, fields: dict[str, msgspec.
     options = asked.stream_options
     show_usage = options is not None and options.include_usage is True
     answers = asked.n or 1
-    if isinstance(asked, Completion) and asked.best_of is not None:
-        answers = asked.best_of  # never less than n
+    if isinstance(asked, Completion):
+        if asked.best_of is not None:
+            answers = asked.best_of  # never less than n
+        if isinstance(asked.prompt, list) and not isinstance(asked.prompt[0], int):
+            answers *= len(asked.prompt)
     return Prompt(kind, asked.model, asked.stream is True, show_usage, fields, cap, answers)
 
 

@@ -86,6 +86,12 @@ def test_p02_the_answers_that_one_prompt_costs_are_the_larger_of_n_and_best_of()
     assert parse("completion", b'{"model":"m","prompt":"x","n":2,"best_of":5}').n == 5
 
 
+@pytest.mark.parametrize(("batch", "prompts"), [('["x","y"]', 2), ("[[1,2,3],[4]]", 2), ("[1,2,3]", 1), ('["x"]', 1)])
+def test_p02_each_prompt_of_a_batch_costs_its_answers(batch: str, prompts: int) -> None:
+    asked = '{"model":"m","prompt":%s,"n":2,"best_of":5}' % batch  # noqa: UP031  # braces are JSON's
+    assert parse("completion", asked.encode()).n == 5 * prompts
+
+
 def test_a_completion_may_ask_for_no_token_at_all() -> None:
     prompt = parse("completion", b'{"model":"m","prompt":"x","echo":true,"max_tokens":0}')
     assert b'"max_tokens":0' in sent(prompt)
