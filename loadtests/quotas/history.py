@@ -13,8 +13,8 @@ What was reserved nobody says; the request bounds it: by its prompt, and by the 
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from itertools import accumulate
 from math import inf
 
@@ -23,13 +23,14 @@ from math import inf
 class Passed:
     """One request that was let in. Times in seconds, units are those of the limit.
 
-    `settled`: by when its reservation has been set right, inf if that never happened. It used `charge`, and had
-    reserved no less than `least` and no more than `most`.
+    It used `charge`, and had reserved no less than `least` and no more than `most`. `given_back`: from when on nothing
+    of that could be given back any more; `charged`: by when what it used beyond that has been, inf if it never was.
     """
 
     sent: float
     known: float
-    settled: float
+    given_back: float
+    charged: float
     charge: float
     least: float
     most: float
@@ -72,8 +73,8 @@ def worst(passed: Sequence[Passed], limit: Limit) -> Window:
     if not passed:
         raise ValueError("nothing passed")
     ends = sorted(passed, key=lambda one: one.known)
-    given_back = _UnderWay((_until_wiped(one, limit.lapses) for one in ends), lambda one: one.most - one.charge)
-    over = _UnderWay(ends, lambda one: one.charge - one.least)
+    given_back = _UnderWay((one.sent, _returned(one, limit.lapses), one.most - one.charge) for one in ends)
+    over = _UnderWay((one.sent, one.charged, one.charge - one.least) for one in ends)
     more = [limit.burst + over.during(lapse.begin, lapse.end) for lapse in limit.lapses]
 
     def since(time: float) -> float:
@@ -95,19 +96,19 @@ def worst(passed: Sequence[Passed], limit: Limit) -> Window:
     return Window(begin, end_time, used, beyond / limit.burst)
 
 
-def _until_wiped(one: Passed, lapses: Iterable[Lapse]) -> Passed:
-    """A reservation that is lost gives nothing back."""
-    wiped = min((lapse.end for lapse in lapses if lapse.wiped and lapse.begin > one.known), default=inf)
-    return replace(one, settled=min(one.settled, wiped))
+def _returned(one: Passed, lapses: Iterable[Lapse]) -> float:
+    """By when it has given back what it will; a reservation that is lost gives back nothing."""
+    wiped = (lapse.end for lapse in lapses if lapse.wiped and lapse.begin > one.known)
+    return min(one.given_back, *wiped, inf)
 
 
 class _UnderWay:
-    """Sums of what is above zero over those that were under way at a time."""
+    """Sums over what was under way at a time, by begin, end and how much each is; what is below zero counts nothing."""
 
-    def __init__(self, passed: Iterable[Passed], weight: Callable[[Passed], float]) -> None:
-        weights = [(one.sent, one.settled, max(0.0, weight(one))) for one in passed]
-        begins = sorted((sent, so_much) for sent, _, so_much in weights)
-        ends = sorted((settled, so_much) for _, settled, so_much in weights)
+    def __init__(self, spans: Iterable[tuple[float, float, float]]) -> None:
+        counted = [span for span in spans if span[2] > 0]
+        begins = sorted((begin, so_much) for begin, _, so_much in counted)
+        ends = sorted((end, so_much) for _, end, so_much in counted)
         self._begins = [time for time, _ in begins]
         self._ends = [time for time, _ in ends]
         self._begun = [0.0, *accumulate(so_much for _, so_much in begins)]
@@ -117,7 +118,7 @@ class _UnderWay:
         return f"<_UnderWay of {len(self._begins)}>"
 
     def before(self, time: float) -> float:
-        """Sent before, and not settled before."""
+        """Begun before, and not over before."""
         return self._begun[bisect_left(self._begins, time)] - self._ended[bisect_left(self._ends, time)]
 
     def during(self, begin: float, end: float) -> float:

@@ -121,7 +121,8 @@ def lived(store: Store, seed: int, demand: Demand, wipes: Iterable[float] = ()) 
             ended, actual = now + random.expovariate(1 / demand.takes), demand.truth(random, amount, now)
             heappush(under_way, (ended, name, actual))
             sent, known = now - random.uniform(0, JITTER), now + random.uniform(0, JITTER)
-            passed.append(Passed(sent, known, max(ended, known) + JITTER, actual, min(amount, actual), amount))
+            settled = max(ended, known) + JITTER
+            passed.append(Passed(sent, known, settled, settled, actual, min(amount, actual), amount))
     return passed
 
 
@@ -179,14 +180,14 @@ def looked_at_one_by_one(passed: list[Passed], limit: Limit) -> float:
     """The same by the definition, window by window."""
     found = []
     for begin in passed:
-        back = sum(max(0, one.most - one.charge) for one in passed if one.sent < begin.sent <= one.settled)
+        back = sum(max(0, one.most - one.charge) for one in passed if one.sent < begin.sent <= one.given_back)
         for end in passed:
             within = [one.charge for one in passed if begin.sent <= one.sent and one.known <= end.known]
             if end.sent >= begin.sent:
                 over = sum(
                     max(0, one.charge - one.least)
                     for one in passed
-                    if one.sent <= end.known and one.settled >= end.sent
+                    if one.sent <= end.known and one.charged >= end.sent
                 )
                 found.append(sum(within) - limit.rate * (end.known - begin.sent) - back - over)
     return max(found) / limit.burst
@@ -195,10 +196,10 @@ def looked_at_one_by_one(passed: list[Passed], limit: Limit) -> float:
 moments = st.integers(0, 40).map(lambda tenths: tenths / 10)
 histories = st.lists(
     st.builds(
-        lambda sent, known, settled, charge, least, most: Passed(
-            sent, sent + known, sent + known + settled, charge, least, most
+        lambda sent, known, back, charged, charge, least, most: Passed(
+            sent, sent + known, sent + known + back, sent + known + charged, charge, least, most
         ),
-        moments, moments, moments, *[st.integers(0, 200)] * 3,
+        *[moments] * 4, *[st.integers(0, 200)] * 3,
     ),
     min_size=1, max_size=12,
 )  # fmt: skip
