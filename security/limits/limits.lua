@@ -18,6 +18,8 @@
 -- beat     KEYS: slots
 --          ARGV: us that a slot lasts, ids
 --          Returns how many slots are taken.
+-- free     KEYS: slots
+--          ARGV: ids
 
 local SLACK = 10000 -- ms for which a bucket is kept after it has drained
 local SLOT_WAIT = 1000000
@@ -139,4 +141,8 @@ if verb == 'beat' then
   for at = 4, #ARGV do call('ZADD', slots, format('%.0f', now + lasts), ARGV[at]) end
   renew(slots, lasts)
   return taken(slots)
+end
+
+if verb == 'free' then
+  for at = 3, #ARGV do call('ZREM', KEYS[1], ARGV[at]) end
 end

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 from functools import partial
 from random import Random
@@ -55,6 +55,8 @@ class RedisLimiter:
         self._leases = Leases(self._known)
         self._shares = Shares(self._known, clock)
         self._alone = False
+        self._outages = 0
+        self._beat_at = 0
         self._held: dict[str, set[str]] = {}
 
     def __repr__(self) -> str:
@@ -100,12 +102,12 @@ class RedisLimiter:
     async def start(self) -> None:
         """Knows after that how many gateways there are, or that the store is away."""
         while not await self.beat() and not self._line.trouble:
-            pass
+            self._free_anew(held)
 
     async def watch(self) -> None:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._line.run())
-            tasks.create_task(self._look())
+            tasks.create_task(self._look_on())
 
     async def aclose(self) -> None:
         self._charge(self._leases.give_back(all_of_it=True))
@@ -113,29 +115,40 @@ class RedisLimiter:
 
     async def beat(self) -> bool:
         """Say that this gateway is there, and renew what it holds; False if the store is away."""
-        now = self._now()
+        now, outages = self._now(), self._line.outages
+        held = {slots: tuple(names) for slots, names in self._held.items()}
         beats = [script.beat(GATEWAYS, [self._self], now)]
-        beats += [script.beat(slots, names, now) for slots, names in self._held.items()]
+        beats += [script.beat(slots, names, now) for slots, names in held.items()]
         try:
             counts = await self._line.ask_patiently(beats)
         except Away:
             return False
+        finally:
+            self._free_anew(held)
         self._shares.gateways = max(1, counts[0])
+        self._outages, self._beat_at = outages, self._known.now() + round(BEAT * SECOND)
         return True
 
-    async def _look(self) -> None:
-        """Renew in time, and find out that the store is back."""
-        loop = asyncio.get_running_loop()
-        outages, due = 0, loop.time() + BEAT
+    async def look(self) -> None:
+        """Renew in time, find out that the store is back, settle up; to be called some times a second."""
+        if self._outages < self._line.outages or self._known.now() >= self._beat_at:
+            await self.beat()
+        self._charge(self._leases.give_back())
+        if self._alone and self._line.sound:
+            self._alone = False
+            self._charge(self._shares.debts())
+
+    async def _look_on(self) -> None:
         while True:
             await asyncio.sleep(RETRY)
-            so_far = self._line.outages
-            if (outages < so_far or loop.time() >= due) and await self.beat():
-                outages, due = so_far, loop.time() + BEAT
-            self._charge(self._leases.give_back())
-            if self._alone and self._line.sound:
-                self._alone = False
-                self._charge(self._shares.debts())
+            await self.look()
+
+    def _free_anew(self, renewed: Mapping[str, Collection[str]]) -> None:
+        """What was let go of while it was renewed, lest the store has heard of it in the other order."""
+        for slots, names in renewed.items():
+            gone = [name for name in names if name not in self._held.get(slots, ())]
+            if gone:
+                self._line.tell(script.free(slots, gone))
 
     def _take_alone(self, quota: Quota, cost: Cost) -> Reservation:
         if quota.mode == "closed":

@@ -85,6 +85,11 @@ def beat(slots: str, names: Collection[str], now: int) -> Call:
     return Call([slots], ["beat", now, int(LASTS * SECOND), *names])
 
 
+def free(slots: str, names: Collection[str]) -> Call:
+    """These reservations have ended."""
+    return Call([slots], ["free", 0, *names])
+
+
 def _settle(quota: Quota, paid: Sequence[int | None], actual: Cost, name: str, now: int, barred: int) -> Call:
     arguments: list[Argument] = ["settle", now, name, barred, len(paid)]
     for bucket, micros in zip(quota.buckets, paid, strict=True):

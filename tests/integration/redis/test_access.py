@@ -66,9 +66,9 @@ async def test_p45_a_bucket_is_small_whatever_is_taken_of_it_and_goes_by_itself(
 
 async def test_another_ones_key_spoils_nobody_elses_day(valkey: ValkeyServer) -> None:
     async with gateway(valkey.url, [1000.0]) as stand:
-        spoilt, sound = stand.quota(stand.bucket("spoilt", 1000)), stand.quota(stand.bucket("sound", 1000))
+        spoilt, sound = stand.quota(stand.slots("spoilt", 10)), stand.quota(stand.bucket("sound", 1000))
         with valkey.client() as client:
-            client.lpush(spoilt.buckets[0].key, "x")
+            client.lpush(spoilt.slots[0].key, "x")
             for _ in range(10):  # they travel together
                 await asyncio.gather(stand.use(sound, 10, 10), stand.use(spoilt, 10, 10))
             assert client.get(sound.buckets[0].key) == "1006000000"

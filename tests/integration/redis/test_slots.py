@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from itertools import count
+from random import Random
+from typing import Any
+
+from redis.asyncio import Redis
+
+from security.limits import script
 from security.limits.api import Cost
+from security.limits.client import connect
+from security.limits.line import Line
+from security.limits.redis_store import RedisLimiter
+from security.limits.script import Call
 from tests.support.limiting import LimiterStand, shared
 from tests.support.valkey import ValkeyServer
-from tests.support.waiting import until
+from tests.support.waiting import PATIENCE, until
 
 
 async def test_p08_slots_of_a_crashed_gateway_are_free_within_their_time(valkey: ValkeyServer) -> None:
@@ -66,3 +78,34 @@ async def test_what_is_let_go_of_is_free_elsewhere_soon(valkey: ValkeyServer) ->
         await other.limiter.aclose()
         await until(lambda: not client.exists(quota.slots[0].key))
     await one.limiter.aclose()
+
+
+class Overtaking(Line):
+    """While slots are renewed, something happens that the store hears of first."""
+
+    def __init__(self, client: Redis, text: str) -> None:
+        super().__init__(client, text, PATIENCE)
+        self.meanwhile: Callable[[], None] | None = None
+
+    async def ask_patiently(self, calls: Sequence[Call]) -> list[Any]:
+        meanwhile, self.meanwhile = self.meanwhile, None
+        if meanwhile is not None:
+            meanwhile()
+            await self.flush()
+        return await super().ask_patiently(calls)
+
+
+async def test_what_is_let_go_of_while_it_is_renewed_is_free(valkey: ValkeyServer) -> None:
+    clock, numbers = [1000.0], count()
+    line = Overtaking(connect(valkey.url), script.text())
+    limiter = RedisLimiter(line, lambda: f"r{next(numbers)}", lambda: clock[0], Random(1), lambda: clock[0])
+    stand = LimiterStand(limiter, "acme", clock)
+    quota = stand.quota(stand.slots("k", 2))
+    ends, stays = await stand.ask(quota), await stand.ask(quota)
+    line.meanwhile = lambda: ends.settle(Cost())
+    assert await limiter.beat()
+    await line.flush()
+    with valkey.client() as client:
+        assert client.zcard(quota.slots[0].key) == 1
+    stays.settle(Cost())
+    await limiter.aclose()
