@@ -33,7 +33,7 @@ def limited(
 ) -> Iterator[Queueing]:
     """For the length of a block: models `mock` and `other` with room for all, a key for `acme`; or as told."""
     models = sections.pop("models", [served(fleet.urls, None), served(fleet.urls, None, "other")])
-    quotas = {"plans": list(plans)}
+    quotas = {"plans": list(plans), **sections.pop("quotas", {})}
     with queueing(fleet, folder, *models, tenants=tenants or {"acme": {}}, quotas=quotas, **sections) as place:
         for replica in fleet.replicas:
             replica.set(slots=0)
