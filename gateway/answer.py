@@ -44,7 +44,8 @@ class Answer:
     """
 
     __slots__ = (
-        "_backlog", "_edge", "_last", "_phase", "_started", "_told", "deadline", "due", "record", "stream", "wire",
+        "_backlog", "_degraded", "_edge", "_last", "_limits", "_phase", "_started", "deadline", "due", "record", "stream",
+        "wire",
     )  # fmt: skip
 
     def __init__(self, edge: Edge, record: Record, wire: Wire) -> None:
@@ -54,7 +55,7 @@ class Answer:
         self.stream = False
         self.deadline = record.headers_at + edge.bounds.total_time
         self.due = record.headers_at + edge.bounds.body_time
-        self._told = b""  # header lines of what was found out on the way
+        self._degraded = self._limits = b""  # header lines
         self._started = False
         self._last = b""  # what was taken last
         self._phase: Phase = "body"
@@ -63,11 +64,11 @@ class Answer:
         """Another model answers because of this trouble: the client is told in a header."""
         self.record.fallback = trouble
         self.record.why = model.why
-        self.tell(b"x-gateway-degraded: model=%b;reason=%b\r\n" % (model.name.encode(), trouble.encode()))
+        self._degraded = b"x-gateway-degraded: model=%b;reason=%b\r\n" % (model.name.encode(), trouble.encode())
 
-    def tell(self, lines: bytes) -> None:
-        """The client, in whole header lines of the answer, whatever that will be."""
-        self._told += lines
+    def limit(self, lines: bytes) -> None:
+        """How the caller's limits stand, in whole header lines: the client is told, whatever the answer will be."""
+        self._limits = lines
 
     def start(self, reply: Reply, length: int | None = None) -> None:
         """Write the head of a good answer, unless a keep-alive comment has already done so."""
@@ -148,9 +149,9 @@ class Answer:
         record.status = status
         lines = own_headers(record.id) + lines
         if record.version:
-            lines += _answered_by(record.version)
-        if self._told:
-            lines += self._told
+            lines += _answered_by(record.version) + self._degraded
+        if self._limits:
+            lines += self._limits
         if record.label:
             lines += b"x-client-request-id: %b\r\n" % record.label.encode()
         self.wire.open(status, lines, length, close=close)

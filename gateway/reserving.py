@@ -96,12 +96,12 @@ class Reserving:
     def _hold(self, reservation: Reservation, exchange: Exchange) -> Reserved:
         for limit in reservation.waived:
             self._count(limit)
-        exchange.tell(rate_headers.lines(reservation.standings))
+        exchange.limit(rate_headers.lines(reservation.standings))
         return Reserved(reservation, exchange)
 
     def _told(self, over: OverLimit, exchange: Exchange) -> OverLimit:
         self._count(over.limit)
-        exchange.tell(rate_headers.lines(over.standings))
+        exchange.limit(rate_headers.lines(over.standings))
         return over
 
     def _count(self, limit: Bucket | Slots) -> None:
