@@ -44,8 +44,8 @@ class Answer:
     """
 
     __slots__ = (
-        "_backlog", "_degraded", "_edge", "_last", "_limits", "_phase", "_started", "deadline", "due", "record", "stream",
-        "wire",
+        "_backlog", "_degraded", "_edge", "_last", "_limits", "_phase", "_started",
+        "deadline", "due", "record", "stream", "wire",
     )  # fmt: skip
 
     def __init__(self, edge: Edge, record: Record, wire: Wire) -> None:
