@@ -18,7 +18,7 @@ from loadtests.prove.quiet import in_flight
 from loadtests.quotas.asking import Crowd
 from loadtests.quotas.counted import SETTLES, Call, History, Killed
 from loadtests.quotas.gateways import Gateway, Tenancy, tenancy
-from loadtests.quotas.history import Limit, Passed, Window, worst
+from loadtests.quotas.history import Lapse, Limit, Passed, Window, worst
 from loadtests.quotas.plans import BOUNDS, MINUTE, SLOTS, SLOTTED, Bound, plans
 from loadtests.quotas.store import Store, running_store
 
@@ -69,12 +69,12 @@ def _proven(fleets: Mapping[int, int]) -> Verdict:
     return Verdict(bars, {"seeds": seed, "unused": unused, "outcomes": dict(sorted(outcomes.items()))})
 
 
-def judged(history: History, bound: Bound) -> Iterator[Window]:
+def judged(history: History, bound: Bound, lapses: Sequence[Lapse] = ()) -> Iterator[Window]:
     """The worst window of each holder of a limit."""
     holders: dict[tuple[str, int], list[Passed]] = defaultdict(list)
     for holder, passed in history.passed(bound):
         holders[holder].append(passed)
-    limit = Limit(bound.per_minute / MINUTE, bound.per_minute)
+    limit = Limit(bound.per_minute / MINUTE, bound.per_minute, lapses)
     return (worst(passed, limit) for passed in holders.values())
 
 
@@ -86,7 +86,7 @@ def lived(homes: Tenancy, fleet: Sequence[Gateway], store: Store, seed: int) -> 
         client.flushall()
     time.sleep(2 * SETTLES)  # refusals that are remembered
     since = place.control("/_stats")["started"]
-    crowd = Crowd([gateway.front.ports.public for gateway in fleet], homes.keys, random, 1)
+    crowd = Crowd([gateway.front.ports.public for gateway in fleet], homes.keys, random)
     killed: list[Killed] = []
 
     async def kill() -> None:

@@ -39,9 +39,9 @@ class Asked:
     tenant: str
     key: int
     gateway: int
-    fate: Fate
-    size: int  # of the body, in bytes
-    sent: float
+    fate: Fate = "whole"
+    size: int = 0  # of the body, in bytes
+    sent: float = 0.0
     known: float = 0.0  # when the head of the answer was here, or that there is none
     ended: float = 0.0
     ending: Ending = "lost"
@@ -57,6 +57,14 @@ class Caller(Visitor):
 
     def on_headers_complete(self) -> None:
         self.known_at = time.monotonic()
+
+    async def put(self, asked: Asked, request: bytes, leave_after: int = 0) -> None:
+        """Ask, and note what came of it."""
+        self.known_at = 0.0
+        asked.sent = time.monotonic()
+        asked.ending = await self.visit(request, leave_after=leave_after)
+        asked.ended = time.monotonic()
+        asked.known, asked.status = self.known_at or asked.ended, self.status
 
 
 def directive(fate: Fate, random: Random) -> str:
@@ -87,14 +95,14 @@ def body(asked: Asked, random: Random) -> bytes:
 
 
 class Crowd:
-    """Asks until `until`, of all gateways at random; `keys` of each tenant. All is drawn from `random`."""
+    """Asks the gateways at `ports` at random, with `keys` of each tenant; what of, is drawn from `random`."""
 
-    def __init__(self, ports: Sequence[int], keys: Mapping[str, Sequence[str]], random: Random, first: int) -> None:
+    def __init__(self, ports: Sequence[int], keys: Mapping[str, Sequence[str]], random: Random) -> None:
         self.asked: list[Asked] = []
         self._ports = ports
         self._keys = keys
         self._random = random
-        self._next = first
+        self._next = 0
 
     def __repr__(self) -> str:
         return f"<Crowd of {len(self._keys)} tenants, {len(self.asked)} asked>"
@@ -129,22 +137,22 @@ class Crowd:
     async def _ask(self, caller: Caller, tenant: str, gateway: int, random: Random) -> Asked:
         (fate,) = random.choices(list(FATES), list(FATES.values()))
         key = int(len(self._keys[tenant]) * random.random() ** 2)  # one wants more than others
-        asked = Asked(self._next, tenant, key, gateway, fate, 0, 0.0)
+        asked = Asked(self._next, tenant, key, gateway, fate)
         self._next += 1
         content = body(asked, random)
         asked.size = len(content)
-        extra = f"authorization: Bearer {self._keys[tenant][key]}\r\n"
+        extra = bearer(self._keys[tenant][key])
         if fate == "late":
             extra += "x-request-timeout-ms: 200\r\n"
-        caller.known_at = 0.0
-        asked.sent = time.monotonic()
-        asked.ending = await caller.visit(
-            bodies.http(self._ports[gateway], content, extra), leave_after=HEARD if fate == "leaves" else 0
-        )
-        asked.ended = time.monotonic()
-        asked.known, asked.status = caller.known_at or asked.ended, caller.status
+        request = bodies.http(self._ports[gateway], content, extra)
+        await caller.put(asked, request, HEARD if fate == "leaves" else 0)
         self.asked.append(asked)
         return asked
+
+
+def bearer(key: str) -> str:
+    """A header line."""
+    return f"authorization: Bearer {key}\r\n"
 
 
 async def arrive(port: int) -> Caller:
