@@ -119,9 +119,11 @@ class Exchange(Answer):
         return self._call.spent if self._call is not None else None
 
     @property
-    def given_up(self) -> bool:
-        """Whether it was ended from outside, and not by its client."""
-        return self._reason is not None
+    def unwanted(self) -> bool:
+        """Of one that was cancelled: whether by its client, who has left or had set a time that has passed."""
+        if self._reason is DEADLINE:
+            return self.deadline < self.record.headers_at + self._edge.bounds.total_time
+        return self._reason is None
 
     # From outside
 

@@ -138,8 +138,8 @@ def _expected(model: Model, prompt: Prompt, exchange: Exchange) -> Cost:
 def used(exchange: Exchange, error: BaseException | None) -> Cost:
     """What a request that ended so is charged: what was counted, else what was expected.
 
-    Nothing where it came to nothing by a fault of ours or of a model server's. Who leaves pays for what was produced
-    until then, and a model server's time is the caller's from the moment at which it has the prompt.
+    Nothing where it came to nothing by a fault of ours or of a model server's. Who leaves, or sets a time that is too
+    short, pays for what was produced until then: a model server's time is theirs from when it has the prompt.
     """
     record, spent = exchange.record, exchange.spent
     prompt, completion = record.prompt_tokens, record.completion_tokens
@@ -148,7 +148,7 @@ def used(exchange: Exchange, error: BaseException | None) -> Cost:
     if isinstance(error, Rejected):
         return Cost(1)  # as ever so often with a caller's mistakes
     cancelled = isinstance(error, asyncio.CancelledError)
-    left = cancelled and not exchange.given_up and record.attempts > 0
+    left = cancelled and exchange.unwanted and record.attempts > 0
     produced = completion > 0 and (cancelled or isinstance(error, Interrupted))
     if error is None and not (prompt or completion):  # an answer in one piece that says nothing of what it took
         return Cost(1, record.prompt, record.tokens - record.prompt)

@@ -135,6 +135,16 @@ def test_p02_hanging_up_again_and_again_gets_no_more_than_the_limit(place: Queue
     assert sum(call.tokens for call in calls) <= WHOLE_DAY + hung_up * 100, "100 tokens are a tenth of a second"
 
 
+def test_p02_a_time_that_is_too_short_is_no_way_around_a_limit(fleet: SpawnedFleet, tmp_path: Path) -> None:
+    """As long as it lasts, a model server works on the prompt."""
+    with limited(fleet, tmp_path, plan(key={"requests_per_minute": 5})) as place:
+        statuses = [
+            place.ask(named("hasty", HELD), "acme", x_request_timeout_ms="200").answer.status for _ in range(10)
+        ]
+        assert 429 in statuses
+        assert len(place.asked()) <= 5
+
+
 def test_others_are_not_touched(fleet: SpawnedFleet, tmp_path: Path) -> None:
     """One tenant's flood leaves another's limits whole."""
     tenants: dict[str, dict[str, Any]] = {"acme": {}, "meek": {}}

@@ -78,10 +78,12 @@ def test_p02_a_model_server_that_refuses_connections_costs_nothing(place: Queuei
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["unary", "stream"])
-def test_p02_a_deadline_before_any_content_costs_nothing(place: Queueing, *, stream: bool) -> None:
-    heard = place.ask(named("asks", LONG, stream=stream), "acme", x_request_timeout_ms="200")
-    assert heard.told == (504, "upstream_timeout")
-    assert charged(place) == 0
+def test_p02_the_gateway_s_deadline_before_any_content_costs_nothing(
+    fleet: SpawnedFleet, tmp_path: Path, *, stream: bool
+) -> None:
+    with limited(fleet, tmp_path, plan(key=DAY), timeouts={"total": "300ms"}) as place:
+        assert place.ask(named("asks", LONG, stream=stream), "acme").told == (504, "upstream_timeout")
+        assert charged(place) == 0
 
 
 def test_p02_a_mistake_found_by_the_model_server_costs_a_request_and_no_tokens(
@@ -122,6 +124,12 @@ def test_p02_who_hangs_up_in_mid_stream_pays_for_the_prompt_and_what_was_produce
 def test_p02_who_hangs_up_before_any_content_pays_for_the_prompt(place: Queueing, *, stream: bool) -> None:
     prompt = hang_up(place, LONG, 0, stream=stream)
     assert charged(place) == prompt > 0
+
+
+def test_p02_whose_own_time_has_passed_before_any_content_pays_for_the_prompt(place: Queueing) -> None:
+    wanted = named("hasty", LONG)
+    assert place.ask(wanted, "acme", x_request_timeout_ms="500").told == (504, "upstream_timeout")
+    assert 0 < charged(place) <= by_size(wanted)
 
 
 def test_p02_who_hangs_up_while_they_wait_for_a_place_pays_nothing(fleet: SpawnedFleet, tmp_path: Path) -> None:

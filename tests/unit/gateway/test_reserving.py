@@ -89,6 +89,14 @@ async def test_what_was_ended_from_outside_is_charged_what_was_produced(exchange
     assert used(exchange, LEFT) == Cost(1, EXPECTED, 5)
 
 
+async def test_a_time_of_the_caller_s_own_that_was_too_short_is_as_leaving(exchange: Exchange) -> None:
+    exchange.deadline -= 1
+    await give_up(exchange, DRAINING)
+    assert used(exchange, LEFT) == NOTHING
+    exchange._reason = DEADLINE
+    assert used(exchange, LEFT) == Cost(1, EXPECTED, 0)
+
+
 def test_who_leaves_before_any_content_pays_for_the_prompt(exchange: Exchange) -> None:
     assert used(exchange, LEFT) == Cost(1, EXPECTED, 0)
 
