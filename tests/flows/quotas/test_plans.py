@@ -55,6 +55,13 @@ def test_a_model_s_limit_binds_that_model_alone_and_all_keys(fleet: SpawnedFleet
         assert statuses(place, 3, model="other") == [200, 200, 200]
 
 
+def test_a_model_has_one_limit_by_whatever_name_it_is_asked_for(fleet: SpawnedFleet, tmp_path: Path) -> None:
+    routing = [{"model": "mock", "aliases": ["gpt"]}]
+    with limited(fleet, tmp_path, plan(models=[{"model": "mock", RPM: 3}]), routing=routing) as place:
+        assert [*statuses(place, 1), *statuses(place, 2, model="gpt")] == [200, 200, 200]
+        assert [*statuses(place, 1), *statuses(place, 1, model="gpt")] == [429, 429]
+
+
 def test_a_tenant_s_plan_decides(fleet: SpawnedFleet, tmp_path: Path) -> None:
     tenants = {"acme": {}, "rich": {"plan": "gold"}, "odd": {"plan": "not-listed"}}
     with limited(fleet, tmp_path, plan(key={RPM: 1}), plan("gold", key={RPM: 3}), tenants=tenants) as place:
