@@ -18,8 +18,8 @@ from loadtests.prove.quiet import in_flight
 from loadtests.quotas.asking import Crowd
 from loadtests.quotas.counted import SETTLES, Call, History, Killed
 from loadtests.quotas.gateways import Gateway, Tenancy, tenancy
-from loadtests.quotas.history import Lapse, Limit, Passed, Window, worst
-from loadtests.quotas.plans import BOUNDS, MINUTE, SLOTS, SLOTTED, Bound, plans
+from loadtests.quotas.history import Limit, Passed, Window, worst
+from loadtests.quotas.plans import BOUNDS, SLOTS, SLOTTED, Bound, plans
 from loadtests.quotas.store import Store, running_store
 
 FLEETS = {1: 1, 2: 2, 4: 2}
@@ -34,7 +34,7 @@ UNUSED = 0.25
 
 
 def prove() -> Verdict:
-    """No window sees more than rate x W + one burst + what reservations were wrong by, over 1 to 4 gateways."""
+    """No window sees more than rate x W + a burst + what was taken in advance, or reserved wrongly; 1 to 4 gateways."""
     return _proven(FLEETS)
 
 
@@ -57,7 +57,7 @@ def _proven(fleets: Mapping[int, int]) -> Verdict:
                     at_once = max(at_once, history.at_once(SLOTTED))
                     outcomes.update(f"{one.fate}: {one.ending} {one.status}" for one in history.asked)
                     for bound in BOUNDS:
-                        windows = list(judged(history, bound))
+                        windows = list(judged(history, bound, bound.limit(gateways)))
                         found[str(bound)] += windows
                         unused[str(bound)] = max(unused[str(bound)], 1 - max(one.bursts for one in windows))
                     print(f"  seed {seed}: {len(history.asked)} requests, {gateways} gateways", flush=True)
@@ -69,12 +69,11 @@ def _proven(fleets: Mapping[int, int]) -> Verdict:
     return Verdict(bars, {"seeds": seed, "unused": unused, "outcomes": dict(sorted(outcomes.items()))})
 
 
-def judged(history: History, bound: Bound, lapses: Sequence[Lapse] = ()) -> Iterator[Window]:
+def judged(history: History, bound: Bound, limit: Limit) -> Iterator[Window]:
     """The worst window of each holder of a limit."""
     holders: dict[tuple[str, int], list[Passed]] = defaultdict(list)
     for holder, passed in history.passed(bound):
         holders[holder].append(passed)
-    limit = Limit(bound.per_minute / MINUTE, bound.per_minute, lapses)
     return (worst(passed, limit) for passed in holders.values())
 
 

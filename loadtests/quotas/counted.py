@@ -17,6 +17,8 @@ from loadtests.quotas.plans import Bound, Unit
 REFUSED = 429
 SETTLES = 0.5
 """Seconds, at most, from when a client sees an end to when that has been settled in the store."""
+KEPT = 0.5
+"""Seconds, at most, for which a gateway keeps more of what was given back than it may have taken in advance."""
 _NUMBER = re.compile(rf"{MARK}(\d+) ")
 
 
@@ -93,7 +95,7 @@ class History:
     def _passed(self, one: Asked, bound: Bound) -> Passed:
         settled = one.ended + SETTLES
         lost = any(killed.took(one) for killed in self._killed)
-        return Passed(one.sent, one.known, settled, inf if lost else settled, *self._amounts(one, bound.unit))
+        return Passed(one.sent, one.known, settled + KEPT, inf if lost else settled, *self._amounts(one, bound.unit))
 
     def _amounts(self, one: Asked, unit: Unit) -> tuple[int, int, int]:
         """What it used, and the least and most that it may have reserved."""

@@ -4,7 +4,8 @@ What it knows of a request is when its client sent it, when the client first kne
 server counted. When the gateway decided lies between the two, so a window has let in for certain only those that were
 sent and known within it. Of these, no more may have been used than
 
-    rate x W + burst + what reservations from before the window may have given back within it
+    rate x W + burst + what gateways have taken in advance
+                     + what reservations from before the window may have given back within it
                      + what those under way at its end may use beyond their reservations
 
 What was reserved nobody says; the request bounds it: by its prompt, and by the largest answer that it asked for.
@@ -50,16 +51,17 @@ class Lapse:
 
 @dataclass(slots=True, frozen=True)
 class Limit:
-    """Units a second, and at once."""
+    """Units a second, and at once. `ahead`: what all gateways together may have taken in advance."""
 
     rate: float
     burst: float
     lapses: Sequence[Lapse] = ()
+    ahead: float = 0.0
 
 
 @dataclass(slots=True, frozen=True)
 class Window:
-    """The one with most: `used` units in it, of which rate, reservations and lapses explain all but some `bursts`."""
+    """The one with most: `used` units in it, of which all but some `bursts` are explained."""
 
     begin: float
     end: float
@@ -93,7 +95,7 @@ def worst(passed: Sequence[Passed], limit: Limit) -> Window:
         windows.append((value + since(begin) - given_back.before(begin), begin, ends[end].known))
     beyond, begin, end_time = max(windows)
     used = sum(one.charge for one in ends if begin <= one.sent and one.known <= end_time)
-    return Window(begin, end_time, used, beyond / limit.burst)
+    return Window(begin, end_time, used, (beyond - limit.ahead) / limit.burst)
 
 
 def _returned(one: Passed, lapses: Iterable[Lapse]) -> float:

@@ -6,10 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from loadtests.quotas.history import Lapse, Limit
+
 Unit = Literal["requests", "output_tokens", "tokens"]
 Holder = Literal["key", "tenant", "model"]
 MODEL = "mock"
 MINUTE = 60.0
+CHUNK = 0.5
+"""Seconds of a limit's rate that a gateway may have taken in advance."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -20,6 +24,11 @@ class Bound:
     holder: Holder
     unit: Unit
     per_minute: int
+
+    def limit(self, gateways: int, lapses: Sequence[Lapse] = ()) -> Limit:
+        """For the judge."""
+        rate = self.per_minute / MINUTE
+        return Limit(rate, self.per_minute, lapses, gateways * CHUNK * rate)
 
     def __str__(self) -> str:
         return f"{self.unit} of a {self.holder} on the plan {self.plan}"

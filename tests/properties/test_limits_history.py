@@ -17,7 +17,7 @@ from loadtests.quotas.history import Lapse, Limit, Passed, worst
 RATE, BURST = 10.0, 100.0
 JITTER = 0.05
 """Seconds, at most, between a decision and what clients know of it."""
-REQUESTS = 400
+REQUESTS, GATEWAYS = 400, 3
 
 
 @dataclass(slots=True)
@@ -84,6 +84,25 @@ class Apart(Store):
         super().settle(name, actual, now)
 
 
+class Ahead(Store):
+    """Gateways take some in advance."""
+
+    chunk = 15.0
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.left = [0.0] * GATEWAYS
+
+    def take(self, gateway: int, name: int, amount: float, now: float) -> bool:
+        if self.left[gateway] < amount and super().take(gateway, -1, self.chunk, now):
+            self.left[gateway] = self.chunk
+        if self.left[gateway] < amount:
+            return False
+        self.left[gateway] -= amount
+        self.held[name] = amount
+        return True
+
+
 @dataclass(slots=True)
 class Demand:
     """Who comes how fast, and how wrong reservations are."""
@@ -103,7 +122,7 @@ def guessed(random: Random, amount: float, _now: float) -> float:
 
 
 def lived(store: Store, seed: int, demand: Demand, wipes: Iterable[float] = ()) -> list[Passed]:
-    """Three gateways ask at random; what clients see of it."""
+    """The gateways ask at random; what clients see of it."""
     random, names = Random(seed), count()
     passed: list[Passed] = []
     under_way: list[tuple[float, int, float]] = []
@@ -117,7 +136,7 @@ def lived(store: Store, seed: int, demand: Demand, wipes: Iterable[float] = ()) 
             due.pop()
             store.wipe()
         name, amount = next(names), float(random.randint(1, demand.amount))
-        if store.take(random.randrange(3), name, amount, now):
+        if store.take(random.randrange(GATEWAYS), name, amount, now):
             ended, actual = now + random.expovariate(1 / demand.takes), demand.truth(random, amount, now)
             heappush(under_way, (ended, name, actual))
             sent, known = now - random.uniform(0, JITTER), now + random.uniform(0, JITTER)
@@ -149,6 +168,14 @@ def test_a_store_that_loses_all_lets_one_burst_more_pass(seed: int, demand: Dema
     slack = demand.every * 50  # it happens with the next request
     limit = Limit(RATE, BURST, [Lapse(wipe, wipe + slack, wiped=True) for wipe in wipes])
     assert worst(lived(Store(), seed, demand, wipes), limit).bursts <= 1 + 1e-9
+
+
+@given(seeds, st.sampled_from([0.02, 0.2, 1.0]))
+@settings(deadline=None)
+def test_what_gateways_take_in_advance_is_no_fault(seed: int, every: float) -> None:
+    demand = Demand(every, takes=0.5, amount=10, truth=failing)
+    limit = Limit(RATE, BURST, ahead=GATEWAYS * Ahead.chunk)
+    assert worst(lived(Ahead(), seed, demand), limit).bursts <= 1 + 1e-9
 
 
 @pytest.mark.parametrize("seed", range(20))
