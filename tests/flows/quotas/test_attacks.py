@@ -13,7 +13,7 @@ import pytest
 from tests.support import plain
 from tests.support.asking import request_bytes
 from tests.support.fleet import SpawnedFleet
-from tests.support.limited import WHOLE_DAY, left, limited, plan
+from tests.support.limited import WHOLE_DAY, left, limited, plan, refused
 from tests.support.queueing import Heard, Queueing, named
 from tests.support.raw import RawClient
 
@@ -48,6 +48,17 @@ def test_p02_of_many_at_the_same_time_no_more_pass_than_there_is_room_for(place:
     assert produced(place) <= WHOLE_DAY
     place.gateway.wait_idle()
     assert WHOLE_DAY - left(place)[MINE] == produced(place)
+
+
+def test_p02_many_answers_that_nobody_expected_so_long_overshoot_by_no_more_than_that(place: Queueing) -> None:
+    """Which is a debt, so that in the long run it is none: who does it again has to wait for it first."""
+    asking = [place.asking(named("long", LASTS.format(1000)), "acme") for _ in range(30)]
+    passed = told(asking)[200]
+    assert 0 < passed <= WHOLE_DAY // 256
+    over = produced(place) - WHOLE_DAY
+    assert 0 < over <= passed * (1000 - 256)
+    _, wait = refused(place.ask(named("next", max_tokens=1), "acme").answer)
+    assert wait >= over * 86_400 / WHOLE_DAY
 
 
 def test_p02_requests_at_the_same_time_are_no_more_than_their_limit(fleet: SpawnedFleet, tmp_path: Path) -> None:

@@ -10,11 +10,13 @@ from gateway.config.quotas import Plan
 from gateway.quotas import BUCKETS, REMEMBERED, Quotas, described
 from router.api import Replica
 from security.api import Principal
-from security.limits.api import Bucket, Quota, Slots
+from security.limits.api import Bucket, Cost, OverLimit, Quota, Slots
+from security.limits.local import LocalLimiter
 from security.open_door import ANYBODY
 from tests.support.choosing import SaysLoad
 from tests.support.models import made_of
 
+RPM = "requests_per_minute"
 CHAT, OTHER = (made_of(name, [Replica(f"{name}-0", SaysLoad())]) for name in ("chat", "other"))
 EVERY = {
     "requests_per_minute": 1,
@@ -121,6 +123,23 @@ def test_what_was_put_together_is_kept_for_so_many_callers_and_no_more() -> None
     again = quotas.of(caller("first"), CHAT)
     assert again is not first
     assert again == first
+
+
+def test_ten_thousand_keys_get_no_more_than_their_tenant_may_have() -> None:
+    quotas = Quotas([plan(key={RPM: 10}, tenant={RPM: 1000})])
+    limiter = LocalLimiter(lambda: 100.0)
+    passed = refused = 0
+    for turn in range(3):
+        for number in range(10_000):
+            quota = quotas.of(caller(f"k{number}"), CHAT)
+            assert quota is not None
+            try:
+                limiter.take(quota, Cost(1)).settle(Cost(1))
+                passed += 1
+            except OverLimit:
+                refused += 1
+        assert (passed, refused) == (1000, 10_000 * (turn + 1) - 1000)
+    assert repr(limiter) == "<LocalLimiter 1001 buckets, 0 slots taken>", "nothing is kept of who was refused"
 
 
 ODD = ["a:b", "tenant", "}:tenant:x", "{acme}:key:k1", "spiffe://cluster/ns/a/sa/b", "", "ключ", "a\r\nb", "*", " "]
