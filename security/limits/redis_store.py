@@ -102,7 +102,7 @@ class RedisLimiter:
     async def start(self) -> None:
         """Knows after that how many gateways there are, or that the store is away."""
         while not await self.beat() and not self._line.trouble:
-            self._free_anew(held)
+            pass
 
     async def watch(self) -> None:
         async with asyncio.TaskGroup() as tasks:

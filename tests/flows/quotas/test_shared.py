@@ -196,3 +196,13 @@ def test_p03_without_the_store_a_gateway_keeps_to_its_part(
         valkey.thaw()
         come_back(place)
         wait_until(lambda: int(place.ask(named("after"), "acme").answer.headers["x-ratelimit-remaining-requests"]) < 21)
+
+
+def test_p03_a_gateway_starts_while_the_store_is_away(
+    fleet: SpawnedFleet, tmp_path: Path, valkey: ValkeyServer
+) -> None:
+    valkey.stop()
+    with limited(fleet, tmp_path, plan(key={"requests_per_minute": 2}), quotas=STORE) as place:
+        assert [answer.status for answer in outage(place, 3)] == [200, 200, 429]
+        valkey.start()
+        come_back(place)
