@@ -12,7 +12,7 @@ from loadtests.prove.answers import Answer
 from security.limits.api import NOTHING, Cost, Limiter, Quota
 from tests.support.fleet import SpawnedFleet
 from tests.support.gateway import RunningGateway
-from tests.support.queueing import Queueing, queueing, served
+from tests.support.queueing import Queueing, named, queueing, served
 
 WHOLE_DAY: Final = 2000
 """Tokens a day: so few that none drains while a test runs, and what is left can be told to the token."""
@@ -60,6 +60,18 @@ def use_up(place: Queueing, cost: Cost, who: str = "acme", model: str = "mock") 
 
     work: Coroutine[Any, Any, None] = use()
     place.gateway.wait_for(work)
+
+
+def ask_mixed(place: Queueing, who: str = "acme") -> int:
+    """Thirty requests at a time, of which some fail; tokens that the model server has counted of those it answered."""
+    directives = ["tokens=7", "tokens=3", "fault=status,status=500", "tokens=5", "fault=status,status=400"] * 6
+    asking = [
+        place.asking(named(f"n{turn}", directive, stream=turn % 2 == 0, max_tokens=10), who)
+        for turn, directive in enumerate(directives)
+    ]
+    told = [one.result().answer.status for one in asking]
+    assert told.count(200) == 18, told
+    return sum(call.prompt_tokens + call.tokens for call in place.asked() if call.tokens)
 
 
 def slots_taken(place: Queueing) -> int:

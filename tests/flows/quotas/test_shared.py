@@ -23,7 +23,7 @@ from tests.support.databases import sqlite
 from tests.support.fleet import SpawnedFleet
 from tests.support.gateway import configuration, metric
 from tests.support.knocking import headers
-from tests.support.limited import WHOLE_DAY, limited, plan, refused
+from tests.support.limited import WHOLE_DAY, ask_mixed, left, limited, plan, refused
 from tests.support.queueing import Queueing, named
 from tests.support.raw import RawClient
 from tests.support.stored import KeyBook
@@ -82,6 +82,16 @@ def test_p02_two_gateways_keep_to_one_limit_together(fleet: SpawnedFleet, tmp_pa
     produced = sum(call.prompt_tokens + call.tokens for call in calls)
     assert len(calls) == told[200]
     assert WHOLE_DAY - 300 < produced <= WHOLE_DAY
+
+
+def test_p02_after_a_mix_of_endings_the_store_stands_at_the_truth(
+    fleet: SpawnedFleet, tmp_path: Path, valkey: ValkeyServer
+) -> None:
+    """To the token, once all that was taken in advance has been given back."""
+    with limited(fleet, tmp_path, plan(key={"tokens_per_day": WHOLE_DAY}), quotas=STORE) as place:
+        truth = ask_mixed(place)
+        expected = {"key:tokens_per_day": WHOLE_DAY - truth}
+        assert wait_until(lambda: left(place), expected.__eq__) == expected
 
 
 def test_p08_two_gateways_share_slots_and_free_them_for_one_another(
