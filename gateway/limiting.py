@@ -24,8 +24,8 @@ def limiter(store: SecretReference | None) -> Limiter:
     except ImportError:
         raise ValueError("needs a driver for Redis: install snowshed[redis]") from None
     url = store.read()
-    if not url.startswith(("redis://", "rediss://", "unix://")):
-        raise ValueError("takes a URL that begins with redis://, rediss:// or unix://")
+    if not url.startswith(("redis://", "rediss://", "unix://", "redis+cluster://", "rediss+cluster://")):
+        raise ValueError("takes a URL that begins with redis://, rediss://, unix:// or redis+cluster://")
     try:
         client = connect(url)
     except ValueError:

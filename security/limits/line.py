@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from hashlib import sha1
 from typing import Any
 
-from redis.asyncio import Redis
+from redis.asyncio import Redis, RedisCluster
 from redis.exceptions import NoScriptError, RedisError
 
 from security.limits.outbox import Outbox
@@ -61,7 +61,7 @@ class Line:
     people why the store is left alone; "" while it is asked. `outages`: how often it came to that.
     """
 
-    def __init__(self, client: Redis, script: str, deadline: float = DEADLINE) -> None:
+    def __init__(self, client: Redis | RedisCluster, script: str, deadline: float = DEADLINE) -> None:
         self._client = client
         self._deadline = deadline
         self._script = script
@@ -187,9 +187,9 @@ class Line:
         return replies
 
     async def _run_known(self, calls: Sequence[Call]) -> list[Any]:
-        pipeline: Any = self._client.pipeline(transaction=False)
+        pipeline: Any = self._client.pipeline(transaction=False)  # each tenant's calls stay in their order
         for keys, arguments in calls:
-            pipeline.evalsha(self._sha, len(keys), *keys, *arguments)
+            pipeline.execute_command("EVALSHA", self._sha, len(keys), *keys, *arguments)
         replies: list[Any] = await pipeline.execute(raise_on_error=False)
         return replies
 

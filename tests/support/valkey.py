@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
@@ -18,9 +18,10 @@ from tests.support.waiting import PATIENCE, wait_until
 class ValkeyServer:
     """On a port of this machine, in memory alone; whoever reaches it may do everything, if he knows the password."""
 
-    def __init__(self, password: str = "") -> None:
+    def __init__(self, password: str = "", options: Sequence[str] = ()) -> None:
         (self.port,) = free_ports(1)
         self._password = password
+        self._options = options
         self.url = f"redis://:{password}@127.0.0.1:{self.port}" if password else f"redis://127.0.0.1:{self.port}"
         self._child: subprocess.Popen[bytes] | None = None
 
@@ -29,7 +30,7 @@ class ValkeyServer:
 
     def start(self) -> None:
         """Returns once it answers. Where it can't be had, the test fails."""
-        command = [_program(), "--bind", "127.0.0.1", "--port", str(self.port), "--save", ""]
+        command = [_program(), "--bind", "127.0.0.1", "--port", str(self.port), "--save", "", *self._options]
         if self._password:
             command += ["--requirepass", self._password]
         self._child = subprocess.Popen(command, stdout=subprocess.DEVNULL)
@@ -71,9 +72,9 @@ def _program() -> str:
 
 
 @contextmanager
-def running_valkey(password: str = "") -> Iterator[ValkeyServer]:
-    """Killed after the block."""
-    server = ValkeyServer(password)
+def running_valkey(password: str = "", options: Sequence[str] = ()) -> Iterator[ValkeyServer]:
+    """Killed after the block. `options` are those of its command line."""
+    server = ValkeyServer(password, options)
     try:
         server.start()
         yield server

@@ -7,7 +7,7 @@ from itertools import count
 from random import Random
 from typing import Any
 
-from redis.asyncio import Redis
+from redis.asyncio import Redis, RedisCluster
 
 from security.limits import script
 from security.limits.api import Cost
@@ -83,7 +83,7 @@ async def test_what_is_let_go_of_is_free_elsewhere_soon(valkey: ValkeyServer) ->
 class Overtaking(Line):
     """While slots are renewed, something happens that the store hears of first."""
 
-    def __init__(self, client: Redis, text: str) -> None:
+    def __init__(self, client: Redis | RedisCluster, text: str) -> None:
         super().__init__(client, text, PATIENCE)
         self.meanwhile: Callable[[], None] | None = None
 
