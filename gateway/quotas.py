@@ -20,6 +20,10 @@ BUCKETS: Final[tuple[tuple[str, Unit, float], ...]] = (
     ("tokens_per_day", "tokens", DAY),
 )
 """What an allowance may bound, in what unit and over how many seconds."""
+NOBODY: Final = "-"
+"""Stands for the tenant where nobody is asked who they are: no tenant's name, and not empty, as a cluster keeps limits
+together by it.
+"""
 CONCURRENT: Final = "concurrent_requests"
 REMEMBERED: Final = 20_000
 """Callers, each with a model, whose limits are not put together anew."""
@@ -57,7 +61,7 @@ class Quotas:
             (plan.tenant, ("tenant",)),
             *((each, ("model", each.model)) for each in plan.models if each.model == model.name),
         ]
-        tenant = principal.tenant
+        tenant = principal.tenant or NOBODY
         buckets = [bucket for allowance, holder in holders for bucket in _buckets(allowance, tenant, holder, plan)]
         slots = [
             Slots(key(tenant, *holder, CONCURRENT), most, enforce=plan.enforce)

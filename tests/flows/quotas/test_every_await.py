@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager, suppress
 import pytest
 
 from gateway.config import check
+from gateway.quotas import NOBODY
 from gateway.wiring import build
 from loadtests.fleet import Fleet
 from security.limits.api import key
@@ -22,8 +23,8 @@ from tests.support.valkey import ValkeyServer, running_valkey
 from tests.support.waiting import until_told
 
 VARIABLE = "LIMITS_STORE"
-ALLOWED = {"concurrent_requests": 1, "requests_per_minute": 1000}
-SLOTS = key("", "key", "", "concurrent_requests")
+ALLOWED = {"concurrent_requests": 1}
+SLOTS = key(NOBODY, "key", "", "concurrent_requests")
 
 
 @pytest.fixture(params=["local", "shared"])

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from gateway.config.quotas import Plan
-from gateway.quotas import BUCKETS, REMEMBERED, Quotas, described
+from gateway.quotas import BUCKETS, NOBODY, REMEMBERED, Quotas, described
 from router.api import Replica
-from security.api import Principal
+from security.api import IS_NAME, Principal
 from security.limits.api import Bucket, Cost, OverLimit, Quota, Slots
 from security.limits.local import LocalLimiter
 from security.open_door import ANYBODY
@@ -169,9 +169,8 @@ def test_a_limit_is_described_without_anybody_s_name(odd: str) -> None:
 
 
 def test_without_authentication_everybody_is_one_tenant() -> None:
-    quota = Quotas([plan(tenant={"tokens_per_minute": 1}, key={"tokens_per_minute": 1})]).of(ANYBODY, CHAT)
-    assert quota is not None
-    assert [described(limit) for limit in quota.buckets] == [
-        ("key", "tokens_per_minute"),
-        ("tenant", "tokens_per_minute"),
-    ]
+    """By a name that no tenant has, and that is not empty: else a cluster would put each limit on a node of its own."""
+    quota = Quotas([plan(tenant={RPM: 1}, key={RPM: 2})]).of(ANYBODY, CHAT)
+    assert bound(quota) == {f"snowshed:{{-}}:key::{RPM}": 2, f"snowshed:{{-}}:tenant:{RPM}": 1}
+    assert [described(limit) for limit in limits(quota)] == [("key", RPM), ("tenant", RPM)]
+    assert not IS_NAME(NOBODY)
