@@ -208,6 +208,24 @@ def test_p03_without_the_store_a_gateway_keeps_to_its_part(
         wait_until(lambda: int(place.ask(named("after"), "acme").answer.headers["x-ratelimit-remaining-requests"]) < 21)
 
 
+@pytest.mark.parametrize("mode", ["closed", "share"])
+def test_p08_a_slot_that_is_let_go_of_while_the_store_is_silent_is_free_after_that(
+    fleet: SpawnedFleet, tmp_path: Path, valkey: ValkeyServer, mode: str
+) -> None:
+    allowed = plan(key={"concurrent_requests": 1}, without_store=mode)
+    with limited(fleet, tmp_path, allowed, quotas=STORE) as place:
+        first = place.asking(named("first", "service_ms=500"), "acme")
+        place.gateway.wait_until(lambda: place.in_flight == 1)
+        valkey.freeze()
+        assert first.result().told == (200, "")
+        if mode == "share":
+            assert place.ask(named("meanwhile"), "acme").told == (200, ""), "here it is free at once"
+        valkey.thaw()
+        began = time.monotonic()
+        wait_until(lambda: place.ask(named("after"), "acme").answer.status == 200)
+        assert time.monotonic() - began < SOON * 2
+
+
 def test_p03_a_gateway_starts_while_the_store_is_away(
     fleet: SpawnedFleet, tmp_path: Path, valkey: ValkeyServer
 ) -> None:
