@@ -147,6 +147,17 @@ def test_p02_who_hangs_up_while_they_wait_for_a_place_pays_nothing(fleet: Spawne
         assert place.asked() == []
 
 
+def test_p02_who_is_refused_a_place_pays_nothing(fleet: SpawnedFleet, tmp_path: Path) -> None:
+    tenants: dict[str, dict[str, Any]] = {"acme": {}, "busy": {}}
+    models = [served(fleet.urls, 1), served(fleet.urls, None, "other")]
+    with limited(fleet, tmp_path, plan(key=DAY), tenants=tenants, models=models, admission={"queue": 1}) as place:
+        with place.holding(who="busy"):
+            waiting = place.lining_up(named("second"), "busy")
+            assert place.ask(named("asks"), "acme").told == (503, "overloaded")
+            assert left(place)[MINE] == WHOLE_DAY
+        assert waiting.result().told == (200, "")
+
+
 def test_p02_a_stream_that_breaks_is_charged_what_has_come(place: Queueing) -> None:
     wanted = named("asks", "tokens=100,after=40,fault=cut", stream=True)
     with RawClient(place.gateway.url) as client:
