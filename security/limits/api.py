@@ -184,10 +184,7 @@ class OverLimit(Exception):
 
 
 class Reservation:
-    """What a request holds of its quota: a block around all of its work.
-
-    `settle` ends it with what was really used; leaving the block unsettled gives everything back.
-    """
+    """What a request holds of its quota: a block around all of its work. Leaving it unsettled gives everything back."""
 
     __slots__ = ("_end", "decision", "quota")
 
@@ -231,10 +228,7 @@ class Limiter(Protocol):
     """Reserves for requests what they may use."""
 
     def take(self, quota: Quota, cost: Cost) -> Reservation | None:
-        """At once, if that can be told here; None: `reserve` has to be awaited.
-
-        Raises OverLimit, NeverFits or LimitsAway.
-        """
+        """At once; None: `reserve` has to be awaited. Raises OverLimit, NeverFits or LimitsAway."""
         ...
 
     async def reserve(self, quota: Quota, cost: Cost) -> Reservation:
