@@ -12,7 +12,7 @@ from tests.support.databases import sqlite
 from tests.support.fleet import SpawnedFleet
 from tests.support.gateway import metric
 from tests.support.limited import left, limited, plan, refused, slots_taken
-from tests.support.queueing import Queueing, named
+from tests.support.queueing import Queueing, named, served
 from tests.support.stored import KeyBook
 from tests.support.waiting import wait_until
 
@@ -60,6 +60,24 @@ def test_a_model_has_one_limit_by_whatever_name_it_is_asked_for(fleet: SpawnedFl
     with limited(fleet, tmp_path, plan(models=[{"model": "mock", RPM: 3}]), routing=routing) as place:
         assert [*statuses(place, 1), *statuses(place, 2, model="gpt")] == [200, 200, 200]
         assert [*statuses(place, 1), *statuses(place, 1, model="gpt")] == [429, 429]
+
+
+def test_where_a_fall_back_answers_the_limit_of_the_model_that_was_asked_counts(
+    fleet: SpawnedFleet, tmp_path: Path
+) -> None:
+    models = [served(fleet.urls, 1), served(fleet.urls, None, "other")]
+    routing = [{"model": "mock", "fallback": {"models": ["other"], "when": ["overload"]}}]
+    allowed = plan(models=[{"model": "mock", RPM: 2}, {"model": "other", RPM: 1}])
+    sections: dict[str, Any] = {"models": models, "routing": routing, "admission": {"queue": 1}}
+    with limited(fleet, tmp_path, allowed, tenants={"acme": {}, "busy": {}}, **sections) as place:
+        with place.holding(who="busy"):
+            waiting = place.lining_up(named("second"), "busy")
+            answer = place.ask(named("each"), "acme").answer
+            assert (answer.status, answer.headers["x-gateway-degraded"]) == (200, "model=other;reason=overload")
+            assert answer.headers["x-ratelimit-limit-requests"] == "2"
+            assert left(place) == {f"model:{RPM}": 1}
+            assert left(place, model="other") == {f"model:{RPM}": 1}
+        assert waiting.result().told == (200, "")
 
 
 def test_a_tenant_s_plan_decides(fleet: SpawnedFleet, tmp_path: Path) -> None:
