@@ -17,15 +17,17 @@ from loadtests.bench.stand import Stand, stand
 from loadtests.prove.evidence import Bar, Verdict
 from loadtests.quotas.store import Store, running_store
 
-EFFORT = Effort(repetitions=9, unary_seconds=2.0)
+EFFORT = Effort(repetitions=7, unary_seconds=2.0)
 PLENTY = 10**12
-PLAN = {
+BUCKETS: dict[str, Any] = {
     "name": "default",
     "key": {"requests_per_minute": PLENTY},
-    "tenant": {"tokens_per_minute": PLENTY, "tokens_per_day": PLENTY, "concurrent_requests": 10**6},
+    "tenant": {"tokens_per_minute": PLENTY, "tokens_per_day": PLENTY},
     "models": [{"model": "mock", "output_tokens_per_minute": PLENTY}],
 }
-"""Limits that are never reached, of as many kinds as a plan is likely to have."""
+"""Limits that are never reached, of as many kinds as a plan is likely to have; of these some is taken in advance."""
+PLAN = {**BUCKETS, "tenant": {**BUCKETS["tenant"], "concurrent_requests": 10**6}}
+"""With this, the store is asked for every request."""
 LOCAL_US, SCRIPT_US, BUCKET_BYTES = 10.0, 25.0, 200
 LOCAL, SHARED = 3.0, 5.0
 """CPU of the gateway per request, x raw."""
@@ -35,12 +37,14 @@ def prove() -> Verdict:
     """Limits cost 10 us in one process and 3 x raw in all, 5 x raw with a shared store, and that 25 us for a call."""
     told = subprocess.run([sys.executable, "-m", "loadtests.virtual.limiting"], check=True, capture_output=True)
     with ExitStack() as stack:
-        place, store = stack.enter_context(stand()), stack.enter_context(running_store())
+        place = stack.enter_context(stand())
+        store, other = stack.enter_context(running_store()), stack.enter_context(running_store())
         bench = Bench(place, EFFORT)
         stands = {
             "without": place,
-            "local": limited(place, "local"),
-            "shared": limited(place, "shared", store),
+            "local": limited(place, "local", PLAN),
+            "shared": limited(place, "shared", PLAN, store),
+            "in advance": limited(place, "in-advance", BUCKETS, other),
         }
         raw = stack.enter_context(place.baseline())
         plan = bench.whole()
@@ -60,6 +64,7 @@ def prove() -> Verdict:
         Bar("bytes of a bucket in the store, at most", max(seen["bytes"]), BUCKET_BYTES),
     ]
     figures = {
+        "CPU of a gateway that takes in advance, x raw": bench.ratio("in advance", "raw unary"),
         "calls of the script per request": seen["calls"] / max(1, asked),
         "store": seen,
         "cpu_us": {name: [sample.cpu_us for sample in samples] for name, samples in bench.samples.items()},
@@ -67,15 +72,15 @@ def prove() -> Verdict:
     return Verdict(bars, figures)
 
 
-def limited(place: Stand, name: str, *stores: Store) -> Stand:
+def limited(place: Stand, name: str, plan: dict[str, Any], *stores: Store) -> Stand:
     """The same stand with limits, on other ports."""
     ports = replace(place.ports, **dict(zip(("public", "ops"), free_ports(2), strict=True)))
     text = place.config.read_text()
     for ours in ("public", "ops"):
         text = text.replace(f"port: {getattr(place.ports, ours)}", f"port: {getattr(ports, ours)}")
-    quotas: dict[str, Any] = {"plans": [PLAN]}
+    quotas: dict[str, Any] = {"plans": [plan]}
     for store in stores:
-        url = place.config.with_name("store")
+        url = place.config.with_name(f"{name}.url")
         url.write_text(store.url)
         quotas["store"] = {"file": str(url)}
     config = place.config.with_name(f"{name}.yaml")
