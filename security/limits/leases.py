@@ -85,7 +85,7 @@ class Leases:
     def wanted(self, quota: Quota, asked: Sequence[int], gateways: int) -> list[int]:
         """Of each bucket, to be taken in advance with a question for so much; nothing unless the limit is busy."""
         if not self._are_busy(quota):
-            return [0] * len(asked)
+            return []
         return [
             min(max(CHUNK // gateways, micros), bucket.span // (4 * gateways)) if micros else 0
             for bucket, micros in zip(quota.buckets, asked, strict=True)
@@ -96,9 +96,9 @@ class Leases:
         return min(CHUNK, limit.span // 4) if isinstance(limit, Bucket) and self._are_busy(quota) else 0
 
     def grant(self, quota: Quota, granted: Sequence[int]) -> None:
-        """The store has given so much of each bucket."""
+        """The store has given so much of each bucket, if there was anything wanted."""
         now = self._known.now()
-        for bucket, micros in zip(quota.buckets, granted, strict=True):
+        for bucket, micros in zip(quota.buckets, granted, strict=False):
             if micros:
                 lease = self._leases.setdefault(bucket.key, _Lease(quota.tenant, bucket))
                 lease.left += micros

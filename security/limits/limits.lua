@@ -5,7 +5,8 @@
 --
 -- reserve  KEYS: reservation, buckets, slots
 --          ARGV: id, ms for which the reservation is known, us that a slot lasts, number of buckets,
---                (charge, span, enforced, in advance) of each bucket, (limit, enforced) of each slots
+--                (charge, span, enforced) of each bucket, (limit, enforced) of each slots,
+--                if anything is wanted in advance how much of each bucket
 --          Returns who refuses (0: nobody, -1: the reservation is there already), us to wait, bits of those waived,
 --          the levels of the buckets, and what was taken in advance of each beyond that, as far as there was room.
 -- settle   KEYS: reservation, buckets, slots
@@ -54,20 +55,20 @@ if verb == 'reserve' then
   local reply, charges, held = {}, {}, {}
 
   for at, tat in ipairs(tats(1 + buckets)) do
-    local charge, span = tonumber(ARGV[3 + 4 * at]), tonumber(ARGV[4 + 4 * at])
+    local charge, span = tonumber(ARGV[4 + 3 * at]), tonumber(ARGV[5 + 3 * at])
     local level = tat and max(tonumber(tat) - now, 0) or 0
     local over = level + charge - span
     if over > 0 and charge > 0 then
-      if ARGV[5 + 4 * at] ~= '1' then
+      if ARGV[6 + 3 * at] ~= '1' then
         waived, charge = waived + 2 ^ (at - 1), 0
       elseif over > wait then
         refused_by, wait = at, over
       end
     end
-    charges[at], reply[3 + at], reply[3 + buckets + at] = charge, level, 0
+    charges[at], reply[3 + at] = charge, level
   end
   for at = 1, #KEYS - 1 - buckets do
-    local slots, arg = KEYS[1 + buckets + at], 5 + 4 * buckets + 2 * at
+    local slots, arg = KEYS[1 + buckets + at], 5 + 3 * buckets + 2 * at
     local busy = taken(slots)
     if busy < tonumber(ARGV[arg]) then
       held[slots] = busy
@@ -80,16 +81,15 @@ if verb == 'reserve' then
 
   if refused_by == 0 then
     if not call('SET', KEYS[1], waived, 'NX', 'PX', ARGV[4]) then return {-1} end
+    local limits = 6 + 3 * buckets + 2 * (#KEYS - 1 - buckets)
     for at, charge in ipairs(charges) do
-      if charge > 0 then
-        local level, advance = reply[3 + at] + charge, tonumber(ARGV[6 + 4 * at])
-        reply[3 + at] = level
-        if advance > 0 then
-          advance = min(advance, tonumber(ARGV[4 + 4 * at]) - level)
-          reply[3 + buckets + at] = advance
-        end
-        put(KEYS[1 + at], now + level + advance)
+      local level, advance = reply[3 + at] + charge, 0
+      reply[3 + at] = level
+      if ARGV[limits + at] then
+        if charge > 0 then advance = min(tonumber(ARGV[limits + at]), tonumber(ARGV[5 + 3 * at]) - level) end
+        reply[3 + buckets + at] = advance
       end
+      if charge > 0 then put(KEYS[1 + at], now + level + advance) end
     end
     for slots, busy in pairs(held) do
       call('ZADD', slots, format('%.0f', now + lasts), ARGV[3])

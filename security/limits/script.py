@@ -32,18 +32,19 @@ def text() -> str:
 
 
 def reserve(quota: Quota, asked: Sequence[int], advance: Sequence[int], name: str, now: int) -> Call:
-    """`advance`: to be taken besides, as far as there is room. `name` is the reservation's.
+    """`advance`: of each bucket to be taken besides, as far as there is room, or nothing. `name`: the reservation's.
 
     `now`: microseconds, where a test says what time it is; else 0, for the server's.
     """
     keys = [_reservation(quota, name)]
     arguments: list[Argument] = ["reserve", now, name, KNOWN, int(LASTS * SECOND), len(asked)]
-    for bucket, micros, besides in zip(quota.buckets, asked, advance, strict=True):
+    for bucket, micros in zip(quota.buckets, asked, strict=True):
         keys.append(bucket.key)
-        arguments += (micros, bucket.span, int(bucket.enforce), besides)
+        arguments += (micros, bucket.span, int(bucket.enforce))
     for slots in quota.slots:
         keys.append(slots.key)
         arguments += (slots.limit, int(slots.enforce))
+    arguments += advance
     return Call(keys, arguments)
 
 

@@ -34,7 +34,7 @@ def test_only_busy_limits_are_taken_in_advance() -> None:
     desk = Desk()
     for _ in range(BUSY - 1):
         assert desk.take(1) is None
-    assert desk.leases.wanted(QUOTA, [5, 5], 1) == [0, 0]
+    assert desk.leases.wanted(QUOTA, [5, 5], 1) == []
     desk.take(1)
     assert desk.leases.wanted(QUOTA, [5, 5], 1) == [CHUNK, CHUNK]
     desk.clock[0] += 1
@@ -42,7 +42,7 @@ def test_only_busy_limits_are_taken_in_advance() -> None:
     assert desk.leases.wanted(QUOTA, [5, 5], 1) == [CHUNK, CHUNK], "the second before counts"
     desk.clock[0] += 2
     desk.take(1)
-    assert desk.leases.wanted(QUOTA, [5, 5], 1) == [0, 0]
+    assert desk.leases.wanted(QUOTA, [5, 5], 1) == []
 
 
 @pytest.mark.parametrize(
@@ -63,7 +63,7 @@ def test_slots_and_dry_runs_are_always_asked_about() -> None:
     slotted = Quota("acme", QUOTA.buckets, (Slots("slots", 9),))
     assert desk.take(1, dry) is None
     assert desk.take(1, slotted) is None
-    assert desk.leases.wanted(dry, [1, 1], 1) == [0, 0]
+    assert desk.leases.wanted(dry, [1, 1], 1) == []
     assert desk.leases.gather(dry, TPM) == desk.leases.gather(QUOTA, Slots("slots", 9)) == 0
 
 
