@@ -7,20 +7,28 @@ from math import ceil
 
 from security.limits.api import Standing
 
+_REQUESTS, _TOKENS = (
+    b"x-ratelimit-limit-%b: %%d\r\nx-ratelimit-remaining-%b: %%d\r\nx-ratelimit-reset-%b: %%b\r\n" % (kind, kind, kind)
+    for kind in (b"requests", b"tokens")
+)
+
 
 def lines(standings: Iterable[Standing]) -> bytes:
     """Header lines: of requests and of tokens, each the limit that has least left."""
-    tightest: dict[str, Standing] = {}
+    requests: Standing | None = None
+    tokens: Standing | None = None
     for standing in standings:
-        kind = "requests" if standing.bucket.unit == "requests" else "tokens"
-        known = tightest.get(kind)
-        if known is None or standing.remaining < known.remaining:
-            tightest[kind] = standing
-    return b"".join(
-        b"x-ratelimit-limit-%b: %d\r\nx-ratelimit-remaining-%b: %d\r\nx-ratelimit-reset-%b: %b\r\n"
-        % (name, standing.bucket.burst, name, standing.remaining, name, span(standing.full_in))
-        for name, standing in ((kind.encode(), standing) for kind, standing in tightest.items())
-    )
+        if standing.bucket.unit == "requests":
+            if requests is None or standing.remaining < requests.remaining:
+                requests = standing
+        elif tokens is None or standing.remaining < tokens.remaining:
+            tokens = standing
+    told = b"" if requests is None else _told(_REQUESTS, requests)
+    return told if tokens is None else told + _told(_TOKENS, tokens)
+
+
+def _told(form: bytes, standing: Standing) -> bytes:
+    return form % (standing.bucket.burst, standing.remaining, span(standing.full_in))
 
 
 def span(seconds: float) -> bytes:
