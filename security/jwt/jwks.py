@@ -41,7 +41,7 @@ def read(document: bytes, algorithms: Collection[str]) -> Keys:
     """The keys in a key set that fit one of the algorithms. Raises ValueError, for people, if there is none."""
     try:
         found: object = msgspec.json.decode(document)
-    except (msgspec.DecodeError, RecursionError):
+    except (UnicodeDecodeError, msgspec.DecodeError, RecursionError):
         raise ValueError("what it publishes is not JSON") from None
     listed = found.get("keys") if isinstance(found, dict) else None
     if not isinstance(listed, list):

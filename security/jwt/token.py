@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import binascii
 from base64 import urlsafe_b64decode
 from typing import Any, Final
 
@@ -46,7 +45,7 @@ def header(token: bytes) -> Header:
     first = token[: token.index(b".")]
     try:
         return msgspec.json.decode(urlsafe_b64decode(first + b"=" * (-len(first) % 4)), type=Header)
-    except (binascii.Error, msgspec.DecodeError, RecursionError):
+    except (ValueError, msgspec.DecodeError, RecursionError):
         raise BadToken("form") from None
 
 

@@ -62,7 +62,8 @@ def test_no_more_keys_are_looked_at_than_an_issuer_would_have() -> None:
 @pytest.mark.parametrize(
     ("document", "words"),
     [
-        (b"", "not JSON"), (b"<html>", "not JSON"), (b"[" * 100_000, "not JSON"), (b"[]", "no key set"),
+        (b"", "not JSON"), (b"<html>", "not JSON"), (b"[" * 100_000, "not JSON"), (b'{"keys": "\xff"}', "not JSON"),
+        (b"[]", "no key set"),
         (b"{}", "no key set"), (b'{"keys": {}}', "no key set"), (b'{"keys": []}', "no key for the algorithms"),
         (b'{"keys": [{"kty": "oct", "k": "AAAA"}]}', "no key for the algorithms"),
     ],

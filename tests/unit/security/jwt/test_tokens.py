@@ -144,7 +144,7 @@ DEEP = b'{"alg":"ES256","x":' + b"[" * 5000
     [
         "", ".", "..", "a.b", "a.b.c", "a.b.c.d.e", "e30.e30.e30", f"{part([])}.e30.e30", f"{part({'alg': 7})}.e30.e30",
         f"{part({'alg': 'ES256', 'kid': 1})}.e30.e30", f"{part(b'[' * 5000)}.e30.e30", "ü.e30.e30",
-        f"{part(DEEP)}.e30.e30",
+        f"{part(DEEP)}.e30.e30", part(b'{"alg": "\xff"}') + ".e30.e30",
         f"{part(b'[' * 5000 + b']' * 5000)}.e30.e30", f"{HEADER}.e30", "sk-snow-0123456789ab", f"{HEADER}.e30.!!",
     ],
     ids=lambda token: f"{len(token)} {token[:8]}",
