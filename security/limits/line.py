@@ -121,18 +121,22 @@ class Line:
                 await asyncio.sleep(RETRY)
 
     async def flush(self) -> bool:
-        """Tell all messages now; False if the store is away, and the rest is kept."""
-        while messages := self._outbox.oldest(2 * TOGETHER):
+        """Tell all messages now that are not on their way; False if the store is away, and the rest is kept."""
+        while messages := self._outbox.take(2 * TOGETHER):
             try:
                 await self.ask_patiently(list(messages.values()))
+                self._outbox.confirm(messages)
             except Away:
                 return False
-            self._outbox.confirm(messages)
+            finally:
+                self._outbox.put_back(messages)
         self._some.clear()
         return True
 
     async def aclose(self) -> None:
         """Whoever waits is told that it is away."""
+        if self._tasks:
+            await asyncio.wait(self._tasks)  # they have messages with them, and not long to go
         await self.flush()
         self._reason = self.trouble = "the gateway stops"
         self._refuse_waiting()
@@ -148,7 +152,7 @@ class Line:
             taken = [self._waiting.popleft() for _ in range(min(TOGETHER, len(self._waiting)))]
             asked = [one for one in taken if not one[1].done()]
             if asked:
-                batch = _Batch(self._outbox.oldest(TOGETHER), asked, loop.time() + self._deadline)
+                batch = _Batch(self._outbox.take(TOGETHER), asked, loop.time() + self._deadline)
                 self._batches.add(batch)
                 batch.task = loop.create_task(self._carry(batch))
                 self._tasks.add(batch.task)
@@ -209,6 +213,9 @@ class Line:
         self._batches.discard(batch)
         if batch.task is not None:
             batch.task.cancel()  # which closes its connection: nobody else must read those answers
+        if batch.messages:
+            self._outbox.put_back(batch.messages)
+            self._some.set()
         for _, answer in batch.waiting:
             _refuse(answer, Away(self._reason))
         self._send()
