@@ -28,6 +28,8 @@ from security.limits.shares import AWAY, Shares
 
 BEAT = script.LASTS / 3
 """Seconds between two renewals of what is held."""
+COUNT = 1.0
+"""Seconds between two counts of the gateways: each sees those only that have said that they are there."""
 GATEWAYS = key("gateways", "here")
 """Where those that are there say so."""
 
@@ -57,6 +59,8 @@ class RedisLimiter:
         self._alone = False
         self._outages = 0
         self._beat_at = 0
+        self._count_at = 0
+        self._counted = 0
         self._held: dict[str, set[str]] = {}
 
     def __repr__(self) -> str:
@@ -115,28 +119,39 @@ class RedisLimiter:
 
     async def beat(self) -> bool:
         """Say that this gateway is there, and renew what it holds; False if the store is away."""
-        now, outages = self._now(), self._line.outages
+        outages = self._line.outages
         held = {slots: tuple(names) for slots, names in self._held.items()}
+        try:
+            answered = await self._say_here(held)
+        finally:
+            self._free_anew(held)
+        if answered:
+            self._outages, self._beat_at = outages, self._known.now() + round(BEAT * SECOND)
+        return answered
+
+    async def look(self) -> None:
+        """Renew in time, find out that the store is back, settle up; to be called some times a second."""
+        if self._outages < self._line.outages or self._known.now() >= self._beat_at:
+            await self.beat()
+        elif self._known.now() >= self._count_at:
+            await self._say_here({})
+        self._charge(self._leases.give_back())
+        if self._alone and self._line.sound:
+            self._alone = False
+            self._charge(self._shares.debts())
+
+    async def _say_here(self, held: Mapping[str, Collection[str]]) -> bool:
+        now = self._now()
         beats = [script.beat(GATEWAYS, [self._self], now)]
         beats += [script.beat(slots, names, now) for slots, names in held.items()]
         try:
             counts = await self._line.ask_patiently(beats)
         except Away:
             return False
-        finally:
-            self._free_anew(held)
-        self._shares.gateways = max(1, counts[0])
-        self._outages, self._beat_at = outages, self._known.now() + round(BEAT * SECOND)
+        before, self._counted = self._counted, counts[0]
+        self._shares.gateways = max(1, before, self._counted)  # a store that forgot all is told anew by each in between
+        self._count_at = self._known.now() + round(COUNT * SECOND)
         return True
-
-    async def look(self) -> None:
-        """Renew in time, find out that the store is back, settle up; to be called some times a second."""
-        if self._outages < self._line.outages or self._known.now() >= self._beat_at:
-            await self.beat()
-        self._charge(self._leases.give_back())
-        if self._alone and self._line.sound:
-            self._alone = False
-            self._charge(self._shares.debts())
 
     async def _look_on(self) -> None:
         while True:

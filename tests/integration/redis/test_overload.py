@@ -9,6 +9,7 @@ import pytest
 
 from security.limits.api import Cost, OverLimit, Reservation
 from security.limits.leases import BUSY
+from security.limits.redis_store import COUNT
 from tests.support.limiting import LimiterStand, shared
 from tests.support.valkey import ValkeyServer
 
@@ -59,7 +60,7 @@ class Crowd:
         self.under_way.append((self.clock[0] + TAKES, held, used))
 
 
-@pytest.mark.parametrize(("times", "calls"), [(0.5, 0.6), (4.0, 0.15), (20.0, 0.03)])
+@pytest.mark.parametrize(("times", "calls"), [(0.5, 0.6), (4.0, 0.17), (20.0, 0.03)])
 async def test_the_store_is_asked_little(valkey: ValkeyServer, times: float, calls: float) -> None:
     crowd = Crowd(valkey.url, times)
     with valkey.client() as client:
@@ -67,7 +68,7 @@ async def test_the_store_is_asked_little(valkey: ValkeyServer, times: float, cal
         asked = client.info("commandstats")["cmdstat_evalsha"]["calls"]
     admitted = crowd.admitted / RATE
     print(f"{times} x: {asked / crowd.offered:.3f} calls for each request; {admitted / SECONDS:.3f} of the limit")
-    assert asked <= calls * crowd.offered
+    assert asked <= calls * crowd.offered + 2 * SECONDS / COUNT, "beside what gateways count each other with"
     wrong_by = sum(0.1 * used for *_, used in crowd.under_way) / RATE
     assert 0.95 * min(times * USED, 1.0) * SECONDS <= admitted
     assert admitted <= SECONDS + BURST / RATE + 2 * 0.25 + wrong_by
