@@ -12,7 +12,7 @@
 -- settle   KEYS: reservation, buckets, slots
 --          ARGV: id, ms for which a reservation that is not there must not come any more, number of buckets,
 --                (paid, owed) of each bucket
---          Returns whether it was there.
+--          Returns whether it was there. What must not come any more gives back what was taken in advance, too.
 -- charge   KEYS: name of the charge, buckets
 --          ARGV: ms for which the name is known, (charge, span) of each bucket; what is below 0 is given back
 --          Returns whether it was new.
@@ -80,16 +80,18 @@ if verb == 'reserve' then
   end
 
   if refused_by == 0 then
-    if not call('SET', KEYS[1], waived, 'NX', 'PX', ARGV[4]) then return {-1} end
-    local limits = 6 + 3 * buckets + 2 * (#KEYS - 1 - buckets)
+    local limits, known = 6 + 3 * buckets + 2 * (#KEYS - 1 - buckets), {waived}
     for at, charge in ipairs(charges) do
       local level, advance = reply[3 + at] + charge, 0
       reply[3 + at] = level
       if ARGV[limits + at] then
         if charge > 0 then advance = min(tonumber(ARGV[limits + at]), tonumber(ARGV[5 + 3 * at]) - level) end
-        reply[3 + buckets + at] = advance
+        reply[3 + buckets + at], known[1 + at] = advance, format('%.0f', advance)
       end
-      if charge > 0 then put(KEYS[1 + at], now + level + advance) end
+    end
+    if not call('SET', KEYS[1], table.concat(known, ' '), 'NX', 'PX', ARGV[4]) then return {-1} end
+    for at, charge in ipairs(charges) do
+      if charge > 0 then put(KEYS[1 + at], now + reply[3 + at] + (reply[3 + buckets + at] or 0)) end
     end
     for slots, busy in pairs(held) do
       call('ZADD', slots, format('%.0f', now + lasts), ARGV[3])
@@ -103,14 +105,18 @@ end
 if verb == 'settle' then
   local reservation, buckets = KEYS[1], tonumber(ARGV[5])
   for at = 2 + buckets, #KEYS do call('ZREM', KEYS[at], ARGV[3]) end
-  local waived = tonumber(call('GET', reservation) or '')
-  if not waived then
+  local known = call('GET', reservation)
+  if not known or known == 'barred' then
     if ARGV[4] ~= '0' then call('SET', reservation, 'barred', 'NX', 'PX', ARGV[4]) end
     return 0
   end
   call('DEL', reservation)
+  local numbers = string.gmatch(known, '%S+')
+  local waived = tonumber(numbers())
   for at, tat in ipairs(tats(1 + buckets)) do
     local more = tonumber(ARGV[5 + 2 * at]) - tonumber(ARGV[4 + 2 * at])
+    local advance = tonumber(numbers() or 0)
+    if ARGV[4] ~= '0' then more = more - advance end -- whoever left has not got it
     if math.floor(waived / 2 ^ (at - 1)) % 2 == 1 then more = 0 end
     if more > 0 then
       put(KEYS[1 + at], min(max(tonumber(tat or 0), now) + more, now + MOST))

@@ -12,6 +12,7 @@ from security.limits.api import Cost, OverLimit, Quota
 from tests.support.interrupting import Interrupting, When
 from tests.support.limiting import LimiterStand, gateway
 from tests.support.valkey import ValkeyServer
+from tests.support.waiting import until
 
 
 async def pass_through(stand: LimiterStand, quota: Quota) -> None:
@@ -81,3 +82,20 @@ async def test_whoever_leaves_before_the_question_is_sent_costs_nobody_anything(
             assert [standing.remaining for standing in reservation.standings] == [400]
             with pytest.raises(OverLimit):
                 await stand.ask(quota, 600)
+
+
+async def test_whoever_leaves_while_a_busy_limit_is_asked_about_leaves_it_full(valkey: ValkeyServer) -> None:
+    """Else a few who hang up would take a minute's worth from all keys of their tenant."""
+    async with gateway(valkey.url, [1000.0], busy=0) as stand:
+        quota = stand.quota(stand.bucket("tpm", 6000))
+        assert await stand.remaining(quota) == [6000]
+        valkey.freeze()
+        asking = [asyncio.create_task(stand.ask(quota, 10)) for _ in range(100)]
+        line = stand.limiter._line  # type: ignore[attr-defined]
+        await until(lambda: line._batches)
+        for one in asking:
+            one.cancel()
+        await asyncio.wait(asking)
+        valkey.thaw()
+        await line.flush()
+        assert await stand.remaining(quota) == [6000]

@@ -81,3 +81,14 @@ def test_in_advance_is_taken_what_there_is_room_for(run: Run) -> None:
     assert run(reserve("a", 10, 20_000_000)) == [0, 0, 0, 10_000_000, 10_000_000, 20_000_000, 0]
     assert run(reserve("b", 10, 50_000_000)) == [0, 0, 0, 40_000_000, 20_000_000, 20_000_000, 0]
     assert run(reserve("c", 10, 50_000_000)) == [1, 10_000_000, 0, 60_000_000, 20_000_000]
+
+
+def test_what_was_taken_in_advance_for_somebody_who_left_is_taken_back_too(run: Run) -> None:
+    paid = charges(QUOTA, Cost(1, 10))
+    run(reserve("a", 10, 20_000_000))
+    run(reserve("b", 10, 50_000_000))
+    assert levels(run) == [60.0, 20.0]
+    run(script.settle(QUOTA, paid, Cost(1, 10), "a", NOW))
+    assert levels(run) == [60.0, 20.0], "whoever was answered has it still"
+    assert [run(script.take_back(QUOTA, paid, "b", NOW)) for _ in range(2)] == [1, 0]
+    assert levels(run) == [30.0, 10.0]
