@@ -16,7 +16,7 @@ def terms_options(command: Wrapped) -> Wrapped:
         click.option("--model", "models", multiple=True, metavar="NAME", help="A model it may call; without one: all."),
         click.option("--priority", type=int, help="-100 to 100: above 0 its requests go first, below 0 they go last."),
         click.option("--weight", type=int, help="Its share against others that wait, 1 to 1000."),
-        click.option("--plan", metavar="NAME", help="The plan whose limits will hold for it; not heeded yet."),
+        click.option("--plan", metavar="NAME", help="The plan whose limits hold for it, of quotas.plans."),
     ):
         command = option(command)
     return command
