@@ -10,6 +10,7 @@ from typing import Final
 
 from security.api import IS_NAME, Headers, Principal, Unauthenticated
 from security.ids import outside_id
+from security.keys import digest
 from security.room import make_room
 
 VOUCHED: Final = b"vouched identity"
@@ -17,7 +18,7 @@ VOUCHED: Final = b"vouched identity"
 XFCC: Final = b"x-forwarded-client-cert"
 """Envoy's header, about the certificates on the way. All others hold an identity and nothing else."""
 KNOWN: Final = 10_000
-"""Most identities kept in memory; the oldest go first."""
+"""Most headers kept in memory, by their digests, as they can be long; the oldest go first."""
 
 _PAIR = re.compile(r'\s*([A-Za-z]+)=("(?:[^"\\]|\\.)*"|[^",;]*)([;,]|$)').match
 _IDENTITY = re.compile(r"[\x21-\x2b\x2d-\x7e]{1,512}").fullmatch
@@ -106,10 +107,11 @@ class MeshAuthenticator:
         sent = headers.get(VOUCHED)
         if sent is None:
             raise Unauthenticated(sent=False)
-        if sent not in self._known:
+        hashed = digest(sent)
+        if hashed not in self._known:
             make_room(self._known, KNOWN)
-            self._known[sent] = self._principal(identity(self.peers.header, sent))
-        principal = self._known[sent]
+            self._known[hashed] = self._principal(identity(self.peers.header, sent))
+        principal = self._known[hashed]
         if principal is None:
             raise Unauthenticated(sent=True)
         return principal

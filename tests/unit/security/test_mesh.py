@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from ipaddress import ip_network
 
 import pytest
@@ -99,6 +100,17 @@ def test_memory_is_bounded_whatever_is_sent() -> None:
     for number in range(KNOWN + 10):
         who(checks, str(number))
     assert f"{KNOWN} known" in repr(checks)
+
+
+def test_a_long_header_is_not_kept() -> None:
+    """What stands before the last element is of the caller's making: as long, and as often another one, as he likes."""
+    checks = mesh(rule("spiffe://cluster.local/ns/{tenant}/sa/*"))
+    tracemalloc.start()
+    for number in range(100):
+        assert who(checks, f'Subject="{number:030000}",URI={ONE}')[1] == "ml"
+    kept, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert kept < 100 * 3000
 
 
 @pytest.mark.parametrize(
