@@ -7,14 +7,14 @@ import logging
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
-from hashlib import sha1
 from typing import Any
 
 from redis.asyncio import Redis, RedisCluster
-from redis.exceptions import NoScriptError, RedisError
+from redis.exceptions import RedisError
 
 from security.limits.outbox import Outbox
 from security.limits.script import Call
+from security.limits.wire import Wire
 
 _logger = logging.getLogger("snowshed")
 
@@ -62,10 +62,8 @@ class Line:
     """
 
     def __init__(self, client: Redis | RedisCluster, script: str, deadline: float = DEADLINE) -> None:
-        self._client = client
+        self._wire = Wire(client, script)
         self._deadline = deadline
-        self._script = script
-        self._sha = sha1(script.encode(), usedforsecurity=False).hexdigest()
         self._outbox = Outbox()
         self._some = asyncio.Event()
         self._waiting: deque[tuple[Call, asyncio.Future[Any]]] = deque()
@@ -144,7 +142,7 @@ class Line:
             self._give_up(batch)
         if self._tasks:
             await asyncio.wait(self._tasks)  # they close connections
-        await self._client.aclose()
+        await self._wire.aclose()
 
     def _send(self) -> None:
         loop = asyncio.get_running_loop()
@@ -178,23 +176,10 @@ class Line:
 
     async def _run(self, calls: Sequence[Call]) -> list[Any]:
         """Raises an error that says something of the store; any other stands in its place among the answers."""
-        replies = await self._run_known(calls)
-        unknown = [number for number, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
-        if unknown:  # after a restart, a fail-over or SCRIPT FLUSH; none of these has done anything
-            await self._client.script_load(self._script)
-            again = await self._run_known([calls[number] for number in unknown])
-            for number, reply in zip(unknown, again, strict=True):
-                replies[number] = reply
+        replies = await self._wire.run(calls)
         for reply in replies:
             if isinstance(reply, RedisError) and not str(reply).startswith(FOREIGN):
                 raise reply
-        return replies
-
-    async def _run_known(self, calls: Sequence[Call]) -> list[Any]:
-        pipeline: Any = self._client.pipeline(transaction=False)  # each tenant's calls stay in their order
-        for keys, arguments in calls:
-            pipeline.execute_command("EVALSHA", self._sha, len(keys), *keys, *arguments)
-        replies: list[Any] = await pipeline.execute(raise_on_error=False)
         return replies
 
     def _late(self, batch: _Batch) -> None:

@@ -1,0 +1,86 @@
+"""Runs of the script on a connection: packed by ourselves, as the driver's own way costs more than all the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from hashlib import sha1
+from typing import Any
+
+from redis.asyncio import Redis, RedisCluster
+from redis.exceptions import NoScriptError, ResponseError
+
+from security.limits.script import Call
+
+
+class Wire:
+    """Over a client of Redis, or what speaks like it. How long anything may take is the caller's to say."""
+
+    def __init__(self, client: Redis | RedisCluster, script: str) -> None:
+        self._client = client
+        self._script = script
+        self._sha = sha1(script.encode(), usedforsecurity=False).hexdigest()
+
+    def __repr__(self) -> str:
+        return f"<Wire {self._sha[:8]} over {type(self._client).__name__}>"
+
+    async def run(self, calls: Sequence[Call]) -> list[Any]:
+        """The answers; errors that are no trouble of the connection's stand in their places. Raises RedisError."""
+        replies = await self._run_known(calls)
+        unknown = [number for number, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
+        if unknown:  # after a restart, a fail-over or SCRIPT FLUSH; none of these has done anything
+            again = await self._run_unknown([calls[number] for number in unknown])
+            for number, reply in zip(unknown, again, strict=True):
+                replies[number] = reply
+        return replies
+
+    async def aclose(self) -> None:
+        await self._client.aclose()
+
+    async def _run_known(self, calls: Sequence[Call]) -> list[Any]:
+        if isinstance(self._client, RedisCluster):
+            pipeline: Any = self._client.pipeline(transaction=False)  # each tenant's calls stay in their order
+            for keys, arguments in calls:
+                pipeline.execute_command("EVALSHA", self._sha, len(keys), *keys, *arguments)
+            replies: list[Any] = await pipeline.execute(raise_on_error=False)
+            return replies
+        return await _converse(self._client, [self._packed(call) for call in calls])
+
+    async def _run_unknown(self, calls: Sequence[Call]) -> list[Any]:
+        if isinstance(self._client, RedisCluster):
+            await self._client.script_load(self._script)
+            return await self._run_known(calls)
+        load = packed("SCRIPT", "LOAD", self._script)  # goes ahead of them: a store far away has no time for both
+        loaded, *replies = await _converse(self._client, [load, *(self._packed(call) for call in calls)])
+        if isinstance(loaded, ResponseError):
+            raise loaded
+        return replies
+
+    def _packed(self, call: Call) -> bytes:
+        keys, arguments = call
+        return packed("EVALSHA", self._sha, str(len(keys)), *keys, *map(str, arguments))
+
+
+def packed(*words: str) -> bytes:
+    """A command as it goes over the wire."""
+    text = "".join([f"*{len(words)}\r\n", *[f"${len(word)}\r\n{word}\r\n" for word in words]])
+    if text.isascii():
+        return text.encode()
+    parts = [word.encode() for word in words]
+    return b"".join([b"*%d\r\n" % len(parts), *[b"$%d\r\n%b\r\n" % (len(part), part) for part in parts]])
+
+
+async def _converse(client: Redis, commands: Sequence[bytes]) -> list[Any]:
+    """On a connection of its own; whoever leaves in between closes that, as nobody else must read those answers."""
+    pool: Any = client.connection_pool
+    connection = await pool.get_connection()
+    try:
+        await connection.send_packed_command(b"".join(commands))
+        replies: list[Any] = []
+        for _ in commands:
+            try:
+                replies.append(await connection.read_response())
+            except ResponseError as error:
+                replies.append(error)
+        return replies
+    finally:
+        await pool.release(connection)
