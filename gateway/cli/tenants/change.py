@@ -6,6 +6,7 @@ import click
 
 from gateway.cli.book.place import Place, book_at, book_options
 from gateway.cli.lazy import examples
+from gateway.cli.tenants.plan import warn_if_not_listed
 from gateway.cli.tenants.terms import given, terms_options
 from gateway.cli.trouble import Mistake
 
@@ -31,3 +32,4 @@ def command(  # noqa: PLR0913  # an option each
         raise Mistake("There is nothing to change: see snowshed tenants change --help.")
     book_at(place).change_tenant(name, **changes)
     click.echo(f"Tenant {name} is changed; everywhere within five seconds.", err=True)
+    warn_if_not_listed(plan, place)

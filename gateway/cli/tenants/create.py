@@ -8,6 +8,7 @@ import click
 
 from gateway.cli.book.place import Place, book_at, book_options
 from gateway.cli.lazy import examples
+from gateway.cli.tenants.plan import warn_if_not_listed
 from gateway.cli.tenants.terms import given, terms_options
 
 
@@ -28,3 +29,4 @@ def command(
     book_at(place).create_tenant(name, **given(models, plan=plan, weight=weight, priority=priority))
     words = ("snowshed", "keys", "create", name, *place.options)
     click.echo(f"Tenant {name} is there; its first key: {shlex.join(words)}", err=True)
+    warn_if_not_listed(plan, place)

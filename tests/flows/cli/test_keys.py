@@ -174,3 +174,20 @@ def test_who_has_not_turned_keys_on_is_told_so(tmp_path: Path) -> None:
     file.write_text(yaml.safe_dump(configuration(auth={"sqlite": str(tmp_path / "keys.db")})))
     assert snowshed("tenants", "create", "acme", "--config", str(file)).returncode == 0
     assert "auth.kind is none" in snowshed("keys", "create", "acme", "--config", str(file)).stderr
+
+
+@pytest.mark.parametrize(
+    ("listed", "instead"),
+    [(["gold", "default"], "that of default holds"), (["gold"], "nothing is limited"), ([], "nothing is limited")],
+)
+def test_a_plan_that_is_not_listed_is_told(tmp_path: Path, listed: list[str], instead: str) -> None:
+    """A typing error would let a tenant ask for more, or less, than it has paid for."""
+    desk = Desk(tmp_path, "")
+    desk.file.write_text(yaml.safe_dump({**desk.tree, "quotas": {"plans": [{"name": name} for name in listed]}}))
+    at = ("--config", str(desk.file))
+    created = snowshed("tenants", "create", "acme", "--plan", "golf", *at).stderr
+    assert f"no plan golf (quotas.plans): {instead}" in created
+    changed = snowshed("tenants", "change", "acme", "--plan", "gold", *at).stderr
+    assert ("no plan gold" in changed) is ("gold" not in listed)
+    assert "no plan golf" in snowshed("tenants", "change", "acme", "--plan", "golf", *at).stderr
+    assert "no plan" not in snowshed("tenants", "change", "acme", "--weight", "2", *at).stderr
