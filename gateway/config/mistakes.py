@@ -23,7 +23,10 @@ _PLAIN = {
     "path_type": "takes a path",
     "invalid_key": "names of settings are text",
     **dict.fromkeys(("int_type", "int_parsing", "int_from_float"), "takes a whole number"),
-    **dict.fromkeys(("float_type", "float_parsing", "finite_number"), "takes a number"),
+    **dict.fromkeys(
+        ("float_type", "float_parsing", "finite_number", "decimal_type", "decimal_parsing"), "takes a number"
+    ),
+    **dict.fromkeys(("date_type", "date_from_datetime_parsing"), "takes a day, as in 2027-01-31"),
     **dict.fromkeys(("bool_type", "bool_parsing"), "takes true or false"),
 }
 """pydantic's words where they speak of Python, in those of the file."""

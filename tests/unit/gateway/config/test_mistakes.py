@@ -54,8 +54,14 @@ def model(**members: Any) -> dict[str, Any]:
         ({"limits": {"body": "5B"}}, "limits.body", "must be at least 1KiB"),
         ({"timeouts": {"total": []}}, "timeouts.total", "takes a number"),
         (model(name=5), "models[0].name", "takes text; put quotes around a number, yes or no"),
+        ({"ledger": {"prices": [{"model": "m", "input": "x", "output": 1}]}}, "ledger.prices[0].input",
+         "takes a number"),
+        ({"ledger": {"prices": [{"model": "m", "since": "soon", "input": 1, "output": 1}]}}, "ledger.prices[0].since",
+         "takes a day, as in 2027-01-31"),
+        ({"ledger": {"prices": [{"model": "m", "since": [], "input": 1, "output": 1}]}}, "ledger.prices[0].since",
+         "takes a day, as in 2027-01-31"),
     ],
-    ids=range(27),
+    ids=range(30),
 )  # fmt: skip
 def test_the_nearest_name_is_told(tree: dict[str, Any], path: str, problem: str) -> None:
     with pytest.raises(ConfigError) as caught:
