@@ -55,14 +55,13 @@ class Shares:
             raise LimitsAway(AWAY) from None
 
     def debts(self) -> Iterator[tuple[Quota, int]]:
-        """Buckets and the microseconds that each is to be charged for what passed; begins anew after that."""
-        now = self._known.now()
-        for name, used in self._used.items():
-            owed = (self._local.tat(name) - max(used.begin, now)) // self.gateways
+        """Buckets and the microseconds that each is to be charged for what passed; it begins anew with the first."""
+        everything, local, gateways = self._used, self._local, self.gateways
+        self._used, self._local = {}, LocalLimiter(self._clock)
+        for name, used in everything.items():
+            owed = (local.tat(name) - max(used.begin, self._known.now())) // gateways
             if owed > 0:
                 yield Quota(used.tenant, (used.bucket,)), owed
-        self._used.clear()
-        self._local = LocalLimiter(self._clock)
 
     def _part(self, quota: Quota) -> Quota:
         part = self.gateways

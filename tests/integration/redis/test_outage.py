@@ -10,6 +10,7 @@ import pytest
 
 from security.limits.api import Cost, LimitsAway, Mode, NeverFits, OverLimit, Quota
 from security.limits.line import DEADLINE
+from security.limits.outbox import KEPT
 from tests.support import limiting
 from tests.support.limiting import LimiterStand
 from tests.support.valkey import ValkeyServer
@@ -78,6 +79,26 @@ async def test_what_passed_meanwhile_is_charged_once_the_store_is_back(valkey: V
         assert await until_told(lambda: stand.remaining(quota), lambda left: left == [0]) == [0]
         clock[0] += 60
         assert await stand.remaining(quota) == [1000]
+
+
+async def test_what_many_owe_is_told_bit_by_bit_and_all_of_it(valkey: ValkeyServer) -> None:
+    limiter = limiting.shared(valkey.url, [1000.0])
+    stand, many = LimiterStand(limiter, "acme", []), KEPT + 500
+    valkey.stop()
+    await limiter.start()
+    assert limiter.trouble
+    for number in range(many):
+        await stand.use(stand.quota(stand.bucket(f"tpm{number}", 1000)), 10, 10)
+    valkey.start()
+    assert await limiter.beat()
+    looking, turns = asyncio.create_task(limiter.look()), 0
+    while not looking.done():
+        await asyncio.sleep(0)
+        turns += 1
+    assert turns > many / 1000, "others got in between"
+    await limiter.aclose()
+    with valkey.client() as client:
+        assert len(client.keys("*tpm*")) == many
 
 
 async def test_a_store_that_comes_back_empty_is_told_what_is_known(valkey: ValkeyServer) -> None:
