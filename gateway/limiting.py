@@ -6,30 +6,40 @@ import os
 import time
 from itertools import count
 from random import Random
+from typing import TYPE_CHECKING
 
 from engines.credentials import SecretReference
 from security.limits.api import Limiter
 from security.limits.local import LocalLimiter
+
+if TYPE_CHECKING:
+    from redis.asyncio import Redis, RedisCluster
 
 
 def limiter(store: SecretReference | None) -> Limiter:
     """Asks nobody yet. Raises ValueError, fit for people, without the URL, if it can't be had."""
     if store is None:
         return LocalLimiter(time.monotonic)
+    client = store_client(store)
+    from security.limits import script  # only who shares limits pays for the driver
+    from security.limits.line import Line
+    from security.limits.redis_store import RedisLimiter
+
+    mark, numbers = os.urandom(8).hex(), count()
+    random = Random()  # noqa: S311  # spreads load, guards nothing
+    return RedisLimiter(Line(client, script.text()), lambda: f"{mark}-{next(numbers)}", time.monotonic, random)
+
+
+def store_client(store: SecretReference) -> Redis | RedisCluster:
+    """The way to the store. Asks nobody yet. Raises ValueError as `limiter` does."""
     try:
-        from security.limits import script  # only who shares limits pays for the driver
         from security.limits.client import connect
-        from security.limits.line import Line
-        from security.limits.redis_store import RedisLimiter
     except ImportError:
         raise ValueError("needs a driver for Redis: install snowshed[redis]") from None
     url = store.read()
     if not url.startswith(("redis://", "rediss://", "unix://", "redis+cluster://", "rediss+cluster://")):
         raise ValueError("takes a URL that begins with redis://, rediss://, unix:// or redis+cluster://")
     try:
-        client = connect(url)
+        return connect(url)
     except ValueError:
         raise ValueError("is no URL of a Redis") from None  # the driver's words hold parts of it
-    mark, numbers = os.urandom(8).hex(), count()
-    random = Random()  # noqa: S311  # spreads load, guards nothing
-    return RedisLimiter(Line(client, script.text()), lambda: f"{mark}-{next(numbers)}", time.monotonic, random)

@@ -24,7 +24,7 @@ COLORS = {"ok": "green", "note": "yellow", "wrong": "red"}
 @click.pass_context
 def command(ctx: click.Context, *, config: Path | None, as_json: bool) -> None:
     """Check what the gateway needs here: Python, clock, open files, ports, the database of keys, the issuer of tokens,
-    model files and model servers.
+    the store of limits, model files and model servers.
 
     Each line says what was found, and what to do. It may run before the gateway is started or beside it; a model that
     is not in memory yet is loaded, asked and let go again. Exit status 1 if anything is wrong; a note is no fault.
@@ -40,13 +40,14 @@ def command(ctx: click.Context, *, config: Path | None, as_json: bool) -> None:
 
 def _findings(file: Path | None) -> Iterator[Finding]:
     """Each as soon as it is found. Raises Mistake."""
-    from gateway.cli.doctor import issuer, machine, ports, replicas, stores
+    from gateway.cli.doctor import issuer, limits, machine, ports, replicas, stores
 
     config = read(file)
     yield from machine.look(config)
     yield from ports.look(config)
     yield from stores.look(config)
     yield from issuer.look(config)
+    yield from limits.look(config)
     yield from replicas.files(config, cache())
     try:
         yield from replicas.look(config, cache(), running=ports.running(config))
