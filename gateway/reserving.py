@@ -139,7 +139,8 @@ def used(exchange: Exchange, error: BaseException | None) -> Cost:
     """What a request that ended so is charged: what was counted, else what was expected.
 
     Nothing where it came to nothing by a fault of ours or of a model server's. Who leaves, or sets a time that is too
-    short, pays for what was produced until then: a model server's time is theirs from when it has the prompt.
+    short, pays for what was produced until then: a model server's time is theirs from when it has the prompt. Of a text
+    in one piece, that may be all that was expected.
     """
     record, spent = exchange.record, exchange.spent
     prompt, completion = record.prompt_tokens, record.completion_tokens
@@ -150,7 +151,9 @@ def used(exchange: Exchange, error: BaseException | None) -> Cost:
     cancelled = isinstance(error, asyncio.CancelledError)
     left = cancelled and exchange.unwanted and record.attempts > 0
     produced = completion > 0 and (cancelled or isinstance(error, Interrupted))
-    if error is None and not (prompt or completion):  # an answer in one piece that says nothing of what it took
+    if not (prompt or completion) and (
+        error is None or (left and record.whole)
+    ):  # in one piece, and nothing told of it
         return Cost(1, record.prompt, record.tokens - record.prompt)
     if error is None or left or produced:
         return Cost(1, prompt or record.prompt, completion)

@@ -120,16 +120,24 @@ def test_p02_who_hangs_up_in_mid_stream_pays_for_the_prompt_and_what_was_produce
     assert words <= produced <= call.tokens <= produced + SENT_ON < 500
 
 
-@pytest.mark.parametrize("stream", [False, True], ids=["unary", "stream"])
-def test_p02_who_hangs_up_before_any_content_pays_for_the_prompt(place: Queueing, *, stream: bool) -> None:
-    prompt = hang_up(place, LONG, 0, stream=stream)
+def test_p02_who_hangs_up_before_any_content_pays_for_the_prompt(place: Queueing) -> None:
+    prompt = hang_up(place, LONG, 0, stream=True)
     assert charged(place) == prompt > 0
 
 
-def test_p02_whose_own_time_has_passed_before_any_content_pays_for_the_prompt(place: Queueing) -> None:
-    wanted = named("hasty", LONG)
+def test_p02_who_hangs_up_on_an_answer_in_one_piece_pays_what_was_expected(place: Queueing) -> None:
+    """Nobody is told how much of it there was already."""
+    prompt = hang_up(place, LONG, 0, max_tokens=100)
+    assert charged(place) == prompt + 100
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["unary", "stream"])
+def test_p02_whose_own_time_has_passed_before_any_content_pays_as_who_hangs_up(
+    place: Queueing, *, stream: bool
+) -> None:
+    wanted = named("hasty", LONG, stream=stream, max_tokens=100)
     assert place.ask(wanted, "acme", x_request_timeout_ms="500").told == (504, "upstream_timeout")
-    assert 0 < charged(place) <= by_size(wanted)
+    assert 0 < charged(place) - (0 if stream else 100) <= by_size(wanted)
 
 
 def test_p02_who_hangs_up_while_they_wait_for_a_place_pays_nothing(fleet: SpawnedFleet, tmp_path: Path) -> None:

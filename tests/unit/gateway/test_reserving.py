@@ -101,8 +101,16 @@ def test_who_leaves_before_any_content_pays_for_the_prompt(exchange: Exchange) -
     assert used(exchange, LEFT) == Cost(1, EXPECTED, 0)
 
 
+def test_who_leaves_before_a_text_in_one_piece_pays_what_was_expected(exchange: Exchange) -> None:
+    """It may be nearly there: else who hangs up in time would have a model server work for nothing."""
+    exchange.record.whole = True
+    assert used(exchange, LEFT) == Cost(1, EXPECTED, 9 * EXPECTED)
+    exchange._call = call(Usage(30, 0))
+    assert used(exchange, LEFT) == Cost(1, 30, 0), "where the model server tells what it has made"
+
+
 def test_who_leaves_before_a_model_server_had_it_pays_nothing(exchange: Exchange) -> None:
-    exchange.record.attempts = 0
+    exchange.record.attempts, exchange.record.whole = 0, True
     assert used(exchange, LEFT) == NOTHING
 
 
