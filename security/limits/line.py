@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from redis.asyncio import Redis, RedisCluster
-from redis.exceptions import RedisError
+from redis.exceptions import RedisClusterException, RedisError
 
 from security.limits.outbox import Outbox
 from security.limits.script import Call
@@ -104,7 +104,7 @@ class Line:
         try:
             async with asyncio.timeout(PATIENCE):
                 replies = await self._run(calls)
-        except (RedisError, OSError) as error:
+        except (RedisError, RedisClusterException, OSError) as error:  # which in a cluster is none of the former
             self._failed(error)
             raise Away(self._reason) from None
         self._answered()

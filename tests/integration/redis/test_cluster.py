@@ -23,6 +23,14 @@ def cluster(tmp_path: Path) -> Iterator[ValkeyServer]:
         yield server
 
 
+async def test_a_gateway_starts_while_its_cluster_is_away(cluster: ValkeyServer) -> None:
+    cluster.stop()
+    async with gateway(cluster.url.replace("redis:", "redis+cluster:")) as stand:
+        assert stand.limiter.trouble
+        with await stand.ask(stand.quota(stand.bucket("tpm", 1000)), 900):
+            pass  # by this gateway's part
+
+
 async def test_limits_hold_in_a_cluster(cluster: ValkeyServer) -> None:
     async with gateway(cluster.url.replace("redis:", "redis+cluster:"), [1000.0]) as stand:
         stands = [LimiterStand(stand.limiter, f"tenant{number}", [1000.0]) for number in range(20)]
