@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from random import Random
 
 from security.limits.api import SECOND, Bucket, Decision, OverLimit, Quota, Slots
-from security.limits.gcra import SLOT_WAIT, refuse_misfits, reserve
+from security.limits.gcra import reserve
 from security.limits.known import Known
 
 LONGEST = SECOND // 2
@@ -55,10 +55,11 @@ class Denials:
         """Raises OverLimit for what the store would refuse, too, or NeverFits."""
         now, until = self._known.now(), self._until
         tats = [self._known.tat(bucket.key) for bucket in quota.buckets]
-        for slots in quota.slots:
-            if until.get(slots.key, 0) > now:
-                refuse_misfits(quota, asked)
-                raise OverLimit(quota, Decision(now, tats, (), (), (), slots, SLOT_WAIT))
+        taken = [slots.limit if until.get(slots.key, 0) > now else 0 for slots in quota.slots]
+        if any(taken):
+            decision = reserve(quota, asked, tats, taken, now)  # whose wait may be longer
+            if decision.refused_by is not None:
+                raise OverLimit(quota, decision)
         if any(until.get(bucket.key, 0) > now for bucket in quota.buckets):
             decision = reserve(Quota(quota.tenant, quota.buckets), asked, tats, (), now)
             if decision.refused_by is not None and until.get(decision.refused_by.key, 0) > now:

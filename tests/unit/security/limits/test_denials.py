@@ -98,6 +98,13 @@ def test_slots_are_asked_for_again_when_one_is_free_here_or_may_be_elsewhere() -
     assert memory.wait(1) == 0.0
 
 
+def test_who_waits_for_a_slot_is_told_of_a_bucket_that_has_room_later() -> None:
+    memory = Memory()
+    memory.refuse(SLOTS, 1.0, 50.0, 0.0)
+    assert memory.wait(100) == 1.0
+    assert memory.wait(300) == 20.0
+
+
 def test_a_flood_of_refused_keys_takes_no_more_memory_than_some() -> None:
     memory = Memory()
     for number in range(50_000):
