@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Final, Literal, Protocol, Self
 
+import msgspec
+
 Unit = Literal["requests", "input_tokens", "output_tokens", "tokens"]
 Mode = Literal["share", "closed", "open"]
 
@@ -24,8 +26,7 @@ def key(tenant: str, *parts: str) -> str:
     return f"snowshed:{{{tenant}}}:{':'.join(parts)}"
 
 
-@dataclass(slots=True, frozen=True)
-class Cost:
+class Cost(msgspec.Struct, frozen=True):
     """What a request uses: an estimate before, the truth after."""
 
     requests: int = 1
@@ -102,8 +103,7 @@ class Quota:
             raise ValueError("each limit of a quota has a key of its own")
 
 
-@dataclass(slots=True, frozen=True)
-class Standing:
+class Standing(msgspec.Struct, frozen=True):
     """Where a bucket stands: units that are left now, and seconds until it is as if never used."""
 
     bucket: Bucket
@@ -127,8 +127,7 @@ class LimitsAway(Exception):
         self.wait = wait
 
 
-@dataclass(slots=True)
-class Decision:
+class Decision(msgspec.Struct):
     """Whether a request may pass, and what it takes with it. Lists have an entry for each bucket of its quota."""
 
     now: int
@@ -145,18 +144,16 @@ class Decision:
     """Microseconds until then."""
 
 
-def standings(quota: Quota, decision: Decision) -> tuple[Standing, ...]:
+def standings(quota: Quota, decision: Decision) -> Sequence[Standing]:
     """Of the buckets that are enforced."""
-    return tuple(
-        _standing(bucket, max(0, tat - decision.now))
-        for bucket, tat in zip(quota.buckets, decision.tats, strict=True)
-        if bucket.enforce
-    )
-
-
-def _standing(bucket: Bucket, level: int) -> Standing:
-    remaining = max(0, (bucket.span - level) * bucket.limit // bucket.period)
-    return Standing(bucket, min(bucket.burst, remaining), level / SECOND)
+    now, found = decision.now, []
+    for bucket, tat in zip(quota.buckets, decision.tats, strict=True):
+        if bucket.enforce:
+            level = tat - now if tat > now else 0
+            left = (bucket.span - level) * bucket.limit // bucket.period
+            remaining = 0 if left < 0 else left if left < bucket.burst else bucket.burst  # noqa: FURB136  # as in gcra.py
+            found.append(Standing(bucket, remaining, level / SECOND))
+    return found
 
 
 class OverLimit(Exception):
@@ -174,7 +171,7 @@ class OverLimit(Exception):
         self._decision = decision
 
     @property
-    def standings(self) -> tuple[Standing, ...]:
+    def standings(self) -> Sequence[Standing]:
         return standings(self._quota, self._decision)
 
     @property
@@ -183,15 +180,12 @@ class OverLimit(Exception):
         return next((standing.remaining for standing in self.standings if standing.bucket is self.limit), 0)
 
 
-class Reservation:
+class Reservation(msgspec.Struct, eq=False):
     """What a request holds of its quota: a block around all of its work. Leaving it unsettled gives everything back."""
 
-    __slots__ = ("_end", "decision", "quota")
-
-    def __init__(self, quota: Quota, decision: Decision, end: Callable[[Quota, Decision, Cost], None] | None) -> None:
-        self.quota = quota
-        self.decision = decision
-        self._end = end
+    quota: Quota
+    decision: Decision
+    _end: Callable[[Quota, Decision, Cost], None] | None
 
     def __repr__(self) -> str:
         state = "open" if self._end else "settled"
@@ -207,7 +201,7 @@ class Reservation:
             self.settle(NOTHING)
 
     @property
-    def standings(self) -> tuple[Standing, ...]:
+    def standings(self) -> Sequence[Standing]:
         """As they were with this reservation made."""
         return standings(self.quota, self.decision)
 

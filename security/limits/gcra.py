@@ -38,10 +38,10 @@ def reserve(quota: Quota, asked: Sequence[int], tats: Sequence[int], used: Seque
     """
     moved = []
     for bucket, micros, tat in zip(quota.buckets, asked, tats, strict=True):
-        then = (tat if tat > now else now) + micros  # noqa: FURB136  # a call of max() would cost as much as the rest
-        if then > now + bucket.span and micros:
+        level = tat - now + micros if tat > now else micros
+        if level > bucket.span and micros:
             return _weigh(quota, asked, tats, used, now)
-        moved.append(then)
+        moved.append(now + level)
     for slots, busy in zip(quota.slots, used, strict=True):
         if busy >= slots.limit:
             return _weigh(quota, asked, tats, used, now)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import replace
 from functools import partial
 from itertools import islice
 from random import Random
 from typing import TypeVar
+
+from msgspec.structs import replace
 
 from security.limits import script
 from security.limits.api import (
