@@ -125,8 +125,9 @@ class Ledger:
 
     def _row(self, record: Record) -> Spent:
         at = record.unix_ms // 1000
-        # Nobody has told what a prompt took whose answer was broken off: it was read all the same.
-        prompt = min(record.prompt_tokens or (record.prompt if record.first_at else 0), MOST)
+        # Nobody has told what a prompt took whose answer was broken off, or not waited for: it was read all the same.
+        read = record.first_at or (record.client_gone and record.attempts)
+        prompt = min(record.prompt_tokens or (record.prompt if read else 0), MOST)
         completion = min(record.completion_tokens, MOST)
         return Spent(
             record.id,

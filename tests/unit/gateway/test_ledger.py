@@ -103,6 +103,19 @@ async def test_a_broken_answer_has_had_its_prompt_and_a_refused_request_nothing(
     assert [row.code for row in rows] == ["", "other", ""]
 
 
+@pytest.mark.parametrize(("attempts", "prompt"), [(0, 0), (1, 30)], ids=["in the queue", "at a model server"])
+async def test_who_left_before_any_content_has_had_the_prompt_read(
+    registry: BoundedRegistry, attempts: int, prompt: int
+) -> None:
+    left = ended(outcome="ignored")
+    left.use(0, 0, exact=False)
+    left.first_at, left.client_gone, left.prompt, left.attempts = 0.0, True, 30, attempts
+    ledger = Ledger(NEVER, registry, Clock())
+    async with ledger.kept():
+        ledger.keep([left])
+    assert [row.prompt_tokens for row in await written(registry)] == [prompt]
+
+
 async def test_it_is_written_while_the_gateway_runs(registry: BoundedRegistry) -> None:
     ledger = Ledger(SOON, registry, Clock())
     async with ledger.kept():
