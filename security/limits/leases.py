@@ -1,8 +1,9 @@
 """What this gateway has taken of busy limits in advance: most of their requests pass without a question to the store.
 
 A chunk is half a second of the limit's rate, divided by the gateways there are; or one request, if that is more; but no
-more than a quarter of the burst. So in any window so much more may pass for each gateway. Slots are never taken in
-advance: whoever lets one go frees it for all.
+more than a quarter of the burst. What gathers beyond half a second's part, as requests give back, is given back some
+times a second. So in any window so much more may pass for each gateway. Slots are never taken in advance: whoever lets
+one go frees it for all.
 """
 
 from __future__ import annotations
@@ -104,12 +105,12 @@ class Leases:
                 lease.left += micros
                 lease.used_at = now
 
-    def give_back(self, *, all_of_it: bool = False) -> Iterator[tuple[Quota, int]]:
-        """What the store is to be charged, below 0: of what is idle, and of what is more than a chunk."""
+    def give_back(self, gateways: int, *, all_of_it: bool = False) -> Iterator[tuple[Quota, int]]:
+        """What the store is to be charged, below 0: of what is idle, and of what is more than a gateway's part."""
         now = self._known.now()
         for name, lease in tuple(self._leases.items()):
             over = all_of_it or now - lease.used_at >= IDLE
-            back = lease.left if over else lease.left - CHUNK
+            back = lease.left if over else lease.left - CHUNK // gateways
             if over:
                 del self._leases[name]
             if back > 0:

@@ -121,7 +121,7 @@ class RedisLimiter:
             tasks.create_task(self._look_on())
 
     async def aclose(self) -> None:
-        self._charge(self._leases.give_back(all_of_it=True))
+        self._charge(self._leases.give_back(self._shares.gateways, all_of_it=True))
         await self._line.aclose()
 
     async def beat(self) -> bool:
@@ -142,7 +142,7 @@ class RedisLimiter:
             await self.beat()
         elif self._known.now() >= self._count_at:
             await self._say_here({})
-        self._charge(self._leases.give_back())
+        self._charge(self._leases.give_back(self._shares.gateways))
         if self._alone and self._line.sound:
             self._alone = False
             for debts in _portions(self._shares.debts()):

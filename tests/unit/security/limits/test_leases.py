@@ -92,14 +92,21 @@ def test_what_nobody_uses_is_given_back() -> None:
     desk = Desk()
     desk.leases.grant(QUOTA, [SECOND // 4, SECOND])
     drawn = desk.take(2)
-    assert list(desk.leases.give_back()) == [(Quota("acme", (TPM,)), -(8 * SECOND // 10 - CHUNK))]
+    assert list(desk.leases.give_back(1)) == [(Quota("acme", (TPM,)), -(8 * SECOND // 10 - CHUNK))]
     desk.clock[0] += IDLE / SECOND
-    back = dict(desk.leases.give_back())
+    back = dict(desk.leases.give_back(1))
     assert back == {Quota("acme", (RPM,)): -(SECOND // 4 - SECOND // 10), Quota("acme", (TPM,)): -CHUNK}
-    assert list(desk.leases.give_back(all_of_it=True)) == []
+    assert list(desk.leases.give_back(1, all_of_it=True)) == []
     assert drawn is not None
     late = dict(desk.leases.end(QUOTA, drawn, Cost(0, 3)))
     assert late == {Quota("acme", (RPM,)): -SECOND // 10, Quota("acme", (TPM,)): SECOND // 10}
+
+
+def test_more_than_a_share_of_a_chunk_is_given_back_at_once() -> None:
+    desk = Desk()
+    desk.leases.grant(QUOTA, [CHUNK // 4, SECOND])
+    assert list(desk.leases.give_back(4)) == [(Quota("acme", (TPM,)), -(SECOND - CHUNK // 4))]
+    assert list(desk.leases.give_back(4)) == []
 
 
 def test_room_gathers_where_a_chunk_is_wanted() -> None:
