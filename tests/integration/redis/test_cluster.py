@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from loadtests.bench.processes import free_ports
 from tests.support.limiting import LimiterStand, gateway
 from tests.support.valkey import ValkeyServer, running_valkey
 from tests.support.waiting import wait_until
@@ -16,7 +17,9 @@ from tests.support.waiting import wait_until
 @pytest.fixture
 def cluster(tmp_path: Path) -> Iterator[ValkeyServer]:
     """Of one node, which is all that can be told of it: who asks for keys of several slots is refused as in any."""
-    with running_valkey(options=("--cluster-enabled", "yes", "--dir", str(tmp_path))) as server:
+    (bus,) = free_ports(1)  # else ten thousand above its own, where there may be none, or another's
+    options = ("--cluster-enabled", "yes", "--cluster-port", str(bus), "--dir", str(tmp_path))
+    with running_valkey(options=options) as server:
         with server.client() as client:
             client.cluster("ADDSLOTS", *range(16384))
             wait_until(lambda: client.cluster("INFO")["cluster_state"] == "ok")
