@@ -14,7 +14,7 @@ import msgspec
 from gateway.cli.book.place import Place, book_at, book_options
 from gateway.cli.lazy import examples
 from gateway.cli.output import json_option, print_json, print_table
-from gateway.cli.trouble import Mistake
+from gateway.cli.trouble import Mistake, Trouble
 from gateway.store.spending import COUNTS, FIELDS, Seen, Wanted, in_order
 
 USUAL = "day,tenant,model"
@@ -63,7 +63,7 @@ def command(*, by: str | None, requests: bool, file: IO[str] | None, place: Plac
     if file:
         out = csv.writer(file, lineterminator="\n")
         out.writerow(fields)
-        ask(lambda some: out.writerows(_cells(one, fields) for one in some))
+        ask(lambda some: _write(out, [_cells(one, fields) for one in some]))
         return
     found: list[Any] = []
     ask(found.extend)
@@ -79,6 +79,14 @@ def _parts(by: str) -> list[str]:
     if unknown := [field for field in given if field not in FIELDS]:
         raise Mistake(f"--by takes some of {','.join(FIELDS)}, not {unknown[0]}.")
     return in_order(given)
+
+
+def _write(out: Any, rows: list[list[str]]) -> None:
+    """Raises Trouble: whoever asks would take it for the database's."""
+    try:
+        out.writerows(rows)
+    except OSError as error:
+        raise Trouble(f"The CSV can't be written: {error.strerror}") from None
 
 
 def _cells(one: Any, fields: list[str]) -> list[str]:

@@ -102,6 +102,10 @@ def test_csv_goes_into_a_file(reader: Reader, tmp_path: Path) -> None:
         assert [line["day"] for line in csv.DictReader(file)] == [str(one.day) for one in added_up(ROWS, FIELDS)]
 
 
+def test_a_file_that_can_not_be_written_is_told_as_that(reader: Reader) -> None:
+    assert reader.refused("--requests", "--csv", "/dev/full", status=1).startswith("The CSV can't be written: No space")
+
+
 def test_mistakes_are_told(tmp_path: Path) -> None:
     KeyBook(sqlite(tmp_path))
     file = tmp_path / "gateway.yaml"
