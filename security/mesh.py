@@ -60,10 +60,16 @@ class Rule:
 
 def pattern(text: str) -> re.Pattern[str]:
     """Of an identity: a star stands for any characters but a slash, `{tenant}` for at least one, the tenant's name."""
-    escaped = re.escape(text)
+    *parts, last = re.escape(text).split("/")
+    # Each by itself, as nothing crosses a slash: how a later one fits is no reason to try an earlier one once more.
+    whole = [*(f"(?>{_meant(part)}/)" for part in parts), _meant(last)]
+    return re.compile("".join(whole))
+
+
+def _meant(escaped: str) -> str:
     for written, meant in _WILD.items():
         escaped = escaped.replace(written, meant)
-    return re.compile(escaped)
+    return escaped
 
 
 def identity(header: bytes, value: bytes) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import tracemalloc
 from ipaddress import ip_network
 
@@ -74,6 +75,17 @@ def test_no_header_of_any_kind_breaks_it(value: bytes) -> None:
 )  # fmt: skip
 def test_a_star_stands_for_all_but_a_slash(text: str, fits: bool) -> None:
     assert (pattern(text).fullmatch(ONE) is not None) is fits
+
+
+def test_no_identity_takes_long_whatever_its_workload_is_called() -> None:
+    """Names of workloads are their owners' to choose."""
+    said = "spiffe://c" + 3 * f"/{'-' * 160}"
+    started = time.perf_counter()
+    assert not pattern("spiffe://c/*-*/*-*/*-*/{tenant}").fullmatch(said)
+    assert time.perf_counter() - started < 0.1
+    found = pattern("spiffe://*/{tenant}-*/sa/*").fullmatch("spiffe://c/a-b-c/sa/d")
+    assert found
+    assert found["tenant"] == "a-b"
 
 
 def test_the_first_rule_that_fits_says_whose_it_is() -> None:

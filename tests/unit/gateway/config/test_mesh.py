@@ -30,6 +30,7 @@ def told(mesh: Any, kind: str = "mesh") -> str:
         ({"header": "X-Workload"}, "auth.mesh.header: takes the name of a header"),
         ({"identities": [{"identity": "a"}]}, "auth.mesh.identities[0]: takes either a tenant"),
         ({"identities": [{**RULE, "tenant": "acme"}]}, "auth.mesh.identities[0]: takes either a tenant"),
+        ({"identities": [{"identity": "a/*-{tenant}-*"}]}, "auth.mesh.identities[0]: an identity takes 2 of *"),
         ({"identities": [{"identity": "{tenant}/{tenant}"}]}, "auth.mesh.identities[0]: takes either a tenant"),
         ({"identities": [{"identity": "a", "tenant": "a b"}]}, "auth.mesh.identities[0].tenant: takes the name"),
         ({"identities": [{**RULE, "scopes": ["admin"]}]}, "auth.mesh.identities[0].scopes[0]"),
