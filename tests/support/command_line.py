@@ -19,8 +19,9 @@ COMMAND = str(Path(__file__).with_name("forked_command.py"))
 
 
 def environment(**more: str) -> dict[str, str]:
-    """The tester's, without settings of ours."""
-    ours = {key: value for key, value in os.environ.items() if not key.startswith(("SNOWSHED_", "NO_COLOR"))}
+    """The tester's, without settings of ours, or of the size of a terminal that is not the command's."""
+    others = "SNOWSHED_", "NO_COLOR", "COLUMNS", "LINES"
+    ours = {key: value for key, value in os.environ.items() if not key.startswith(others)}
     return {**ours, "PYTHONPATH": str(ROOT), **more}
 
 
