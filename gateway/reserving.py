@@ -151,9 +151,8 @@ def used(exchange: Exchange, error: BaseException | None) -> Cost:
     cancelled = isinstance(error, asyncio.CancelledError)
     left = cancelled and exchange.unwanted and record.attempts > 0
     produced = completion > 0 and (cancelled or isinstance(error, Interrupted))
-    if not (prompt or completion) and (
-        error is None or (left and record.whole)
-    ):  # in one piece, and nothing told of it
+    untold = not (prompt or completion)
+    if untold and (error is None or (left and record.whole)):  # a text in one piece, which nobody has counted
         return Cost(1, record.prompt, record.tokens - record.prompt)
     if error is None or left or produced:
         return Cost(1, prompt or record.prompt, completion)
