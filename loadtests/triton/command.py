@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
-import socket
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from loadtests.bench.processes import free_ports
 from loadtests.triton.repository import MODELS
 
 HOST = "127.0.0.1"
@@ -26,10 +25,8 @@ class Ports:
 
     @classmethod
     def free(cls) -> Ports:
-        """Ports that were free just now."""
-        with contextlib.ExitStack() as stack:
-            sockets = [stack.enter_context(socket.create_server((HOST, 0))) for _ in range(3)]
-            return cls(*(one.getsockname()[1] for one in sockets))
+        """Free just now, and never given to who takes any port: two gRPC servers would share one in silence."""
+        return cls(*free_ports(3))
 
 
 def words(folder: Path, ports: Ports, models: Iterable[str]) -> list[str]:
