@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from gateway.config.quotas import DEFAULT, Allowance, Plan
@@ -30,45 +30,70 @@ REMEMBERED: Final = 20_000
 
 
 class Quotas:
-    """By plan. Who is on one that is not listed is on the one named default, if that is."""
+    """By plan. Who is on one that is not listed is on the one named default, if that is.
+
+    What a bucket has been used, its stores know as a share of its window: a plan that changes leaves it at that share,
+    and a reservation is settled by the limits that it was made by.
+    """
 
     def __init__(self, plans: Sequence[Plan]) -> None:
-        self._plans = {plan.name: plan for plan in plans}
+        self.file: Mapping[str, Plan] = {}
+        """What the file says, by name."""
+        self.entries: Mapping[str, Plan] = {}
+        """What was set over the admin API, which holds over it."""
+        self.plans: Mapping[str, Plan] = {}
+        """What both come to."""
         self._known: OrderedDict[tuple[str, str, str, str], Quota | None] = OrderedDict()
+        self.apply(plans)
 
     def __repr__(self) -> str:
-        return f"<Quotas of {len(self._plans)} plans, {len(self._known)} callers known>"
+        return f"<Quotas of {len(self.plans)} plans, {len(self._known)} callers known>"
+
+    def apply(self, plans: Sequence[Plan]) -> None:
+        """From the next request on the file says these."""
+        self.file = {plan.name: plan for plan in plans}
+        self._hold()
+
+    def lay(self, entries: Mapping[str, Plan]) -> None:
+        """From the next request on these hold over the file's."""
+        self.entries = entries
+        self._hold()
 
     def of(self, principal: Principal, model: Model) -> Quota | None:
         """None: nothing binds it."""
-        if not self._plans:
+        if not self.plans:
             return None
         name = principal.key_id, principal.tenant, principal.plan, model.name
         try:
             return self._known[name]
         except KeyError:
-            quota = self._known[name] = self._put_together(principal, model)
+            plan = self.plans.get(principal.plan) or self.plans.get(DEFAULT)
+            quota = None if plan is None else quota_of(plan, principal.tenant, principal.key_id, model.name)
+            self._known[name] = quota
             if len(self._known) > REMEMBERED:
                 self._known.popitem(last=False)
             return quota
 
-    def _put_together(self, principal: Principal, model: Model) -> Quota | None:
-        plan = self._plans.get(principal.plan) or self._plans.get(DEFAULT)
-        if plan is None:
-            return None
-        holders: list[tuple[Allowance, tuple[str, ...]]] = [
-            (plan.key, ("key", principal.key_id)),
-            (plan.tenant, ("tenant",)),
-            *((each, ("model", each.model)) for each in plan.models if each.model == model.name),
-        ]
-        tenant = principal.tenant or NOBODY
-        buckets = [bucket for allowance, holder in holders for bucket in _buckets(allowance, tenant, holder, plan)]
-        slots = [
-            Slots(key(tenant, *holder, CONCURRENT), most, enforce=plan.enforce)
-            for allowance, holder in holders
-            if (most := allowance.concurrent_requests) is not None
-        ]
-        return Quota(tenant, tuple(buckets), tuple(slots), plan.without_store) if buckets or slots else None
+    def _hold(self) -> None:
+        self.plans = {**self.file, **self.entries}
+        self._known.clear()
+
+
+def quota_of(plan: Plan, tenant: str, key_id: str, model: str) -> Quota | None:
+    """What the plan has bind a tenant's key for a model; None: nothing."""
+    holders: list[tuple[Allowance, tuple[str, ...]]] = [
+        (plan.key, ("key", key_id)),
+        (plan.tenant, ("tenant",)),
+        *((each, ("model", each.model)) for each in plan.models if each.model == model),
+    ]
+    tenant = tenant or NOBODY
+    buckets = [bucket for allowance, holder in holders for bucket in _buckets(allowance, tenant, holder, plan)]
+    slots = [
+        Slots(key(tenant, *holder, CONCURRENT), most, enforce=plan.enforce)
+        for allowance, holder in holders
+        if (most := allowance.concurrent_requests) is not None
+    ]
+    return Quota(tenant, tuple(buckets), tuple(slots), plan.without_store) if buckets or slots else None
 
 
 def _buckets(allowance: Allowance, tenant: str, holder: tuple[str, ...], plan: Plan) -> Iterator[Bucket]:

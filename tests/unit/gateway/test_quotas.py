@@ -174,3 +174,40 @@ def test_without_authentication_everybody_is_one_tenant() -> None:
     assert bound(quota) == {f"snowshed:{{-}}:key::{RPM}": 2, f"snowshed:{{-}}:tenant:{RPM}": 1}
     assert [described(limit) for limit in limits(quota)] == [("key", RPM), ("tenant", RPM)]
     assert not IS_NAME(NOBODY)
+
+
+def test_what_is_set_holds_over_the_file_from_the_next_request_on() -> None:
+    quotas = Quotas([plan(key={RPM: 1}), plan("gold", key={RPM: 2})])
+    name = f"snowshed:{{acme}}:key:k1:{RPM}"
+
+    def allowed() -> tuple[int, int]:
+        return tuple(bound(quotas.of(caller(plan=each), CHAT))[name] for each in ("gold", "new"))  # type: ignore[return-value]
+
+    assert allowed() == (2, 1)
+    quotas.lay({each: plan(each, key={RPM: 3}) for each in ("gold", "new")})
+    assert allowed() == (3, 3)
+    quotas.apply([plan(key={RPM: 4}), plan("gold", key={RPM: 5})])
+    assert allowed() == (3, 3), "over the file's, whatever that says by now"
+    assert {each: one.key.requests_per_minute for each, one in quotas.plans.items()} == {
+        "default": 4, "gold": 3, "new": 3
+    }  # fmt: skip
+    quotas.lay({})
+    assert allowed() == (5, 4)
+    quotas.apply([])
+    assert quotas.of(caller(plan="gold"), CHAT) is None
+
+
+@pytest.mark.parametrize(("before", "after", "remaining"), [(10, 100, 20), (100, 10, 2), (10, 1, 0)])
+def test_a_bucket_stays_at_its_share_when_its_limit_changes(before: int, after: int, remaining: int) -> None:
+    """Four fifths are used; what is under way is settled by the limit that it was reserved by."""
+    quotas, limiter = Quotas([plan(key={"tokens_per_day": before})]), LocalLimiter(lambda: 100.0)
+    first = quotas.of(caller(), CHAT)
+    assert first is not None
+    used = limiter.take(first, Cost(1, before * 8 // 10))
+    more = limiter.take(first, Cost(1, before // 10))
+    used.settle(Cost(1, before * 8 // 10))
+    quotas.apply([plan(key={"tokens_per_day": after})])
+    now = quotas.of(caller(), CHAT)
+    assert now is not None
+    more.settle(Cost(0))
+    assert limiter.take(now, Cost(0)).standings[0].remaining == remaining
