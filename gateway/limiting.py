@@ -9,7 +9,7 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from engines.credentials import SecretReference
-from security.limits.api import Limiter
+from security.limits.limiter import Limiter
 from security.limits.local import LocalLimiter
 
 if TYPE_CHECKING:

@@ -16,7 +16,8 @@ from gateway.prompt import Prompt
 from gateway.quotas import Quotas, described
 from router.model import Model
 from security.api import Principal
-from security.limits.api import NOTHING, Bucket, Cost, Limiter, OverLimit, Quota, Reservation, Slots
+from security.limits.api import NOTHING, Bucket, Cost, OverLimit, Quota, Reservation, Slots
+from security.limits.limiter import Limiter
 
 
 class Hold(Protocol):

@@ -55,7 +55,7 @@ from router.gate import Gate
 from router.quarantine import Quarantine
 from security.api import Authenticator
 from security.exposure import LOOPBACK_NAMES, HostCheck
-from security.limits.api import Limiter
+from security.limits.limiter import Limiter
 from security.open_door import NEIGHBOUR, OpenDoor
 
 if TYPE_CHECKING:

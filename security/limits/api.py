@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Final, Literal, Protocol, Self
+from typing import Final, Literal, Self
 
 import msgspec
 
@@ -216,28 +216,3 @@ class Reservation(msgspec.Struct, eq=False):
         if end is not None:
             self._end = None
             end(self.quota, self.decision, actual)
-
-
-class Limiter(Protocol):
-    """Reserves for requests what they may use."""
-
-    def take(self, quota: Quota, cost: Cost) -> Reservation | None:
-        """At once; None: `reserve` has to be awaited. Raises OverLimit, NeverFits or LimitsAway."""
-        ...
-
-    async def reserve(self, quota: Quota, cost: Cost) -> Reservation:
-        """As `take`, by asking the store. What it reserves and nobody gets, as they have left, is given back."""
-        ...
-
-    @property
-    def trouble(self) -> str:
-        """What is wrong with the store, for people; "" if nothing is."""
-        ...
-
-    async def start(self) -> None: ...
-
-    async def watch(self) -> None:
-        """What goes on beside requests, until cancelled."""
-        ...
-
-    async def aclose(self) -> None: ...

@@ -21,6 +21,9 @@
 --          Returns how many slots are taken.
 -- free     KEYS: slots
 --          ARGV: ids
+-- levels   KEYS: buckets, slots
+--          ARGV: number of buckets
+--          Returns levels of the buckets, then how many slots are taken of each. Nothing changes.
 
 local SLACK = 10000 -- ms for which a bucket is kept after it has drained
 local SLOT_WAIT = 1000000
@@ -151,4 +154,12 @@ end
 
 if verb == 'free' then
   for at = 3, #ARGV do call('ZREM', KEYS[1], ARGV[at]) end
+end
+
+if verb == 'levels' then
+  local found = {}
+  for at, name in ipairs(KEYS) do
+    found[at] = at <= tonumber(ARGV[3]) and max(tonumber(call('GET', name) or 0) - now, 0) or taken(name)
+  end
+  return found
 end

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from security.limits.api import SECOND, Cost, Decision, OverLimit, Quota, Reservation
 from security.limits.gcra import charges, owes, reserve, settle
+from security.limits.limiter import Levels
 
 LOOKED_AT = 2
 """Buckets that each new one has looked at, whether they have drained: then at most as many are kept as live ones."""
@@ -48,6 +49,11 @@ class LocalLimiter:
 
     async def reserve(self, quota: Quota, cost: Cost) -> Reservation:
         return self.take(quota, cost)
+
+    async def levels(self, quota: Quota) -> Levels:
+        now = round(self._clock() * SECOND)
+        buckets = [max(0, self.tat(bucket.key) - now) for bucket in quota.buckets]
+        return Levels("memory", 1, buckets, [self._used.get(slots.key, 0) for slots in quota.slots])
 
     def tat(self, key: str) -> int:
         """Until when a bucket drains, in microseconds of the clock."""

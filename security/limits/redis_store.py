@@ -26,6 +26,7 @@ from security.limits.denials import Denials
 from security.limits.gcra import SLOT_WAIT, charges, refuse_misfits
 from security.limits.known import Known
 from security.limits.leases import Leases
+from security.limits.limiter import Levels
 from security.limits.line import RETRY, Away, Line
 from security.limits.shares import AWAY, Shares
 
@@ -109,6 +110,16 @@ class RedisLimiter:
         self._leases.grant(quota, granted)
         self._hold(decision, name)
         return Reservation(quota, decision, partial(self._end, name))
+
+    async def levels(self, quota: Quota) -> Levels:
+        """What gateways have taken in advance is no longer there."""
+        buckets, gateways = len(quota.buckets), self._shares.gateways
+        try:
+            found = await self._line.ask(script.levels(quota, self._now()))
+        except Away:
+            held = [len(self._held.get(slots.key, ())) for slots in quota.slots]
+            return Levels("memory_alone", gateways, self._shares.levels(quota), held)
+        return Levels("store", gateways, found[:buckets], found[buckets:])
 
     async def start(self) -> None:
         """Knows after that how many gateways there are, or that the store is away."""

@@ -91,6 +91,12 @@ def free(slots: str, names: Collection[str]) -> Call:
     return Call([slots], ["free", 0, *names])
 
 
+def levels(quota: Quota, now: int) -> Call:
+    """How all of its limits stand; answered by a number for each."""
+    keys = [*(bucket.key for bucket in quota.buckets), *(slots.key for slots in quota.slots)]
+    return Call(keys, ["levels", now, len(quota.buckets)])
+
+
 def _settle(quota: Quota, paid: Sequence[int | None], actual: Cost, name: str, now: int, barred: int) -> Call:
     arguments: list[Argument] = ["settle", now, name, barred, len(paid)]
     for bucket, micros in zip(quota.buckets, paid, strict=True):

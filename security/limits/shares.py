@@ -54,6 +54,12 @@ class Shares:
             refuse_misfits(quota, charges(quota, cost))
             raise LimitsAway(AWAY) from None
 
+    def levels(self, quota: Quota) -> list[int]:
+        """Microseconds in which each bucket drains, by what is known and what has passed here since."""
+        now = self._known.now()
+        tats = [(self._local if bucket.key in self._used else self._known).tat(bucket.key) for bucket in quota.buckets]
+        return [max(0, tat - now) for tat in tats]
+
     def debts(self) -> Iterator[tuple[Quota, int]]:
         """Buckets and the microseconds that each is to be charged for what passed; it begins anew with the first."""
         everything, local, gateways = self._used, self._local, self.gateways

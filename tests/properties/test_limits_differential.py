@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from security.limits.api import Bucket, Cost, Limiter, NeverFits, OverLimit, Quota, Reservation, Slots, key
+from security.limits.api import Bucket, Cost, NeverFits, OverLimit, Quota, Reservation, Slots, key
+from security.limits.limiter import Limiter
 from security.limits.local import LocalLimiter
 from tests.support.limiting import shared
 from tests.support.valkey import ValkeyServer, running_valkey
@@ -87,6 +88,11 @@ async def outcome(limiter: Limiter, quota: Quota, cost: Cost) -> tuple[object, R
     return (list(held.decision.paid), list(held.decision.held), list(held.waived), held.standings), held
 
 
+async def levels(limiter: Limiter, quota: Quota) -> tuple[list[int], list[int]]:
+    told = await limiter.levels(quota)
+    return list(told.buckets), list(told.slots)
+
+
 async def live_alike(url: str, quota: Quota, happening: list[Step]) -> None:
     clock = [1_700_000_000.0]
     twin, real = LocalLimiter(lambda: clock[0]), shared(url, clock)
@@ -100,6 +106,7 @@ async def live_alike(url: str, quota: Quota, happening: list[Step]) -> None:
             assert found == expected
             if mine and theirs:
                 under_way.append((mine, theirs))
+            assert await levels(real, quota) == await levels(twin, quota)
             if step.ends < len(under_way):
                 for reservation in under_way.pop(step.ends):
                     with reservation:

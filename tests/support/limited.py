@@ -9,7 +9,8 @@ from typing import Any, Final
 
 from gateway.quotas import Quotas, described
 from loadtests.prove.answers import Answer
-from security.limits.api import NOTHING, Cost, Limiter, Quota
+from security.limits.api import NOTHING, Cost, Quota
+from security.limits.limiter import Limiter
 from tests.support.fleet import SpawnedFleet
 from tests.support.gateway import RunningGateway
 from tests.support.queueing import Queueing, named, queueing, served

@@ -11,8 +11,9 @@ from random import Random
 from secrets import token_hex
 
 from security.limits import script
-from security.limits.api import Bucket, Cost, Limiter, OverLimit, Quota, Reservation, Slots, Unit, key
+from security.limits.api import Bucket, Cost, OverLimit, Quota, Reservation, Slots, Unit, key
 from security.limits.client import connect
+from security.limits.limiter import Limiter
 from security.limits.line import Line
 from security.limits.redis_store import RedisLimiter
 from tests.support.waiting import PATIENCE

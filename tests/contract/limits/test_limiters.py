@@ -156,6 +156,21 @@ async def test_of_many_at_once_no_more_pass_than_fit(stand: LimiterStand) -> Non
     assert sum(not isinstance(outcome, OverLimit) for outcome in outcomes) == 6
 
 
+async def test_a_look_tells_levels_and_what_is_under_way_and_takes_nothing(stand: LimiterStand) -> None:
+    tpm, trial = stand.bucket("tpm", 600), stand.bucket("trial", 60, enforce=False)
+    quota = stand.quota(tpm, trial, stand.bucket("unused", 10), stand.slots("k", 2), stand.slots("none", 1))
+    with await stand.ask(stand.quota(tpm, quota.slots[0]), 300) as reservation:
+        await stand.use(stand.quota(trial), 30, 90)
+        for _ in range(2):
+            told = await stand.limiter.levels(quota)
+            assert (list(told.buckets), list(told.slots)) == ([30_000_000, 90_000_000, 0], [1, 0])
+        reservation.settle(Cost(1, 900))
+    stand.later(10.0)
+    told = await stand.limiter.levels(quota)
+    assert (list(told.buckets), list(told.slots)) == ([80_000_000, 80_000_000, 0], [0, 0])
+    assert told.gateways == 1
+
+
 async def test_tenants_and_keys_have_buckets_of_their_own(stand: LimiterStand) -> None:
     one, other = stand.quota(stand.bucket("one", 100)), stand.quota(stand.bucket("other", 100))
     await stand.use(one, 100, 100)

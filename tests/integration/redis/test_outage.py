@@ -68,6 +68,26 @@ async def test_two_gateways_share_what_is_left(valkey: ValkeyServer) -> None:
         assert [await admitted(stand, quota, 100) for stand in (one, other)] == [5, 5]
 
 
+async def test_meanwhile_a_look_tells_what_is_known(valkey: ValkeyServer) -> None:
+    """The level that the store told last, and what has passed here since; a part of a limit drains as fast."""
+    clock = [1000.0]
+    async with gateway(valkey, clock) as stand, gateway(valkey, clock) as other:
+        quota = stand.quota(stand.bucket("tpm", 1000), stand.slots("k", 4))
+        seen = stand.quota(*quota.buckets, stand.bucket("unused", 10), *quota.slots)
+        await stand.limiter.beat()  # type: ignore[attr-defined]  # sees that there are two
+        await other.use(stand.quota(*quota.buckets), 200, 200)
+        await stand.use(quota, 100, 100)
+        before = await stand.limiter.levels(seen)
+        assert (before.told_by, before.gateways, before.buckets, before.slots) == ("store", 2, [18_000_000, 0], [0])
+        valkey.stop()
+        with await stand.ask(quota, 100):
+            meanwhile = await stand.limiter.levels(seen)
+        assert (meanwhile.told_by, meanwhile.gateways) == ("memory_alone", 2)
+        assert (meanwhile.buckets, meanwhile.slots) == ([30_000_000, 0], [1])
+        clock[0] += 20
+        assert (await stand.limiter.levels(seen)).buckets == [0, 0]
+
+
 async def test_what_passed_meanwhile_is_charged_once_the_store_is_back(valkey: ValkeyServer) -> None:
     clock = [1000.0]
     async with gateway(valkey, clock) as stand:

@@ -1,0 +1,52 @@
+"""What every way to count limits does, wherever it keeps its numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, Protocol
+
+import msgspec
+
+from security.limits.api import Cost, Quota, Reservation
+
+
+class Levels(msgspec.Struct, frozen=True):
+    """How the limits of a quota stand, of which nothing was taken for that."""
+
+    told_by: Literal["memory", "store", "memory_alone"]
+    """`memory_alone`: the store is away, and this is what is known of it and has passed here since."""
+    gateways: int
+    """That share the limits, as far as known."""
+    buckets: Sequence[int]
+    """Microseconds after which each bucket is as if never used."""
+    slots: Sequence[int]
+    """Of each slots, how many requests are under way."""
+
+
+class Limiter(Protocol):
+    """Reserves for requests what they may use."""
+
+    def take(self, quota: Quota, cost: Cost) -> Reservation | None:
+        """At once; None: `reserve` has to be awaited. Raises OverLimit, NeverFits or LimitsAway."""
+        ...
+
+    async def reserve(self, quota: Quota, cost: Cost) -> Reservation:
+        """As `take`, by asking the store. What it reserves and nobody gets, as they have left, is given back."""
+        ...
+
+    async def levels(self, quota: Quota) -> Levels:
+        """How its limits stand. Raises nothing."""
+        ...
+
+    @property
+    def trouble(self) -> str:
+        """What is wrong with the store, for people; "" if nothing is."""
+        ...
+
+    async def start(self) -> None: ...
+
+    async def watch(self) -> None:
+        """What goes on beside requests, until cancelled."""
+        ...
+
+    async def aclose(self) -> None: ...
