@@ -76,6 +76,8 @@ class Record:
     """Our own share of the time to the first content, without waiting for client or upstream."""
     chunks: int = 0
     body_bytes: int = 0
+    text_bytes: int = 0
+    """The same with images and sound as if they were text: what its prompt's tokens are estimated by."""
     sent_bytes: int = 0
     prompt_tokens: int = 0
     completion_tokens: int = 0

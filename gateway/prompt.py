@@ -10,6 +10,7 @@ import msgspec
 
 from engines.api import Kind
 from gateway.complaints import Flaw, Invalid, undecodable
+from gateway.media import text_bytes
 from gateway.schema import Chat, Completion, Embedding
 
 __all__ = ["Invalid", "Prompt", "parse"]
@@ -30,7 +31,8 @@ class Prompt(msgspec.Struct, gc=False):
 
     `model` is the public name asked for. `fields` are the top-level members as the caller spelled them. `max_tokens`
     is the largest cap given, None if none was. `n` is how many answers it costs: the larger of `n` and `best_of`, for
-    each prompt of a batch.
+    each prompt of a batch. `text_bytes` is the body's size, by which its tokens are estimated, with images and sound as
+    if they were text.
     """
 
     kind: Kind
@@ -40,6 +42,7 @@ class Prompt(msgspec.Struct, gc=False):
     fields: dict[str, msgspec.Raw]
     max_tokens: int | None
     n: int
+    text_bytes: int
 
     def __repr__(self) -> str:
         return f"<Prompt {self.kind} for {self.model}, {len(self.fields)} members>"
@@ -77,19 +80,20 @@ def parse(kind: Kind, body: bytes) -> Prompt:
             body.decode()  # msgspec does not look inside the strings it skips
         fields = _members(body)
         if kind == "chat":
-            return _generation("chat", _CHAT.decode(body), fields)
+            chat = _CHAT.decode(body)
+            return _generation("chat", chat, fields, text_bytes(body, chat.messages))
         if kind == "completion":
-            return _generation("completion", _COMPLETION.decode(body), fields)
-        return _plain(_EMBEDDING.decode(body), fields)
+            return _generation("completion", _COMPLETION.decode(body), fields, len(body))
+        return _plain(_EMBEDDING.decode(body), fields, len(body))
     except (UnicodeDecodeError, RecursionError, msgspec.DecodeError) as error:
         raise undecodable(error) from None
 
 
-def _plain(asked: Embedding, fields: dict[str, msgspec.Raw]) -> Prompt:
-    return Prompt("embedding", asked.model, stream=False, show_usage=False, fields=fields, max_tokens=None, n=1)
+def _plain(asked: Embedding, fields: dict[str, msgspec.Raw], size: int) -> Prompt:
+    return Prompt("embedding", asked.model, False, False, fields, None, 1, size)  # noqa: FBT003  # as below
 
 
-def _generation(kind: Kind, asked: Chat | Completion, fields: dict[str, msgspec.Raw]) -> Prompt:
+def _generation(kind: Kind, asked: Chat | Completion, fields: dict[str, msgspec.Raw], size: int) -> Prompt:
     cap = asked.max_tokens
     for other in (asked.max_completion_tokens, asked.n_predict):
         if other is not None and (cap is None or other > cap):
@@ -102,7 +106,7 @@ def _generation(kind: Kind, asked: Chat | Completion, fields: dict[str, msgspec.
             answers = asked.best_of  # never less than n
         if isinstance(asked.prompt, list) and not isinstance(asked.prompt[0], int):
             answers *= len(asked.prompt)
-    return Prompt(kind, asked.model, asked.stream is True, show_usage, fields, cap, answers)
+    return Prompt(kind, asked.model, asked.stream is True, show_usage, fields, cap, answers, size)
 
 
 class _Key:

@@ -129,7 +129,7 @@ def _expected(model: Model, prompt: Prompt, exchange: Exchange) -> Cost:
     """Before the call, by what is known of the model's first version: which one will answer is not known yet."""
     version = model.only or next(iter(model.versions.values()))
     costs = version.admission.costs
-    tokens = costs.prompt(exchange.record.body_bytes)
+    tokens = costs.prompt(prompt.text_bytes)
     if prompt.kind == "embedding":
         return Cost(1, tokens)
     cap = version.max_tokens if prompt.max_tokens is None else prompt.max_tokens

@@ -105,7 +105,7 @@ def _copied(call: Call, prompt: Prompt, version: Version) -> Call:
 
 
 def _estimate(costs: Costs, prompt: Prompt, record: Record) -> None:
-    expected = costs.prompt(record.body_bytes)
+    expected = costs.prompt(prompt.text_bytes)
     output = 0
     if prompt.kind != "embedding":
         output = costs.output(record.tenant, expected, prompt.max_tokens) * prompt.n

@@ -242,7 +242,7 @@ def _finished(ended: Ended) -> Finished:
         prompt=notes.prompt_tokens,
         output=notes.completion_tokens // notes.answers,
         exact=notes.usage_exact,
-        body=notes.body_bytes,
+        body=notes.text_bytes,
         begun=max(0.0, notes.first_at - sent),
         held=left - sent,
         whole=notes.whole,

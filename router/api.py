@@ -59,6 +59,8 @@ class Notes(Protocol):
     weight: int
     rank: Rank
     body_bytes: int
+    text_bytes: int
+    """The same with images and sound as if they were text: what its prompt is estimated by."""
     answers: int
     """How many texts it asks for."""
     prompt: int

@@ -32,7 +32,7 @@ class Finished:
     exact: bool
     """Whether the server counted."""
     body: int
-    """Bytes."""
+    """Bytes, with images and sound as if they were text."""
     begun: float
     """From its ticket to its first content; 0.0: none came."""
     held: float
@@ -59,7 +59,7 @@ class Costs:
         self._outputs = Outputs()
         self._rates = self._boot()
         self._pace = Pace(clock())
-        self._tokens_per_byte: dict[int, Average] = {}  # by octave of the body: images and text differ
+        self._tokens_per_byte: dict[int, Average] = {}  # by octave of the body: what is short and what is long differ
         self.replicas: dict[str, Rates] = {}
         """By name; those that nothing ended on for ten minutes, while it did on others, are gone."""
 
@@ -72,7 +72,7 @@ class Costs:
         return self._pace.held_per_work
 
     def prompt(self, body: int) -> int:
-        """Tokens to expect of a body of so many bytes, at least 1."""
+        """Tokens to expect of a body of so many bytes of text, at least 1."""
         known = self._tokens_per_byte.get(body.bit_length())
         return int(body * (TOKENS_PER_BYTE if known is None else known.value)) or 1
 

@@ -90,7 +90,8 @@ class Copy:
         self.attempts = 1
         self.replica = ""
         self.whole = call.whole
-        self.body_bytes, self.answers = original.body_bytes, original.answers
+        self.body_bytes, self.text_bytes = original.body_bytes, original.text_bytes
+        self.answers = original.answers
         self.prompt, self.tokens, self.work = original.prompt, original.tokens, original.work
         self.last_at = 0.0
         self.failed: Sequence[tuple[str, type[EngineError]]] = ()

@@ -67,7 +67,7 @@ class Noted:
     tenant = ""
     weight = 1
     rank: Rank = 1
-    body_bytes = 2000
+    body_bytes = text_bytes = 2000
     answers = 1
     prompt_tokens = completion_tokens = 0
     usage_exact = False

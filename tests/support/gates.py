@@ -91,7 +91,7 @@ class Noted:
         self.tenant = ""
         self.weight = 1
         self.rank: Rank = rank
-        self.body_bytes = 4 * tokens
+        self.body_bytes = self.text_bytes = 4 * tokens
         self.answers = 1
         self.prompt = tokens
         self.tokens = tokens

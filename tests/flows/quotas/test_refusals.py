@@ -130,6 +130,15 @@ def test_what_takes_more_than_a_limit_ever_holds_need_not_come_again(
         assert place.asked() == []
 
 
+def test_an_image_is_not_refused_for_its_bytes(fleet: SpawnedFleet, tmp_path: Path) -> None:
+    """A megabyte of them would be a quarter of a million tokens, were they text."""
+    url = {"url": f"data:image/png;base64,{'A' * 2**20}"}
+    parts = [{"type": "text", "text": "What is this? @@tokens=2@@"}, {"type": "image_url", "image_url": url}]
+    wanted = body(messages=[{"role": "user", "content": parts}])
+    with limited(fleet, tmp_path, plan(key={"input_tokens_per_minute": 2000})) as place:
+        assert place.ask(wanted, "acme").told == (200, "")
+
+
 BOUND = {"requests_per_minute": 600, "tokens_per_minute": 100_000}
 ANSWERS = {
     200: "tokens=2",
