@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from gateway.store.changing import Change, changing
 from gateway.store.database import comparable
+from gateway.store.plans import PlanTable
 from gateway.store.records import (
     PAGE,
     Actor,
@@ -44,6 +45,7 @@ class Registry:
         self._wall = wall
         self._make = make
         self.steering = SteeringTable(engine, wall)
+        self.plans = PlanTable(engine, wall)
         self.usage = UsageTable(engine)
 
     def __repr__(self) -> str:

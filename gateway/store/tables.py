@@ -91,6 +91,16 @@ OVERRIDES = Table(
 of the kind `versions` the entry of each that was set whole. There are few rows, and no other process asks for less
 than all."""
 
+PLANS = Table(
+    "plans",
+    METADATA,
+    Column("name", String(64), primary_key=True),
+    Column("value", JSON, nullable=False),
+    Column("changed_by", String(255), nullable=False),
+    Column("changed_at", BigInteger, nullable=False),
+)
+"""The entry of each plan of limits that was set over the file's; few rows, as OVERRIDES."""
+
 USAGE = Table(
     "usage",
     METADATA,
