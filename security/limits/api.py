@@ -70,6 +70,11 @@ class Bucket:
         for name, value in (("burst", burst), ("period", period), ("span", span)):
             object.__setattr__(self, name, value)
 
+    def left(self, level: int) -> int:
+        """Units, where it drains in so many microseconds."""
+        left = (self.span - level) * self.limit // self.period
+        return 0 if left < 0 else left if left < self.burst else self.burst  # noqa: FURB136  # as in gcra.py
+
 
 @dataclass(slots=True, frozen=True)
 class Slots:
@@ -89,7 +94,8 @@ class Quota:
     """All that binds one caller for one model; made once, and used for each of their requests.
 
     `mode`: what holds while the store that gateways share can't be asked. `share`: this gateway's part of each limit,
-    `closed`: nobody passes, `open`: everybody does. Raises ValueError.
+    `closed`: nobody passes, `open`: everybody does. `cut`: whoever reserves is to end answers where nothing is left for
+    them. Raises ValueError.
     """
 
     tenant: str
@@ -150,9 +156,7 @@ def standings(quota: Quota, decision: Decision) -> Sequence[Standing]:
     for bucket, tat in zip(quota.buckets, decision.tats, strict=True):
         if bucket.enforce:
             level = tat - now if tat > now else 0
-            left = (bucket.span - level) * bucket.limit // bucket.period
-            remaining = 0 if left < 0 else left if left < bucket.burst else bucket.burst  # noqa: FURB136  # as in gcra.py
-            found.append(Standing(bucket, remaining, level / SECOND))
+            found.append(Standing(bucket, bucket.left(level), level / SECOND))
     return found
 
 

@@ -13,8 +13,8 @@ from security.limits.api import Cost, Quota, Reservation
 class Levels(msgspec.Struct, frozen=True):
     """How the limits of a quota stand, of which nothing was taken for that."""
 
-    told_by: Literal["memory", "store", "memory_alone"]
-    """`memory_alone`: the store is away, and this is what is known of it and has passed here since."""
+    store: Literal["local", "shared", "away"]
+    """Where they are counted. `away`: this is what the store told last, and what has passed here since."""
     gateways: int
     """That share the limits, as far as known."""
     buckets: Sequence[int]

@@ -53,7 +53,7 @@ class LocalLimiter:
     async def levels(self, quota: Quota) -> Levels:
         now = round(self._clock() * SECOND)
         buckets = [max(0, self.tat(bucket.key) - now) for bucket in quota.buckets]
-        return Levels("memory", 1, buckets, [self._used.get(slots.key, 0) for slots in quota.slots])
+        return Levels("local", 1, buckets, [self._used.get(slots.key, 0) for slots in quota.slots])
 
     def tat(self, key: str) -> int:
         """Until when a bucket drains, in microseconds of the clock."""

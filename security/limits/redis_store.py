@@ -118,8 +118,8 @@ class RedisLimiter:
             found = await self._line.ask(script.levels(quota, self._now()))
         except Away:
             held = [len(self._held.get(slots.key, ())) for slots in quota.slots]
-            return Levels("memory_alone", gateways, self._shares.levels(quota), held)
-        return Levels("store", gateways, found[:buckets], found[buckets:])
+            return Levels("away", gateways, self._shares.levels(quota), held)
+        return Levels("shared", gateways, found[:buckets], found[buckets:])
 
     async def start(self) -> None:
         """Knows after that how many gateways there are, or that the store is away."""

@@ -78,11 +78,11 @@ async def test_meanwhile_a_look_tells_what_is_known(valkey: ValkeyServer) -> Non
         await other.use(stand.quota(*quota.buckets), 200, 200)
         await stand.use(quota, 100, 100)
         before = await stand.limiter.levels(seen)
-        assert (before.told_by, before.gateways, before.buckets, before.slots) == ("store", 2, [18_000_000, 0], [0])
+        assert (before.store, before.gateways, before.buckets, before.slots) == ("shared", 2, [18_000_000, 0], [0])
         valkey.stop()
         with await stand.ask(quota, 100):
             meanwhile = await stand.limiter.levels(seen)
-        assert (meanwhile.told_by, meanwhile.gateways) == ("memory_alone", 2)
+        assert (meanwhile.store, meanwhile.gateways) == ("away", 2)
         assert (meanwhile.buckets, meanwhile.slots) == ([30_000_000, 0], [1])
         clock[0] += 20
         assert (await stand.limiter.levels(seen)).buckets == [0, 0]
