@@ -81,7 +81,7 @@ class Reserving:
         if quota is None:
             return _UNBOUND
         try:
-            reservation = self.limiter.take(quota, _expected(model, prompt, exchange))
+            reservation = self.limiter.take(quota, _expected(quota, model, prompt, exchange))
         except OverLimit as over:
             raise self._told(over, exchange) from None
         return None if reservation is None else self._hold(reservation, exchange)
@@ -89,7 +89,7 @@ class Reserving:
     async def reserve(self, principal: Principal, model: Model, prompt: Prompt, exchange: Exchange) -> Hold:
         quota = self._quotas.of(principal, model) or Quota(principal.tenant)
         try:
-            reservation = await self.limiter.reserve(quota, _expected(model, prompt, exchange))
+            reservation = await self.limiter.reserve(quota, _expected(quota, model, prompt, exchange))
         except OverLimit as over:
             raise self._told(over, exchange) from None
         return self._hold(reservation, exchange)
@@ -125,7 +125,7 @@ class Reserving:
         return [self.limiter.trouble] if self.limiter.trouble else []
 
 
-def _expected(model: Model, prompt: Prompt, exchange: Exchange) -> Cost:
+def _expected(quota: Quota, model: Model, prompt: Prompt, exchange: Exchange) -> Cost:
     """Before the call, by what is known of the model's first version: which one will answer is not known yet."""
     version = model.only or next(iter(model.versions.values()))
     costs = version.admission.costs
@@ -133,7 +133,10 @@ def _expected(model: Model, prompt: Prompt, exchange: Exchange) -> Cost:
     if prompt.kind == "embedding":
         return Cost(1, tokens)
     cap = version.max_tokens if prompt.max_tokens is None else prompt.max_tokens
-    return Cost(1, tokens, costs.output(exchange.record.tenant, tokens, cap) * prompt.n)
+    output = costs.output(exchange.record.tenant, tokens, cap) * prompt.n
+    if prompt.max_tokens is None:  # an expectation is no reason to refuse for ever; what comes beyond it is a debt
+        output = min(output, max(quota.most_output(tokens), prompt.n))
+    return Cost(1, tokens, output)
 
 
 def used(exchange: Exchange, error: BaseException | None) -> Cost:

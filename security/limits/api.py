@@ -102,11 +102,20 @@ class Quota:
     buckets: tuple[Bucket, ...] = ()
     slots: tuple[Slots, ...] = ()
     mode: Mode = "share"
+    _most_output: int = field(init=False, repr=False)
+    _most_tokens: int = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         keys = {bucket.key for bucket in self.buckets} | {slots.key for slots in self.slots}
         if len(keys) < len(self.buckets) + len(self.slots):
             raise ValueError("each limit of a quota has a key of its own")
+        for name, unit in (("_most_output", "output_tokens"), ("_most_tokens", "tokens")):
+            bursts = [bucket.burst for bucket in self.buckets if bucket.unit == unit and bucket.enforce]
+            object.__setattr__(self, name, min(bursts, default=MOST))
+
+    def most_output(self, prompt: int) -> int:
+        """Tokens of an answer that ever pass at once, beside a prompt of so many; 0 or less: none do."""
+        return min(self._most_output, self._most_tokens - prompt)
 
 
 class Standing(msgspec.Struct, frozen=True):

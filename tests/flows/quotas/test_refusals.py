@@ -109,8 +109,8 @@ def test_p17_the_official_sdk_waits_as_told_and_no_longer(fleet: SpawnedFleet, t
     ("holder", "name", "members"),
     [
         ("key", "input_tokens_per_minute", {"user": "x" * 8000}),
-        ("tenant", "output_tokens_per_minute", {"n": 8}),
-        ("model", "tokens_per_minute", {"n": 8}),
+        ("tenant", "output_tokens_per_minute", {"n": 8, "max_tokens": 200}),
+        ("model", "tokens_per_minute", {"n": 8, "max_tokens": 200}),
         ("tenant", "tokens_per_day", {"user": "x" * 8000}),
     ],
 )
@@ -128,6 +128,25 @@ def test_what_takes_more_than_a_limit_ever_holds_need_not_come_again(
         with client(place, max_retries=2) as sdk, pytest.raises(openai.BadRequestError):
             sdk.chat.completions.create(**named("large", **members))
         assert place.asked() == []
+
+
+@pytest.mark.parametrize("answers", [1, 2])
+@pytest.mark.parametrize("name", ["output_tokens_per_minute", "tokens_per_day"])
+def test_who_names_no_cap_is_not_expected_to_take_more_than_there_ever_is(
+    fleet: SpawnedFleet, tmp_path: Path, name: str, answers: int
+) -> None:
+    """Even before anything is known of answers, which are then expected to have 256 tokens."""
+    with limited(fleet, tmp_path, plan(key={name: 60})) as place:
+        assert place.ask(named("free", n=answers), "acme").told == (200, "")
+        assert place.ask(named("capped", n=answers, max_tokens=61), "acme").told == (400, "request_over_limit")
+
+
+def test_what_it_takes_beyond_that_is_a_debt(fleet: SpawnedFleet, tmp_path: Path) -> None:
+    with limited(fleet, tmp_path, plan(key={"tokens_per_day": 200})) as place:
+        assert place.ask(named("long", "tokens=300"), "acme").told == (200, "")
+        place.gateway.wait_idle()
+        _, wait = refused(place.ask(named("next"), "acme").answer)
+    assert wait > (300 + 1) * 86_400 / 200 * 0.99, "for all of it, and for what it asks itself"
 
 
 def test_an_image_is_not_refused_for_its_bytes(fleet: SpawnedFleet, tmp_path: Path) -> None:
