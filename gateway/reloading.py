@@ -18,11 +18,12 @@ from engines.api import EngineError
 from gateway.config import Config, ConfigError, check_exposure, check_sources, load
 from gateway.config.loading import LONGEST
 from gateway.exposition import family
+from gateway.quotas import Quotas
 
 _logger = logging.getLogger("snowshed")
 
-LIVE = frozenset({"models", "routing", "admission"})
-"""What may change while the gateway runs, but for `admission.costs`, which is read at the start alone."""
+LIVE = frozenset({"models", "routing", "admission", "quotas"})
+"""What may change while the gateway runs, but for `admission.costs` and `quotas.store`: they are read at the start."""
 
 
 class Applying(Protocol):
@@ -67,7 +68,7 @@ class Source:
 
 @dataclass(slots=True, frozen=True)
 class Reloaded:
-    """What a new configuration changed: versions by label (`chat@2`), and routes as `routing of chat`."""
+    """What a new configuration changed: versions by label (`chat@2`), also `routing of chat` and `plan gold`."""
 
     added: Sequence[str]
     removed: Sequence[str]
@@ -79,12 +80,13 @@ class Reloaded:
 
 
 class Reloading:
-    """One reload at a time. A bad file changes nothing; of a good one models and routes are taken over."""
+    """One reload at a time. A bad file changes nothing; of a good one all that is LIVE is taken over."""
 
-    def __init__(self, source: Source, upstreams: Applying, every: float = 1.0) -> None:
+    def __init__(self, source: Source, upstreams: Applying, quotas: Quotas, every: float = 1.0) -> None:
         """`every`: seconds between two looks at the file; it is read when two in a row see the same new content."""
         self._source = source
         self._upstreams = upstreams
+        self._quotas = quotas
         self._every = every
         self._started_with = upstreams.file
         self._reloading = asyncio.Lock()
@@ -162,6 +164,7 @@ class Reloading:
             after = _parts(taken)
             if after != before:
                 await self._upstreams.apply(taken)
+                self._quotas.apply(taken.quotas.plans)
         except (ConfigError, EngineError):
             self._valid = False
             raise
@@ -179,6 +182,7 @@ def _live(started_with: Config, file: Config) -> Config:
     """What holds once as much of the file is taken over as may be."""
     live = {name: getattr(file, name) for name in LIVE}
     live["admission"] = file.admission.model_copy(update={"costs": started_with.admission.costs})
+    live["quotas"] = started_with.quotas.model_copy(update={"plans": file.quotas.plans})
     return started_with.model_copy(update=live)
 
 
@@ -188,6 +192,7 @@ def _parts(config: Config) -> dict[str, BaseModel]:
         **{spec.label: spec for spec in config.models},
         **{f"routing of {spec.model}": spec for spec in config.routing},
         "admission": config.admission,
+        **{f"plan {plan.name}": plan for plan in config.quotas.plans},
     }
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gateway.config import Config
+from gateway.quotas import Quotas
 from gateway.recent import Recent
 from gateway.reloading import Reloading
 from gateway.upstreams import Upstreams
 from router.events import Events
+from security.limits.limiter import Limiter
 
 
 @dataclass(slots=True, frozen=True)
@@ -20,3 +22,5 @@ class Shown:
     reloading: Reloading
     events: Events
     recent: Recent
+    quotas: Quotas
+    limiter: Limiter

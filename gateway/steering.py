@@ -1,4 +1,4 @@
-"""What is set about models as the gateway runs, here and by others of the same database: versions, weights, drains."""
+"""What is set as the gateway runs, here and by others of the same database: versions, weights, drains, plans."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from gateway.config import ModelSpec
 from gateway.laying import Laying
 from gateway.overrides import Overrides
+from gateway.planning import Planning
+from gateway.quotas import Quotas
 from gateway.store.bounded import BoundedRegistry
 from gateway.store.records import Actor, NotThere
 from gateway.store.steering import DRAINED, WEIGHTS, SteeringTable
@@ -28,12 +30,13 @@ class Steering:
     that it had before can be undone all the same, or it would hold again when that comes back.
     """
 
-    def __init__(self, registry: BoundedRegistry, upstreams: Upstreams) -> None:
+    def __init__(self, registry: BoundedRegistry, upstreams: Upstreams, quotas: Quotas) -> None:
         self._registry = registry
         self._upstreams = upstreams
         self._one_at_a_time = asyncio.Lock()
         self._trouble = ""
         self.laying = Laying(registry, upstreams)
+        self.planning = Planning(registry, quotas, lambda: upstreams.config)
 
     def __repr__(self) -> str:
         return f"<Steering {self._upstreams.overrides!r}{self._trouble and f'; {self._trouble}'}>"
@@ -77,17 +80,18 @@ class Steering:
                 if laying is None or laying.done():
                     laying = tasks.create_task(self._tried(self.laying.refresh))
                 await asyncio.wait((laying,), timeout=POLL)  # drains and weights don't wait for a replica's slow start
-                self._tell(await self._tried(self._learn))
+                self._tell(await self._tried(self._learn, self.planning.refresh))
 
     async def refresh(self) -> None:
         """What is set now. While the database is away, what is known holds; that is told once. Never raises."""
         trouble = await self._tried(self.laying.refresh)  # first: the rest may be about new versions
-        self._tell(await self._tried(self._learn) or trouble)
+        self._tell(await self._tried(self._learn, self.planning.refresh) or trouble)
 
-    async def _tried(self, learn: Callable[[], Awaitable[None]]) -> str:
+    async def _tried(self, *steps: Callable[[], Awaitable[None]]) -> str:
         """Why the database can't be asked; "" if it can."""
         try:
-            await learn()
+            for learn in steps:
+                await learn()
         except StoreAway as away:
             return away.reason
         except Exception:  # what holds goes on

@@ -141,11 +141,12 @@ def build(
     random, events = Random(), Events()  # noqa: S311  # spreads load, guards nothing
     pools = Pools(clock, random, teller(events))
     upstreams = Upstreams(config, ReplicaMaker(surroundings), pools, Discovery(resolve))
-    catalog, reloading = upstreams.catalog, Reloading(source or Source(), upstreams)
+    quotas = Quotas(config.quotas.plans)
+    catalog, reloading = upstreams.catalog, Reloading(source or Source(), upstreams, quotas)
     accounts = Accounts(clock)
     traffic = Traffic()
     trusting = not config.server.open and config.auth.kind == "none"  # then the Host is all that tells strangers
-    auth, limits = _callers(config, trusting=trusting)
+    auth, limits = _callers(config, quotas, trusting=trusting)
     dispatcher, gate = Dispatcher(Quarantine(clock, os.urandom(32))), Gate(catalog, pools.pressed)
     pipeline = Pipeline(accounts, auth, gate, catalog, limits, Routes(catalog, dispatcher, random))
     hosts = HostCheck((*LOOPBACK_NAMES, *config.server.names)) if trusting else None
@@ -155,7 +156,7 @@ def build(
     )  # fmt: skip
     heartbeat, pauses, recent = Heartbeat(clock), Pauses(clock), Recent()
     readiness = Readiness(traffic, catalog, auth)
-    shown = Shown(config, upstreams, reloading, events, recent)
+    shown = Shown(config, upstreams, reloading, events, recent, quotas, limits.limiter)
     admin, steering, ledger = _stored(shown, auth, edge) if config.auth.kind == "keys" else (None, None, None)
     sources = [
         ReplicaMetrics(catalog, readiness, events).lines, reloading.lines, edge.lines, edge.protection.lines,
@@ -173,12 +174,12 @@ def build(
     )  # fmt: skip
 
 
-def _callers(config: Config, *, trusting: bool) -> tuple[Authenticator, Reserving]:
+def _callers(config: Config, quotas: Quotas, *, trusting: bool) -> tuple[Authenticator, Reserving]:
     """Who may ask, and for how much. Raises ValueError, fit for people, for what their sections point to."""
     with _about("auth"):
         auth = OpenDoor(NEIGHBOUR) if trusting else AUTHENTICATORS[config.auth.kind](config.auth)
     with _about("quotas.store"):
-        return auth, Reserving(Quotas(config.quotas.plans), limiter(config.quotas.store))
+        return auth, Reserving(quotas, limiter(config.quotas.store))
 
 
 def _stored(shown: Shown, auth: Authenticator, edge: Edge) -> tuple[AdminListener, Steering, Ledger]:
@@ -200,7 +201,7 @@ def _stored(shown: Shown, auth: Authenticator, edge: Edge) -> tuple[AdminListene
         guard = Guard(options.rate, store, time.monotonic)
     url = address(shown.config.auth.url())
     registry = BoundedRegistry(url, time.time)
-    steering = Steering(registry, shown.upstreams)
+    steering = Steering(registry, shown.upstreams, shown.quotas)
     app = create_app(Ways(shown, registry, steering), auth, guard, edge)
     listener = AdminListener(app, options, registry, guard, tls)
     return listener, steering, Ledger(shown.config.ledger, BoundedRegistry(url, time.time), time.time)

@@ -20,6 +20,7 @@ from gateway.admin.routes import (
     events,
     keys,
     models,
+    plans,
     queues,
     replicas,
     requests,
@@ -83,6 +84,7 @@ def _every(ways: Ways) -> Iterator[APIRouter]:
     shown, registry = ways.shown, ways.registry
     yield tenants.routes(registry)
     yield keys.routes(registry)
+    yield plans.routes(shown.quotas, ways.steering.planning, registry)
     yield versions.routes(shown.upstreams, ways.steering.laying)  # first: a version may be called weights
     yield models.routes(shown.upstreams, ways.steering)
     yield replicas.routes(shown.upstreams, registry)

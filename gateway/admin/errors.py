@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, Final
 
 from fastapi import Request
@@ -15,6 +16,7 @@ from engines.api import EngineError
 from gateway import errors
 from gateway.asgi_edge import respond, told
 from gateway.config import ConfigError
+from gateway.config.entries import Unfit
 from gateway.store.records import Conflict, NotThere, RegistryError
 from security.api import Forbidden, StoreAway
 
@@ -66,6 +68,23 @@ def unchanged(error: ConfigError | EngineError) -> Conflict:
     """What is to be raised in its place: it stands against a change of models."""
     told = "; ".join(line.strip() for line in str(error).splitlines()).replace(":; ", ": ")  # below a head
     return Conflict(f"Nothing is changed: {told.rstrip('.')}.")
+
+
+@contextmanager
+def refusing(label: str) -> Iterator[None]:
+    """A mistake in what was given, as that of a field; what stands against it, as a conflict."""
+    try:
+        yield
+    except Unfit as error:
+        path, words = next((found for found in error.found if found[0][0] == label), error.found[0])
+        said = words if words.endswith("?") else f"{words}."
+        if path[0] == label:
+            field = named(path[1:]) or ""
+            raise RegistryError(f"{field or 'The body'}: {said}", field) from None
+        field = named(path) or ""
+        raise Conflict(f"Nothing is changed: {field}: {said}", field) from None
+    except (ConfigError, EngineError) as error:
+        raise unchanged(error) from None
 
 
 async def _broke(_: Request, _error: Exception) -> Response:

@@ -44,7 +44,7 @@ class Unfit(ConfigError):
 def read_entry(name: str, version: str, given: Any) -> ModelSpec:
     """What was given in JSON for this version, as if it stood in the file. Raises Unfit with every mistake."""
     label = f"{name}@{version}"
-    if not isinstance(given, dict) or not _is_plain(given, DEEPEST):
+    if not isinstance(given, dict) or not is_plain(given, DEEPEST):
         raise Unfit([((label,), f"takes settings by name, nested at most {DEEPEST} deep, and numbers that are finite")])
     if doubled := sorted(OWN_PATH & given.keys()):
         raise Unfit([((label, setting), "is said already, by what is set; leave it out") for setting in doubled])
@@ -110,9 +110,9 @@ def _key(path: Path, found: object) -> object:
     return tuple(part for part in path if isinstance(part, str)), found
 
 
-def _is_plain(value: Any, levels: int) -> bool:
+def is_plain(value: Any, levels: int) -> bool:
     """Whether a file could say it; JSON goes deeper, and has numbers that are none."""
     if isinstance(value, float):
         return isfinite(value)
     inside = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    return levels > 0 and all(_is_plain(each, levels - 1) for each in inside)
+    return levels > 0 and all(is_plain(each, levels - 1) for each in inside)

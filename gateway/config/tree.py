@@ -47,7 +47,7 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _coherent(self) -> Self:
-        told = [*_same_doors(self), *mistakes(self.models, self.routing), *_quotas(self)]
+        told = [*_same_doors(self), *mistakes(self.models, self.routing), *quota_mistakes(self)]
         if told:
             errors = [
                 InitErrorDetails(
@@ -68,7 +68,8 @@ def _same_doors(config: Config) -> Iterator[Mistake]:
             yield (), f"{one}.port and {other}.port must differ"
 
 
-def _quotas(config: Config) -> Iterator[Mistake]:
+def quota_mistakes(config: Config) -> Iterator[Mistake]:
+    """Of its plans, beside all else that it says."""
     models = frozenset(name for spec in config.models for name in spec.names)
     for path, words in config.quotas.mistakes(models):
         yield ("quotas", *path), words

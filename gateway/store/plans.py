@@ -54,12 +54,12 @@ class PlanTable:
         async with changing(self._engine, self._wall, by) as change:
             before = await _find(change, name)
             if before is None:
-                raise NotThere("No such plan was set over the admin API.", "name")
+                raise NotThere("No such plan was set over the admin API.", "plan")
             on_it = select(func.count()).where(TENANTS.c.plan == name)
             if unused and (count := await change.connection.scalar(on_it)):
                 who = "1 tenant is" if count == 1 else f"{count} tenants are"
                 raise Conflict(
-                    f"{who} on this plan, and the file has none of that name: give them another one.", "name"
+                    f"{who} on this plan, and the file has none of that name: give them another one.", "plan"
                 )
             await change.connection.execute(delete(PLANS).where(PLANS.c.name == name))
             await change.note("clear", PLAN, name, before, {})

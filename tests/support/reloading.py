@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 
 from gateway.config import Config
+from gateway.quotas import Quotas
 from gateway.reloading import Reloading, Source
 from tests.support.gateway import metric
 
@@ -41,7 +42,8 @@ class Stand:
         self.write(model())
         self.source = Source(file, environment)
         self.applied = Applied(self.source.read())
-        self.reloading = Reloading(self.source, self.applied, every=EVERY)
+        self.quotas = Quotas(self.applied.file.quotas.plans)
+        self.reloading = Reloading(self.source, self.applied, self.quotas, every=EVERY)
 
     def write(self, *models: dict[str, Any], **sections: Any) -> None:
         self.file.write_text(yaml.safe_dump({"models": list(models), **sections}))

@@ -103,6 +103,21 @@ class ReplicaList(msgspec.Struct):
     data: list[SeenReplica]
 
 
+class SeenPlan(msgspec.Struct):
+    """A plan of limits that holds. `tenants`: how many are on it. `plan`: what was said of it, as `PUT` takes it."""
+
+    name: str
+    set_by: Literal["admin", "file"]
+    tenants: int
+    plan: dict[str, Any]
+
+
+class PlanList(msgspec.Struct):
+    """By name."""
+
+    data: list[SeenPlan]
+
+
 class Reloaded(msgspec.Struct):
     """What a file that was read again has changed: versions, and routes as `routing of chat`.
 
@@ -208,7 +223,7 @@ class Error(msgspec.Struct):
 
 _ANSWERS: Final = (
     Tenant, TenantPage, Key, KeyPage, MadeKey, EntryPage, WhoAmI, ModelList, ReplicaList, QueueList, EventPage,
-    Explanation, Reloaded, SumPage, SpentPage, Error,
+    Explanation, Reloaded, SumPage, SpentPage, PlanList, SeenPlan, Error,
 )  # fmt: skip
 
 

@@ -20,6 +20,7 @@ from pydantic_core import CoreSchema
 from engines import ENGINES
 from gateway.config import ModelSpec
 from gateway.config.entries import OWN_PATH
+from gateway.config.quotas import Plan
 from gateway.store.records import LABEL, LONGEST
 from security.api import PRIORITIES, WEIGHTS
 
@@ -138,6 +139,17 @@ class VersionEntry(RootModel[dict[str, Any]]):
             "required": ["engine"],
             "allOf": [each for each in whole["allOf"] if each["if"]["properties"]["engine"]["const"] in engines],
         }
+
+
+class PlanEntry(RootModel[dict[str, Any]]):
+    """As an entry of `quotas.plans` in the file, whose name is that of the path."""
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, inner: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """What it may hold is checked with the rest of the configuration, as the file is."""
+        whole = inner.resolve_ref_schema(inner(Plan.__pydantic_core_schema__))
+        left = {name: setting for name, setting in whole["properties"].items() if name != "name"}
+        return {**whole, "title": cls.__name__, "description": cls.__doc__, "properties": left, "required": []}
 
 
 class Ejection(Asked):

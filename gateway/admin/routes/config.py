@@ -20,12 +20,14 @@ def routes(seen: Shown, registry: BoundedRegistry) -> APIRouter:
 
     @router.get("/config", openapi_extra=documented(None))
     async def read_config() -> Response:
-        """Every setting with what holds, also of versions that were set here, secrets blanked; no weights or drains."""
-        return answer(showing.shown(seen.upstreams.config, effective=True))
+        """Every setting with what holds, also what was set here, secrets blanked; no weights or drains."""
+        config = seen.upstreams.config
+        quotas = config.quotas.model_copy(update={"plans": tuple(seen.quotas.plans.values())})
+        return answer(showing.shown(config.model_copy(update={"quotas": quotas}), effective=True))
 
     @router.post("/reload", openapi_extra=documented(Reloaded))
     async def reload(caller: Caller) -> Response:
-        """Read the file again, and take over its models, routing and admission; one with mistakes changes nothing."""
+        """Read the file again, and take over what may change live; one with mistakes changes nothing."""
         try:
             done = await seen.reloading.reload()
         except (ConfigError, EngineError) as error:

@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Annotated
 
 from fastapi import APIRouter, Path
 from starlette.responses import Response
 
-from engines.api import EngineError
 from gateway.admin import roles
-from gateway.admin.errors import named, unchanged
+from gateway.admin.errors import refusing
 from gateway.admin.routes.answers import ModelList, answer, documented
 from gateway.admin.routes.asked import VersionEntry
 from gateway.admin.routes.seen import models
 from gateway.admin.routes.visiting import Caller
-from gateway.config import ConfigError
-from gateway.config.entries import Unfit
 from gateway.laying import Laying
-from gateway.store.records import Conflict, RegistryError
 from gateway.upstreams import Upstreams
 
 ModelName = Annotated[str, Path(pattern=r"^[\x21-\x7e]{1,128}$")]
@@ -39,7 +33,7 @@ def routes(upstreams: Upstreams, laying: Laying) -> APIRouter:
     async def set_version(caller: Caller, model: ModelName, version: VersionName, asked: VersionEntry) -> Response:
         """What it is and where it runs from now on, whatever the file says."""
         roles.require(caller.principal.scopes, roles.ADMIN)
-        with _refusing(f"{model}@{version}"):
+        with refusing(f"{model}@{version}"):
             await laying.set(model, version, asked.root, by=caller.actor)
         return told(model)
 
@@ -47,25 +41,8 @@ def routes(upstreams: Upstreams, laying: Laying) -> APIRouter:
     async def clear_version(caller: Caller, model: ModelName, version: VersionName) -> Response:
         """The file's holds again, if it has one; what a version that is gone has begun is finished."""
         roles.require(caller.principal.scopes, roles.ADMIN)
-        with _refusing(f"{model}@{version}"):
+        with refusing(f"{model}@{version}"):
             await laying.clear(model, version, by=caller.actor)
         return told(model)
 
     return router
-
-
-@contextmanager
-def _refusing(label: str) -> Iterator[None]:
-    """A mistake in what was given, as that of a field; what stands against it, as a conflict."""
-    try:
-        yield
-    except Unfit as error:
-        path, words = next((found for found in error.found if found[0][0] == label), error.found[0])
-        said = words if words.endswith("?") else f"{words}."
-        if path[0] == label:
-            field = named(path[1:]) or ""
-            raise RegistryError(f"{field or 'The body'}: {said}", field) from None
-        field = named(path) or ""
-        raise Conflict(f"Nothing is changed: {field}: {said}", field) from None
-    except (ConfigError, EngineError) as error:
-        raise unchanged(error) from None

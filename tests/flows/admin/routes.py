@@ -27,7 +27,7 @@ class Route:
 
     def at(self, key_id: str = "000000000000", name: str = "acme", request_id: str = "req_0") -> str:
         return self.path.format(
-            key_id=key_id, name=name, request_id=request_id, model="mock", version="1", replica="mock-0"
+            key_id=key_id, name=name, request_id=request_id, model="mock", version="1", replica="mock-0", plan="silver"
         )
 
 
@@ -45,6 +45,10 @@ ROUTES = [
     Route("GET", "/v1/keys/{key_id}", VIEWER),
     Route("POST", "/v1/tenants", OPERATOR, {"name": "new"}, 201),
     Route("PATCH", "/v1/tenants/{name}", OPERATOR, {"weight": 2}),
+    Route("GET", "/v1/plans", VIEWER),
+    Route("PUT", "/v1/plans/{plan}", OPERATOR, {"key": {"requests_per_minute": 100_000}}),
+    Route("GET", "/v1/plans/{plan}", VIEWER),  # behind what sets it
+    Route("DELETE", "/v1/plans/{plan}", OPERATOR),
     Route("POST", "/v1/keys", OPERATOR, {"tenant": "acme"}, 201),
     Route("POST", "/v1/keys/{key_id}/revoke", OPERATOR),
     Route("POST", "/v1/keys/{key_id}/rotate", OPERATOR, {"overlap": 60}, 201),

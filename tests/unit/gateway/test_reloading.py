@@ -58,6 +58,25 @@ async def test_where_costs_are_kept_is_told_and_not_taken_over(stand: Stand) -> 
     assert (stand.applied.file.admission.queue, stand.applied.file.admission.costs) == (7, None)
 
 
+async def test_plans_are_taken_over_and_their_store_is_not(stand: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
+    def plans(**limits: int) -> list[dict[str, object]]:
+        return [{"name": name, "key": {"requests_per_minute": limit}} for name, limit in limits.items()]
+
+    stand.write(model(), quotas={"plans": plans(default=1, gone=1)})
+    assert (await stand.reloading.reload()).added == ["plan default", "plan gone"]
+    stand.write(model(), quotas={"plans": plans(default=2, new=3), "store": {"env": "LIMITS"}})
+    monkeypatch.setenv("LIMITS", "redis://127.0.0.1:1")
+    done = await stand.reloading.reload()
+    assert (done.added, done.removed, done.changed) == (["plan new"], ["plan gone"], ["plan default"])
+    assert done.needs_restart == ["quotas.store"]
+    assert {name: plan.key.requests_per_minute for name, plan in stand.quotas.plans.items()} == {"default": 2, "new": 3}
+    stand.applied.failure = Unreachable("Replica n-0: no luck")
+    stand.write(model(), quotas={"plans": plans(default=4)})
+    with pytest.raises(Unreachable):
+        await stand.reloading.reload()
+    assert stand.quotas.plans.keys() == {"default", "new"}
+
+
 async def test_other_settings_are_told_and_not_taken_over(stand: Stand) -> None:
     stand.write(
         model(), model("n"), server={"port": 7000}, timeouts={"connect": 1, "total": 600}, logs={"level": "debug"}
@@ -126,7 +145,7 @@ async def test_the_environment_goes_over_the_file_each_time(tmp_path: Path) -> N
 async def test_what_can_be_read_once_only_is_left_alone(tmp_path: Path, stand: Stand) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
-    once = Reloading(Source(pipe), stand.applied, every=EVERY)
+    once = Reloading(Source(pipe), stand.applied, stand.quotas, every=EVERY)
     async with asyncio.timeout(PATIENCE):
         with pytest.raises(ConfigError, match="no plain file"):
             await once.reload()

@@ -13,6 +13,7 @@ from random import Random
 import pytest
 
 from gateway.overrides import Overrides
+from gateway.quotas import Quotas
 from gateway.steering import Steering
 from gateway.store.bounded import BoundedRegistry
 from gateway.store.database import address
@@ -34,7 +35,7 @@ class Desk:
         self.book = KeyBook(sqlite(folder))
         self.registry = BoundedRegistry(address(self.book.url), time.time)
         self.upstreams = Stage(configured(*({"name": "chat", "version": version} for version in "12"))).upstreams
-        self.steering = Steering(self.registry, self.upstreams)
+        self.steering = Steering(self.registry, self.upstreams, Quotas([]))
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from gateway.config import Config
+from gateway.quotas import Quotas
 from gateway.reloading import Reloading, Source
 from tests.support.gateway import metric
 from tests.support.reloading import EVERY, Applied, Stand, listening, model
@@ -89,7 +90,7 @@ async def test_a_link_that_is_exchanged_is_a_change(tmp_path: Path) -> None:
     file.symlink_to(Path("data") / "gateway.yaml")
     source = Source(file)
     applied = Applied(source.read())
-    task = asyncio.create_task(Reloading(source, applied, every=EVERY).watch())
+    task = asyncio.create_task(Reloading(source, applied, Quotas([]), every=EVERY).watch())
     (tmp_path / "new").symlink_to("v2")
     (tmp_path / "new").rename(tmp_path / "data")
     await until(lambda: [spec.name for spec in applied.file.models] == ["n"])
@@ -158,7 +159,7 @@ async def test_a_mistake_of_ours_does_not_end_the_watch(stand: Stand, events: li
 
 async def test_without_a_file_there_is_nothing_to_read(events: list[logging.LogRecord]) -> None:
     applied = Applied(Source().read())
-    nothing = Reloading(Source(), applied, every=EVERY)
+    nothing = Reloading(Source(), applied, Quotas([]), every=EVERY)
     watching = asyncio.create_task(nothing.watch())
     nothing.ask()
     await until(lambda: events)

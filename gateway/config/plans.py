@@ -1,0 +1,35 @@
+"""Plans of limits that were set over the admin API: read and checked as the file's are."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import ValidationError
+
+from gateway.config.entries import Unfit, is_plain
+from gateway.config.mistakes import told_inside
+from gateway.config.quotas import Plan
+from gateway.config.strict_yaml import DEEPEST
+from gateway.config.tree import Config, quota_mistakes
+from gateway.config.truth import told_apart
+
+
+def read_plan(name: str, given: Any) -> Plan:
+    """What was given in JSON for this plan, as if it stood in the file. Raises Unfit with every mistake."""
+    if not isinstance(given, dict) or not is_plain(given, DEEPEST):
+        raise Unfit([((name,), f"takes settings by name, nested at most {DEEPEST} deep, and numbers that are finite")])
+    if "name" in given:
+        raise Unfit([((name, "name"), "is said already, by what is set; leave it out")])
+    tree = {"quotas": {"plans": [{**given, "name": name}]}}
+    try:
+        return Plan.model_validate(told_apart(tree)["quotas"]["plans"][0])
+    except ValidationError as error:
+        base = ("quotas", "plans", 0)
+        raise Unfit([((name, *path), words) for path, words in told_inside(error, base, tree)]) from None
+
+
+def check_plan(plan: Plan, config: Config) -> None:
+    """Whether it goes with all else that is configured. Raises Unfit with every mistake."""
+    alone = config.model_copy(update={"quotas": config.quotas.model_copy(update={"plans": (plan,)})})
+    if found := list(quota_mistakes(alone)):
+        raise Unfit([((plan.name, *path[3:]), words) for path, words in found])
