@@ -74,17 +74,24 @@ class Quotas:
                 self._known.popitem(last=False)
             return quota
 
+    def seen(self, name: str) -> tuple[str, str, str] | None:
+        """Key's id, tenant and plan of who came last of those with this id or tenant; None: nobody since plans hold."""
+        return next(((key, tenant, plan) for key, tenant, plan, _ in reversed(self._known) if name in (key, tenant)), None)
+
     def _hold(self) -> None:
         self.plans = {**self.file, **self.entries}
         self._known.clear()
 
 
-def quota_of(plan: Plan, tenant: str, key_id: str, model: str) -> Quota | None:
-    """What the plan has bind a tenant's key for a model; None: nothing."""
+def quota_of(plan: Plan, tenant: str, key_id: str | None, model: str | None) -> Quota | None:
+    """What the plan has bind a tenant's key for a model; None: nothing.
+
+    Without a key what binds all of the tenant's together, without a model what binds for any.
+    """
     holders: list[tuple[Allowance, tuple[str, ...]]] = [
-        (plan.key, ("key", key_id)),
+        *([] if key_id is None else [(plan.key, ("key", key_id))]),
         (plan.tenant, ("tenant",)),
-        *((each, ("model", each.model)) for each in plan.models if each.model == model),
+        *((each, ("model", each.model)) for each in plan.models if model in (None, each.model)),
     ]
     tenant = tenant or NOBODY
     buckets = [bucket for allowance, holder in holders for bucket in _buckets(allowance, tenant, holder, plan)]
@@ -101,6 +108,12 @@ def _buckets(allowance: Allowance, tenant: str, holder: tuple[str, ...], plan: P
         limit: int | None = getattr(allowance, name)
         if limit is not None:
             yield Bucket(key(tenant, *holder, name), unit, limit, window, enforce=plan.enforce)
+
+
+def model_of(limit: Bucket | Slots) -> str:
+    """Which model's it is; "" if it is not a model's."""
+    holder, _, rest = limit.key.partition("}:")[2].partition(":")
+    return rest.rpartition(":")[0] if holder == "model" else ""
 
 
 def described(limit: Bucket | Slots) -> tuple[str, str]:

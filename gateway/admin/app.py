@@ -19,6 +19,7 @@ from gateway.admin.routes import (
     config,
     events,
     keys,
+    limits,
     models,
     plans,
     queues,
@@ -85,6 +86,7 @@ def _every(ways: Ways) -> Iterator[APIRouter]:
     yield tenants.routes(registry)
     yield keys.routes(registry)
     yield plans.routes(shown.quotas, ways.steering.planning, registry)
+    yield limits.routes(shown.quotas, shown.limiter, registry)
     yield versions.routes(shown.upstreams, ways.steering.laying)  # first: a version may be called weights
     yield models.routes(shown.upstreams, ways.steering)
     yield replicas.routes(shown.upstreams, registry)

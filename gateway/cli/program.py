@@ -25,6 +25,7 @@ COMMANDS = {
     "keys": "gateway.cli.keys.group",
     "usage": "gateway.cli.usage",
     "audit": "gateway.cli.audit",
+    "limits": "gateway.cli.limits.group",
     "replicas": "gateway.cli.replicas",
     "models": "gateway.cli.models",
     "weights": "gateway.cli.weights",

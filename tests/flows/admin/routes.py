@@ -43,6 +43,7 @@ ROUTES = [
     Route("GET", "/v1/tenants/{name}", VIEWER),
     Route("GET", "/v1/keys", VIEWER),
     Route("GET", "/v1/keys/{key_id}", VIEWER),
+    Route("GET", "/v1/limits/{name}", VIEWER),
     Route("POST", "/v1/tenants", OPERATOR, {"name": "new"}, 201),
     Route("PATCH", "/v1/tenants/{name}", OPERATOR, {"weight": 2}),
     Route("GET", "/v1/plans", VIEWER),

@@ -1,0 +1,48 @@
+"""What the admin listener says of the limits that bind somebody, and of how they stand."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+NamedBy = Literal["tenant", "token", "mesh"]
+
+
+class SeenLimit(msgspec.Struct):
+    """One of a plan's limits. `holder`: whose it is, the `key`'s, the `tenant`'s, or the tenant's for one `model`.
+
+    `limit`: how much may be asked for at once; `remaining`: how much of that now. `full_in`: seconds after which it is
+    all of it again, if nobody asks. `in_use`: requests under way, where those are what it bounds; nobody knows when
+    they end.
+    """
+
+    holder: str
+    model: str
+    name: str
+    limit: int
+    remaining: int
+    full_in: float | None
+    in_use: int | None
+
+
+class SeenLimits(msgspec.Struct):
+    """What binds a key, or a tenant with all of its keys (`key` null), whichever models are asked for.
+
+    `plan`: which one holds; null: none. `named`: the one that the tenant, the token or the mesh's entry names; where
+    that is not listed, `default` holds, if that is. `enforced`: whether anybody is refused. `store`: limits are counted
+    in this process (`local`) or by all `gateways` together (`shared`); `away`: they can't be asked about, and stand as
+    told last and used here since. Then `without_store` says what holds.
+    """
+
+    key: str | None
+    tenant: str
+    plan: str | None
+    plan_from: Literal["admin", "file"] | None
+    named: str
+    named_by: NamedBy
+    enforced: bool
+    without_store: Literal["share", "closed", "open"] | None
+    store: Literal["local", "shared", "away"]
+    gateways: int
+    limits: list[SeenLimit]

@@ -1,0 +1,103 @@
+"""The limits that bind a key or a tenant: by which plan, who says so, and how they stand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import APIRouter, Path
+from starlette.responses import Response
+
+from gateway.admin.routes.answers import answer, documented
+from gateway.admin.routes.limit_answers import NamedBy, SeenLimit, SeenLimits
+from gateway.config.quotas import DEFAULT
+from gateway.quotas import Quotas, described, model_of, quota_of
+from gateway.store.bounded import BoundedRegistry
+from gateway.store.records import NotThere
+from gateway.store.registry import Registry
+from security.ids import LONGEST
+from security.limits.api import SECOND, Quota
+from security.limits.limiter import Levels, Limiter
+
+Name = Annotated[str, Path(pattern=rf"^[\x21-\x7e]{{1,{LONGEST}}}$")]
+
+
+@dataclass(slots=True, frozen=True)
+class _Caller:
+    """`key` None: all of the tenant's. `plan`: which is named for them."""
+
+    key: str | None
+    tenant: str
+    plan: str
+    named_by: NamedBy
+
+
+def routes(quotas: Quotas, limiter: Limiter, registry: BoundedRegistry) -> APIRouter:
+    """/v1/limits/{name}."""
+    router = APIRouter(tags=["limits"])
+
+    @router.get("/limits/{name:path}", openapi_extra=documented(SeenLimits))
+    async def read_limits(name: Name) -> Response:
+        """Those of a key, by its id, or of a tenant, by its name, as they stand: to look takes nothing of them.
+
+        Who shows a token or comes through a mesh has an id such as jwt:alice, and is known once this process has
+        served them.
+        """
+        caller = await registry.ask(lambda them: _kept(them, name)) or _seen(quotas, name)
+        return answer(await _stand(quotas, limiter, caller))
+
+    return router
+
+
+async def _kept(them: Registry, name: str) -> _Caller | None:
+    """In the database."""
+    try:
+        key = await them.key(name)
+    except NotThere:
+        key = None
+    try:
+        tenant = await them.tenant(name if key is None else key.tenant)
+    except NotThere:
+        return None
+    return _Caller(None if key is None else key.id, tenant.name, tenant.plan, "tenant")
+
+
+def _seen(quotas: Quotas, name: str) -> _Caller:
+    """Raises NotThere, without the name: it may be the whole key."""
+    seen = quotas.seen(name)
+    if seen is None:
+        raise NotThere(
+            "There is no key or tenant of that name, nor has this process served one since its plans changed.", "name"
+        )
+    key, tenant, plan = seen
+    return _Caller(None if name == tenant else key, tenant, plan, "token" if key.startswith("jwt:") else "mesh")
+
+
+async def _stand(quotas: Quotas, limiter: Limiter, caller: _Caller) -> SeenLimits:
+    plan = quotas.plans.get(caller.plan) or quotas.plans.get(DEFAULT)
+    quota = (plan and quota_of(plan, caller.tenant, caller.key, None)) or Quota(caller.tenant)
+    levels = await limiter.levels(quota)
+    return SeenLimits(
+        key=caller.key,
+        tenant=caller.tenant,
+        plan=None if plan is None else plan.name,
+        plan_from=None if plan is None else "admin" if plan.name in quotas.entries else "file",
+        named=caller.plan,
+        named_by=caller.named_by,
+        enforced=plan is not None and plan.enforce,
+        without_store=None if plan is None else plan.without_store,
+        store=levels.store,
+        gateways=levels.gateways,
+        limits=list(_limits(quota, levels)),
+    )
+
+
+def _limits(quota: Quota, levels: Levels) -> Iterator[SeenLimit]:
+    for bucket, level in zip(quota.buckets, levels.buckets, strict=True):
+        holder, name = described(bucket)
+        left, full_in = bucket.left(level), round(level / SECOND, 3)
+        yield SeenLimit(holder, model_of(bucket), name, bucket.burst, left, full_in, None)
+    for slots, taken in zip(quota.slots, levels.slots, strict=True):
+        holder, name = described(slots)
+        yield SeenLimit(holder, model_of(slots), name, slots.limit, max(0, slots.limit - taken), None, taken)
