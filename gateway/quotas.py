@@ -76,7 +76,8 @@ class Quotas:
 
     def seen(self, name: str) -> tuple[str, str, str] | None:
         """Key's id, tenant and plan of who came last of those with this id or tenant; None: nobody since plans hold."""
-        return next(((key, tenant, plan) for key, tenant, plan, _ in reversed(self._known) if name in (key, tenant)), None)
+        known = reversed(self._known)
+        return next(((key, tenant, plan) for key, tenant, plan, _ in known if name in (key, tenant)), None)
 
     def _hold(self) -> None:
         self.plans = {**self.file, **self.entries}

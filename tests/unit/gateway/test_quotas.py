@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from gateway.config.quotas import Plan
-from gateway.quotas import BUCKETS, NOBODY, REMEMBERED, Quotas, described
+from gateway.quotas import BUCKETS, NOBODY, REMEMBERED, Quotas, described, model_of, quota_of
 from router.api import Replica
 from security.api import IS_NAME, Principal
 from security.limits.api import Bucket, Cost, OverLimit, Quota, Slots
@@ -211,3 +211,28 @@ def test_a_bucket_stays_at_its_share_when_its_limit_changes(before: int, after: 
     assert now is not None
     more.settle(Cost(0))
     assert limiter.take(now, Cost(0)).standings[0].remaining == remaining
+
+
+def test_all_that_binds_a_tenant_is_had_without_a_key_and_a_model() -> None:
+    gold = plan(key={RPM: 1}, tenant={RPM: 2}, models=[{"model": "chat", RPM: 3}, {"model": "chat:french", RPM: 4}])
+    assert bound(quota_of(gold, "acme", None, None)) == {
+        f"snowshed:{{acme}}:tenant:{RPM}": 2,
+        f"snowshed:{{acme}}:model:chat:{RPM}": 3,
+        f"snowshed:{{acme}}:model:chat:french:{RPM}": 4,
+    }
+    found = limits(quota_of(gold, "acme", "mesh:spiffe://a/b", None))
+    assert [(*described(limit), model_of(limit)) for limit in found] == [
+        ("key", RPM, ""), ("tenant", RPM, ""), ("model", RPM, "chat"), ("model", RPM, "chat:french"),
+    ]  # fmt: skip
+    assert quota_of(plan(key={RPM: 1}), "acme", None, None) is None
+
+
+def test_who_came_last_is_known_by_their_id_and_by_their_tenant() -> None:
+    quotas = Quotas([plan()])
+    for key, each in (("jwt:alice", "old"), ("jwt:alice", "new"), ("jwt:bob", "bob's")):
+        quotas.of(caller(key, plan=each), CHAT)
+    assert quotas.seen("jwt:alice") == ("jwt:alice", "acme", "new")
+    assert quotas.seen("acme") == ("jwt:bob", "acme", "bob's")
+    assert quotas.seen("jwt:carol") is None
+    quotas.apply([plan(), plan("gold")])
+    assert quotas.seen("jwt:alice") is None
