@@ -137,7 +137,7 @@ class EventFilter:
         """
         newest = self._newest.rstrip(b"\n").rpartition(b"\n\n")[2]
         try:
-            choices = _decode(_payload(newest)).choices
+            choices = _decode(payload_of(newest)).choices
         except (UnicodeDecodeError, RecursionError, msgspec.DecodeError):
             return b""
         if self._rest or self.failure or not (choices and choices[-1].finish_reason):
@@ -186,7 +186,7 @@ class EventFilter:
 
     def _read(self, event: bytes) -> bytes:
         event = event.lstrip(b"\n")
-        payload = event if event.startswith(b"{") else _payload(event)
+        payload = event if event.startswith(b"{") else payload_of(event)
         if not payload:
             return b""  # a comment: we send our own
         if payload == b"[DONE]":
@@ -237,6 +237,7 @@ def _event(members: dict[str, msgspec.Raw]) -> bytes:
     return b"data: " + msgspec.json.encode(members)
 
 
-def _payload(event: bytes) -> bytes:
+def payload_of(event: bytes) -> bytes:
+    """The JSON of an event, without the names of its lines."""
     lines = [line[5:].removeprefix(b" ") for line in event.split(b"\n") if line.startswith(b"data:")]
     return b"\n".join(lines)

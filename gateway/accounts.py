@@ -82,6 +82,10 @@ class Record:
     prompt_tokens: int = 0
     completion_tokens: int = 0
     usage_exact: bool = False
+    output_cap: int = 0
+    """Tokens at which each answer was to end, as its caller's limits had no more left; 0: they left what was asked."""
+    cut: bool = False
+    """Whether a model server went on beyond that, and its stream was ended here."""
     tenant: str = ""
     """Who asked; "" without authentication, and for who was refused."""
     key: str = ""

@@ -152,6 +152,8 @@ class Answer:
             lines += _answered_by(record.version) + self._degraded
         if self._limits:
             lines += self._limits
+        if record.output_cap and not record.code:
+            lines += b"x-gateway-capped: max_tokens=%d;reason=quota\r\n" % record.output_cap
         if record.label:
             lines += b"x-client-request-id: %b\r\n" % record.label.encode()
         self.wire.open(status, lines, length, close=close)

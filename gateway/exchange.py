@@ -11,6 +11,7 @@ from engines.api import Call, Kind, Usage
 from engines.sweeper import NEVER
 from gateway import preamble, sse
 from gateway.answer import Answer, Wire
+from gateway.capping import lower
 from gateway.edge import Edge
 from gateway.errors import BODY_CUT, DEADLINE, DRAINING, INTERNAL, SLOW_BODY, Problem, Refusal, problem
 from gateway.intake import Intake
@@ -29,7 +30,7 @@ class Exchange(Answer):
     not read, and ends the request at its deadline.
     """
 
-    __slots__ = ("_call", "_plain", "_reason", "headers", "intake", "kind", "session", "task")
+    __slots__ = ("_call", "_plain", "_reason", "headers", "intake", "kind", "most", "session", "task")
 
     def __init__(self, edge: Edge, kind: Kind, headers: preamble.Headers, wire: Wire, intake: Intake) -> None:
         Answer.__init__(self, edge, edge.record(kind), wire)  # a third of the cost of super(), on every request
@@ -39,6 +40,8 @@ class Exchange(Answer):
         self.task: asyncio.Task[None] | None = None
         self.session = b""
         """Calls with the same one belong together, as the caller says who may say so."""
+        self.most: int | None = None
+        """Tokens of each answer at which it is to end, whatever was asked for; None: nothing bounds it but that."""
         self._plain = False
         self._call: Call | None = None
         self._reason: Problem | None = None
@@ -108,11 +111,18 @@ class Exchange(Answer):
         if self._call is None:  # another model's call comes after a wait that was not ours
             record.dispatched_at = self._edge.clock()
         fields = prompt.upstream_fields(version.upstream, version.cap_field, version.max_tokens)
+        if self.most is not None:
+            record.output_cap = lower(fields, version.cap_field, self.most)
         call = self._call = Call(
             record.id, self.kind, fields, version.model, prompt.stream, prompt.show_usage, self.deadline
         )
         record.whole = call.whole
         return call
+
+    @property
+    def shows_usage(self) -> bool:
+        """Whether the stream says at its end what it has used."""
+        return self._call is not None and self._call.show_usage
 
     @property
     def spent(self) -> Usage | None:

@@ -33,6 +33,8 @@ _COUNTERS: Final[tuple[tuple[str, str, tuple[str, ...], ReadCounts], ...]] = (
     ("cancelled", "Requests whose client left before the end.", ("phase",),
      lambda tally: ((("before_first_token",), tally.left_early), (("streaming",), tally.left_streaming))),
     ("interrupted", "Answers that broke after their first content.", (), lambda tally: (((), tally.interrupted),)),
+    ("capped", "Answers with a lower token cap than asked for, as limits had no more left; cut: ended by the gateway.",
+     ("cut",), lambda tally: ((("false",), tally.capped), (("true",), tally.cut))),
 )  # fmt: skip
 _HISTOGRAMS: Final[tuple[tuple[str, str, Callable[[Tally], Histogram]], ...]] = (
     ("inter_token_gap_max_seconds", "Longest silence after the first content, one observation per stream.",

@@ -45,6 +45,8 @@ class Line(msgspec.Struct, gc=False, tag_field="event", tag="request"):
     prompt_tokens: int
     completion_tokens: int
     usage_exact: bool
+    output_cap: int
+    cut: bool
     tenant: str
     key: str
     of_class: str = msgspec.field(name="class")
@@ -101,6 +103,8 @@ class JsonLines:
             record.prompt_tokens,
             record.completion_tokens,
             record.usage_exact,
+            record.output_cap,
+            record.cut,
             record.tenant,
             record.key,
             RANKS[record.rank],

@@ -18,6 +18,7 @@ from router.model import Model
 from security.api import Principal
 from security.limits.api import NOTHING, Bucket, Cost, OverLimit, Quota, Reservation, Slots
 from security.limits.limiter import Limiter
+from security.limits.output import left_for_output
 
 
 class Hold(Protocol):
@@ -80,18 +81,26 @@ class Reserving:
         quota = self._quotas.of(principal, model)
         if quota is None:
             return _UNBOUND
+        cost = _expected(quota, model, prompt, exchange)
         try:
-            reservation = self.limiter.take(quota, _expected(quota, model, prompt, exchange))
+            reservation = self.limiter.take(quota, cost)
         except OverLimit as over:
             raise self._told(over, exchange) from None
-        return None if reservation is None else self._hold(reservation, exchange)
+        if reservation is None:
+            return None
+        if quota.cut:
+            exchange.most = _most(reservation, cost, prompt)
+        return self._hold(reservation, exchange)
 
     async def reserve(self, principal: Principal, model: Model, prompt: Prompt, exchange: Exchange) -> Hold:
         quota = self._quotas.of(principal, model) or Quota(principal.tenant)
+        cost = _expected(quota, model, prompt, exchange)
         try:
-            reservation = await self.limiter.reserve(quota, _expected(quota, model, prompt, exchange))
+            reservation = await self.limiter.reserve(quota, cost)
         except OverLimit as over:
             raise self._told(over, exchange) from None
+        if quota.cut:
+            exchange.most = _most(reservation, cost, prompt)
         return self._hold(reservation, exchange)
 
     def _hold(self, reservation: Reservation, exchange: Exchange) -> Reserved:
@@ -137,6 +146,12 @@ def _expected(quota: Quota, model: Model, prompt: Prompt, exchange: Exchange) ->
     if prompt.max_tokens is None:  # an expectation is no reason to refuse for ever; what comes beyond it is a debt
         output = min(output, max(quota.most_output(tokens), prompt.n))
     return Cost(1, tokens, output)
+
+
+def _most(reservation: Reservation, cost: Cost, prompt: Prompt) -> int | None:
+    """Tokens that each answer may have, at least one; None: no limit bounds them."""
+    left = left_for_output(reservation, cost.output_tokens)
+    return None if left is None else max(1, left // prompt.n)
 
 
 def used(exchange: Exchange, error: BaseException | None) -> Cost:

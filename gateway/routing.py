@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from engines.api import SUBJECTS, Call, EngineError, Rejected
 from gateway.accounts import Record
+from gateway.capping import lower
 from gateway.exchange import Exchange
 from gateway.prompt import Prompt
 from router.api import NO_AFFINITY, Affinity, Caller, NoReplica, NoSuchModel, Shed
@@ -77,7 +78,7 @@ class Routes:
             hedge = None
         shadow = model.shadow
         if shadow is not None and shadow.wants(version):
-            other = _copied(call, prompt, shadow.version)
+            other = _copied(call, prompt, shadow.version, exchange.most)
             others = _affinity(shadow.version, other, prompt, exchange)
             copy = shadow.copy(other, others, exchange.record)
             return copy.beside(self._dispatcher.dispatch(version, call, affinity, exchange.record, hedge))
@@ -101,6 +102,8 @@ class Routes:
 
 def _copied(call: Call, prompt: Prompt, version: Version) -> Call:
     fields = prompt.upstream_fields(version.upstream, version.cap_field, version.max_tokens)
+    if most is not None:
+        lower(fields, version.cap_field, most)
     return replace(call, id=f"{call.id}{MARK}", fields=fields, model=version.model)
 
 

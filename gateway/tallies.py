@@ -117,8 +117,8 @@ class Tally:
     """Everything counted for one kind of request to one version of a model."""
 
     __slots__ = (
-        "ended", "failovers", "fallbacks", "first_token", "input", "interrupted", "largest_gap", "left_early",
-        "left_streaming", "output", "overhead", "queued", "token_gap",
+        "capped", "cut", "ended", "failovers", "fallbacks", "first_token", "input", "interrupted", "largest_gap",
+        "left_early", "left_streaming", "output", "overhead", "queued", "token_gap",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -126,6 +126,8 @@ class Tally:
         self.fallbacks: dict[str, int] = {}
         """Requests that came here because of another model's trouble, by it."""
         self.failovers = self.left_early = self.left_streaming = self.interrupted = 0
+        self.capped = self.cut = 0
+        """Answered requests with a cap by their caller's limits: those that kept to it, and streams ended here."""
         self.input = Histogram(TOKENS)
         self.output = Histogram(TOKENS)
         self.first_token = Histogram(FIRST_TOKEN)
@@ -170,6 +172,10 @@ class Tally:
         self.overhead.observe_all([record.overhead for record in records])
         self.queued.observe_all([record.queued for record in records])
         self.interrupted += len([record for record in records if record.outcome == "failed"])
+        capped = [record for record in records if record.output_cap]
+        cut = sum(record.cut for record in capped)
+        self.capped += len(capped) - cut
+        self.cut += cut
         # An answer in one piece has no first token and no gaps, its time is its duration.
         streams = [record for record in records if record.stream]
         self.first_token.observe_all([record.first_at - record.headers_at for record in streams])

@@ -143,8 +143,7 @@ def build(
     upstreams = Upstreams(config, ReplicaMaker(surroundings), pools, Discovery(resolve))
     quotas = Quotas(config.quotas.plans)
     catalog, reloading = upstreams.catalog, Reloading(source or Source(), upstreams, quotas)
-    accounts = Accounts(clock)
-    traffic = Traffic()
+    accounts, traffic = Accounts(clock), Traffic()
     trusting = not config.server.open and config.auth.kind == "none"  # then the Host is all that tells strangers
     auth, limits = _callers(config, quotas, trusting=trusting)
     dispatcher, gate = Dispatcher(Quarantine(clock, os.urandom(32))), Gate(catalog, pools.pressed)

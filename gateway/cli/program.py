@@ -23,6 +23,7 @@ COMMANDS = {
     "migrate": "gateway.cli.migrate",
     "tenants": "gateway.cli.tenants.group",
     "keys": "gateway.cli.keys.group",
+    "plans": "gateway.cli.plans.group",
     "usage": "gateway.cli.usage",
     "audit": "gateway.cli.audit",
     "limits": "gateway.cli.limits.group",

@@ -58,6 +58,11 @@ class Plan(Section):
     enforce: bool = Field(
         default=True, description="Refuse what goes over; false only counts what would have been refused."
     )
+    cut_answers: bool = Field(
+        default=False,
+        description="End an answer, with finish_reason length, where nothing is left for it; false lets it go on, and "
+        "later requests wait.",
+    )
     without_store: Literal["share", "closed", "open"] = Field(
         "share",
         description="While the shared store can't be asked: share, this gateway's part of each limit; closed, 503; "

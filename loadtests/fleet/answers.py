@@ -66,7 +66,7 @@ def plan(ask: Ask, kind: Kind, settings: Settings, number: int) -> Plan:
     if kind == "embedding":
         return Plan(kind, "", model, 0, (), "", counted)
     pieces, finish = (_CALL_PIECES, "tool_calls") if ask.tool else (words(settings.seed, settings.tokens), "stop")
-    if ask.cap is not None and ask.cap < len(pieces):
+    if settings.heeds_cap and ask.cap is not None and ask.cap < len(pieces):
         pieces, finish = pieces[: ask.cap], "length"
     if ask.stops and not ask.tool:
         pieces, finish = _stopped(pieces, finish, ask.stops)

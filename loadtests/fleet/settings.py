@@ -63,6 +63,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     tokens: Count = 32
     """Length of an answer, for each choice; a lower cap in the request cuts it with finish_reason `length`."""
+    heeds_cap: bool = True
+    """Else a request's cap means nothing, as to a server that is broken."""
     ttft_ms: Milliseconds = 0
     """From the start of service to the first token of a stream."""
     delay_ms: Milliseconds = 0

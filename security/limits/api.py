@@ -106,6 +106,8 @@ class Quota:
     _most_tokens: int = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
+    cut: bool = False
+    budgets: tuple[Budget, ...] = ()
         keys = {bucket.key for bucket in self.buckets} | {slots.key for slots in self.slots}
         if len(keys) < len(self.buckets) + len(self.slots):
             raise ValueError("each limit of a quota has a key of its own")

@@ -72,13 +72,14 @@ def shared_admin(database: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Adm
 
 @contextmanager
 def administration(
-    book: KeyBook, models: Any = MODELS, routing: Any = (), source: Source | None = None, **options: Any
-) -> Iterator[Administration]:
+    book: KeyBook, models: Any = MODELS, routing: Any = (), source: Source | None = None, quotas: Any = None,
+    **options: Any,
+) -> Iterator[Administration]:  # fmt: skip
     """For the length of a block; `options` are the listener's."""
     if "acme" not in {tenant.name for tenant in book.do(lambda registry: registry.tenants())}:
         book.tenant()
     keys = {role: book.key(label=role, scopes=[role]) for role in SCOPES}
-    tree = {**admin_tree(book.url, **options), "models": models, "routing": list(routing)}
+    tree = {**admin_tree(book.url, **options), "models": models, "routing": list(routing), "quotas": quotas or {}}
     with running_gateway(tree, source=source) as gateway, ExitStack() as stack:
         yield Administration(gateway, book, admin_port(gateway), keys, stack)
 

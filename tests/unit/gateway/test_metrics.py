@@ -69,6 +69,9 @@ def folded(*records: Record) -> Metrics:
         ({"attempts": 3, "failed": FAILED * 2}, "failovers_total", {"model": "tiny"}, 2),
         ({"attempts": 3, "failed": FAILED * 3, "outcome": "failed"}, "failovers_total", {"model": "tiny"}, 2),
         ({"attempts": 2}, "failovers_total", {}, 0),  # a hedge
+        ({"first_at": 1.0, "output_cap": 5}, "capped_total", {"model": "tiny", "cut": "false"}, 1),
+        ({"first_at": 1.0, "output_cap": 5, "cut": True}, "capped_total", {"cut": "true"}, 1),
+        ({"first_at": 1.0, "output_cap": 5, "cut": True}, "capped_total", {"cut": "false"}, 0),
         ({"attempts": 0}, "failovers_total", {}, 0),
         ({}, "requests_total", {"version": "tiny@1"}, 1),
         ({"version": ""}, "requests_total", {"version": "none"}, 1),

@@ -38,7 +38,7 @@ def test_a_request_is_one_line_with_all_of_its_record(pipe: tuple[IO[bytes], IO[
         "replica": "a", "stream": True, "status": 200, "outcome": "success", "attempts": 2,
         "body_at": 100.001, "dispatched_at": 100.002, "first_at": 100.3, "gap_max": 0.0605, "queued": 0.25,
         "overhead": 0.0001234, "chunks": 3, "body_bytes": 17, "sent_bytes": 170, "prompt_tokens": 7,
-        "completion_tokens": 11, "usage_exact": True, "ended_at": 102.3,
+        "completion_tokens": 11, "usage_exact": True, "output_cap": 11, "cut": True, "ended_at": 102.3,
         "tenant": "acme", "key": "0123456789ab", "rank": 2, "reason": "too_late",
     }  # fmt: skip
     (line,) = logged(pipe, record(label="mine-1", **values))
@@ -50,7 +50,7 @@ def test_a_request_is_one_line_with_all_of_its_record(pipe: tuple[IO[bytes], IO[
         "client_gone": False, "attempts": 2, "duration_ms": 2300.0, "body_ms": 1.0, "queue_ms": 250.0,
         "first_token_ms": 300.0, "overhead_ms": 0.123, "gap_max_ms": 60.5, "chunks": 3, "body_bytes": 17,
         "sent_bytes": 170, "prompt_tokens": 7, "completion_tokens": 11, "usage_exact": True,
-        "tenant": "acme", "key": "0123456789ab", "class": "batch",
+        "output_cap": 11, "cut": True, "tenant": "acme", "key": "0123456789ab", "class": "batch",
     }  # fmt: skip
 
 

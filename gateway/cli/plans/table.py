@@ -1,0 +1,41 @@
+"""Plans of limits, as commands print them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from gateway.cli.output import print_json, print_table
+
+if TYPE_CHECKING:
+    from gateway.admin.routes.answers import SeenPlan
+
+HEAD = ("PLAN", "PLAN FROM", "TENANTS", "ENFORCED", "LIMITS")
+
+
+def print_plans(found: list[SeenPlan], *, as_json: bool) -> None:
+    if as_json:
+        print_json(msgspec.to_builtins(found))
+    else:
+        print_table(HEAD, [_row(seen) for seen in found])
+
+
+def _row(seen: SeenPlan) -> tuple[str, ...]:
+    enforced = "yes" if seen.plan.get("enforce", True) else "no"
+    return seen.name, seen.set_by, str(seen.tenants), enforced, ", ".join(_limits(seen.plan)) or "none"
+
+
+def _limits(plan: dict[str, Any]) -> Iterator[str]:
+    """Each with whose it is, as in `key requests_per_minute 60`."""
+    for holder in ("key", "tenant"):
+        yield from _told(holder, plan.get(holder, {}))
+    for allowance in plan.get("models", ()):
+        yield from _told(allowance["model"], allowance)
+
+
+def _told(holder: str, allowance: dict[str, Any]) -> Iterator[str]:
+    for name, limit in allowance.items():
+        if name != "model" and limit is not None:
+            yield f"{holder} {name} {limit}"
