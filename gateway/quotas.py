@@ -101,7 +101,9 @@ def quota_of(plan: Plan, tenant: str, key_id: str | None, model: str | None) -> 
         for allowance, holder in holders
         if (most := allowance.concurrent_requests) is not None
     ]
-    return Quota(tenant, tuple(buckets), tuple(slots), plan.without_store) if buckets or slots else None
+    if not (buckets or slots):
+        return None
+    return Quota(tenant, tuple(buckets), tuple(slots), plan.without_store, plan.cut_answers)
 
 
 def _buckets(allowance: Allowance, tenant: str, holder: tuple[str, ...], plan: Plan) -> Iterator[Bucket]:

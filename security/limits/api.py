@@ -102,12 +102,11 @@ class Quota:
     buckets: tuple[Bucket, ...] = ()
     slots: tuple[Slots, ...] = ()
     mode: Mode = "share"
+    cut: bool = False
     _most_output: int = field(init=False, repr=False)
     _most_tokens: int = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-    cut: bool = False
-    budgets: tuple[Budget, ...] = ()
         keys = {bucket.key for bucket in self.buckets} | {slots.key for slots in self.slots}
         if len(keys) < len(self.buckets) + len(self.slots):
             raise ValueError("each limit of a quota has a key of its own")
