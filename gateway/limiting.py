@@ -22,12 +22,14 @@ def limiter(store: SecretReference | None) -> Limiter:
         return LocalLimiter(time.monotonic)
     client = store_client(store)
     from security.limits import script  # only who shares limits pays for the driver
+    from security.limits.cashier import Cashier
     from security.limits.line import Line
     from security.limits.redis_store import RedisLimiter
 
     mark, numbers = os.urandom(8).hex(), count()
     random = Random()  # noqa: S311  # spreads load, guards nothing
-    return RedisLimiter(Line(client, script.text()), lambda: f"{mark}-{next(numbers)}", time.monotonic, random)
+    line = Line(client, script.text())
+    return RedisLimiter(line, lambda: f"{mark}-{next(numbers)}", time.monotonic, random, Cashier(line))
 
 
 def store_client(store: SecretReference) -> Redis | RedisCluster:

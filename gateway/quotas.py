@@ -9,7 +9,7 @@ from typing import Final
 from gateway.config.quotas import DEFAULT, Allowance, Plan
 from router.model import Model
 from security.api import Principal
-from security.limits.api import Bucket, Quota, Slots, Unit, key
+from security.limits.api import Bucket, Limit, Quota, Slots, Unit, key
 
 MINUTE, DAY = 60.0, 86_400.0
 BUCKETS: Final[tuple[tuple[str, Unit, float], ...]] = (
@@ -119,7 +119,7 @@ def model_of(limit: Bucket | Slots) -> str:
     return rest.rpartition(":")[0] if holder == "model" else ""
 
 
-def described(limit: Bucket | Slots) -> tuple[str, str]:
+def described(limit: Limit) -> tuple[str, str]:
     """Whose limit it is (key, tenant or model) and what it bounds, as in the configuration; nobody's name."""
     own = limit.key.partition("}:")[2]
     return own.partition(":")[0], own.rpartition(":")[2]

@@ -16,7 +16,7 @@ from gateway.prompt import Prompt
 from gateway.quotas import Quotas, described
 from router.model import Model
 from security.api import Principal
-from security.limits.api import NOTHING, Bucket, Cost, OverLimit, Quota, Reservation, Slots
+from security.limits.api import NOTHING, Cost, Limit, OverLimit, Quota, Reservation
 from security.limits.limiter import Limiter
 from security.limits.output import left_for_output
 
@@ -114,7 +114,7 @@ class Reserving:
         exchange.limit(rate_headers.lines(over.standings))
         return over
 
-    def _count(self, limit: Bucket | Slots) -> None:
+    def _count(self, limit: Limit) -> None:
         self.refused[(*described(limit), limit.enforce)] += 1
 
     def lines(self) -> Iterator[str]:

@@ -9,6 +9,8 @@ from typing import Final, Literal, Self
 
 import msgspec
 
+from security.limits.budget import Budget
+
 Unit = Literal["requests", "input_tokens", "output_tokens", "tokens"]
 Mode = Literal["share", "closed", "open"]
 
@@ -32,6 +34,8 @@ class Cost(msgspec.Struct, frozen=True):
     requests: int = 1
     input_tokens: int = 0
     output_tokens: int = 0
+    money: int = 0
+    """Millionths of the unit that prices are in: what budgets are charged."""
 
     @property
     def tokens(self) -> int:
@@ -95,7 +99,7 @@ class Quota:
 
     `mode`: what holds while the store that gateways share can't be asked. `share`: this gateway's part of each limit,
     `closed`: nobody passes, `open`: everybody does. `cut`: whoever reserves is to end answers where nothing is left for
-    them. Raises ValueError.
+    them. Of `budgets`, those that begin anew first come first. Raises ValueError.
     """
 
     tenant: str
@@ -103,6 +107,7 @@ class Quota:
     slots: tuple[Slots, ...] = ()
     mode: Mode = "share"
     cut: bool = False
+    budgets: tuple[Budget, ...] = ()
     _most_output: int = field(init=False, repr=False)
     _most_tokens: int = field(init=False, repr=False)
 
@@ -143,6 +148,9 @@ class LimitsAway(Exception):
         self.wait = wait
 
 
+Limit = Bucket | Slots | Budget
+
+
 class Decision(msgspec.Struct):
     """Whether a request may pass, and what it takes with it. Lists have an entry for each bucket of its quota."""
 
@@ -152,12 +160,16 @@ class Decision(msgspec.Struct):
     paid: Sequence[int | None]
     """Microseconds that each bucket was charged; None: it was left out, as it would have refused."""
     held: Sequence[Slots]
-    waived: Sequence[Bucket | Slots] = ()
-    """What would have refused, were it enforced: of these nothing is taken."""
-    refused_by: Bucket | Slots | None = None
+    waived: Sequence[Limit] = ()
+    """What would have refused, were it enforced: of these nothing is taken, but of budgets."""
+    refused_by: Limit | None = None
     """Who has room last; then nothing is taken of any."""
     wait: int = 0
-    """Microseconds until then."""
+    """Microseconds until then; of a budget, nothing is said."""
+    money: int = 0
+    """Millionths that are held of each of its budgets."""
+    spent: Sequence[int] = ()
+    """Millionths that are spent or held of each, with those."""
 
 
 def standings(quota: Quota, decision: Decision) -> Sequence[Standing]:
@@ -173,7 +185,8 @@ def standings(quota: Quota, decision: Decision) -> Sequence[Standing]:
 class OverLimit(Exception):
     """Not now: `limit` is the one that has room last. `wait`: seconds until all of them will have, if nobody else asks.
 
-    Of slots nobody knows when one is free: there it is the time after which to ask again.
+    Of slots nobody knows when one is free: there it is the time after which to ask again. A budget has room when it
+    begins anew.
     """
 
     def __init__(self, quota: Quota, decision: Decision) -> None:
@@ -191,6 +204,9 @@ class OverLimit(Exception):
     @property
     def remaining(self) -> int:
         """What is left of `limit`, in its own unit."""
+        for budget, spent in zip(self._quota.budgets, self._decision.spent, strict=False):
+            if budget is self.limit:
+                return max(0, budget.limit - spent)
         return next((standing.remaining for standing in self.standings if standing.bucket is self.limit), 0)
 
 
@@ -220,7 +236,7 @@ class Reservation(msgspec.Struct, eq=False):
         return standings(self.quota, self.decision)
 
     @property
-    def waived(self) -> Sequence[Bucket | Slots]:
+    def waived(self) -> Sequence[Limit]:
         """Limits that are not enforced and would have refused."""
         return self.decision.waived
 

@@ -3,7 +3,7 @@
 For a bucket that is until it would have had room, for half a second at most, as others may give back meanwhile; what
 this gateway gives back itself counts at once. Of a busy one nobody gets anything until there may be room for as much as
 is taken in advance (see leases.py): else each bit of room would be asked for by itself. For slots it is as long as a
-release elsewhere takes to be told.
+release elsewhere takes to be told, and for budgets half a second.
 """
 
 from __future__ import annotations
@@ -12,8 +12,10 @@ from collections.abc import Sequence
 from random import Random
 
 from security.limits.api import SECOND, Bucket, Decision, OverLimit, Quota, Slots
+from security.limits.budget import Budget
 from security.limits.gcra import reserve
 from security.limits.known import Known
+from security.limits.spending import spend
 
 LONGEST = SECOND // 2
 FREED = SECOND // 20
@@ -41,7 +43,9 @@ class Denials:
         if len(self._until) >= KEPT:
             self._until.clear()
             self._gathers.clear()
-        longest = min(max(refusal.wait, gather), LONGEST) if isinstance(limit, Bucket) else FREED
+        longest = LONGEST if isinstance(limit, Budget) else FREED
+        if isinstance(limit, Bucket):
+            longest = min(max(refusal.wait, gather), LONGEST)
         self._until[limit.key] = until = self._known.now() + round(longest * self._random.uniform(0.5, 1.5))
         if gather:
             self._gathers[limit.key] = until
@@ -51,10 +55,12 @@ class Denials:
         for slots in many:
             self._until.pop(slots.key, None)
 
-    def check(self, quota: Quota, asked: Sequence[int]) -> None:
+    def check(self, quota: Quota, asked: Sequence[int], money: int = 0) -> None:
         """Raises OverLimit for what the store would refuse, too, or NeverFits."""
         now, until = self._known.now(), self._until
         tats = [self._known.tat(bucket.key) for bucket in quota.buckets]
+        if quota.budgets:
+            self._check_budgets(quota, money, Decision(now, tats, (), ()))
         taken = [slots.limit if until.get(slots.key, 0) > now else 0 for slots in quota.slots]
         if any(taken):
             decision = reserve(quota, asked, tats, taken, now)  # whose wait may be longer
@@ -68,3 +74,10 @@ class Denials:
                 if self._gathers.get(bucket.key, 0) > now:
                     wait = self._gathers[bucket.key] - now
                     raise OverLimit(quota, Decision(now, tats, (), (), (), bucket, wait))
+
+    def _check_budgets(self, quota: Quota, money: int, so_far: Decision) -> None:
+        if any(self._until.get(budget.key, 0) > so_far.now for budget in quota.budgets):
+            spent = [self._known.spent(budget.key) or 0 for budget in quota.budgets]
+            decision = spend(quota, money, spent, so_far, so_far.tats)
+            if decision.refused_by is not None:
+                raise OverLimit(quota, decision)

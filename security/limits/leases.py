@@ -3,7 +3,7 @@
 A chunk is half a second of the limit's rate, divided by the gateways there are; or one request, if that is more; but no
 more than a quarter of the burst. What gathers beyond half a second's part, as requests give back, is given back some
 times a second. So in any window so much more may pass for each gateway. Slots are never taken in advance: whoever lets
-one go frees it for all.
+one go frees it for all; nor is money, so that it is spent to the end.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from security.limits.api import SECOND, Bucket, Cost, Decision, Quota, Slots
+from security.limits.api import SECOND, Bucket, Cost, Decision, Limit, Quota
 from security.limits.gcra import owes
 from security.limits.known import Known
 
@@ -57,7 +57,7 @@ class Leases:
 
     def take(self, quota: Quota, asked: Sequence[int]) -> Decision | None:
         """None: the store is to be asked. Counts how often that is wanted."""
-        if quota.slots or not any(asked):
+        if quota.slots or quota.budgets or not any(asked):
             return None
         now, leases = self._known.now(), self._leases
         self._count(quota.buckets[0].key, now)
@@ -92,7 +92,7 @@ class Leases:
             for bucket, micros in zip(quota.buckets, asked, strict=True)
         ]
 
-    def gather(self, quota: Quota, limit: Bucket | Slots) -> int:
+    def gather(self, quota: Quota, limit: Limit) -> int:
         """Microseconds in which room of what has refused is to gather, so that there is a chunk to be taken then."""
         return min(CHUNK, limit.span // 4) if isinstance(limit, Bucket) and self._are_busy(quota) else 0
 
@@ -118,7 +118,7 @@ class Leases:
                 yield Quota(lease.tenant, (lease.bucket,)), -back
 
     def _are_busy(self, quota: Quota) -> bool:
-        pace = self._paces.get(quota.buckets[0].key) if quota.buckets and not quota.slots else None
+        pace = self._paces.get(quota.buckets[0].key) if quota.buckets and not (quota.slots or quota.budgets) else None
         if pace is None or max(pace.count, pace.before) < self.busy:
             return False
         return all(bucket.enforce for bucket in quota.buckets)

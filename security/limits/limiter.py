@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, Protocol
+from typing import Final, Literal, Protocol
 
 import msgspec
 
-from security.limits.api import Cost, Quota, Reservation
+from security.limits.api import Cost, LimitsAway, Quota, Reservation
 
 
 class Levels(msgspec.Struct, frozen=True):
@@ -23,11 +23,22 @@ class Levels(msgspec.Struct, frozen=True):
     """Of each slots, how many requests are under way."""
 
 
+AWAY: Final = 2.0
+"""Seconds after which who can't be served without what is away is to come again."""
+
+
+class Unread(LimitsAway):
+    """Nothing is counted yet of a budget, of which the ledger knows."""
+
+    def __init__(self) -> None:
+        super().__init__(AWAY)
+
+
 class Limiter(Protocol):
     """Reserves for requests what they may use."""
 
     def take(self, quota: Quota, cost: Cost) -> Reservation | None:
-        """At once; None: `reserve` has to be awaited. Raises OverLimit, NeverFits or LimitsAway."""
+        """At once; None, or Unread: `reserve` has to be awaited. Raises OverLimit, NeverFits or LimitsAway."""
         ...
 
     async def reserve(self, quota: Quota, cost: Cost) -> Reservation:

@@ -58,7 +58,8 @@ class Line:
     """Over a client of Redis, or what speaks like it; `script` is what all calls are runs of.
 
     `deadline` is in seconds, for an answer, not counting those in which our own loop stood still. `trouble` says for
-    people why the store is left alone; "" while it is asked. `outages`: how often it came to that.
+    people why the store is left alone; "" while it is asked. `outages`: how often it came to that, `since`: when it did
+    last, by the loop's clock.
     """
 
     def __init__(self, client: Redis | RedisCluster, script: str, deadline: float = DEADLINE) -> None:
@@ -73,6 +74,7 @@ class Line:
         self._reason = ""
         self.trouble = ""
         self.outages = 0
+        self.since = 0.0
 
     def __repr__(self) -> str:
         state = self.trouble or "open"
@@ -117,6 +119,10 @@ class Line:
             await asyncio.sleep(GATHER)
             if not await self.flush():
                 await asyncio.sleep(RETRY)
+
+    async def follow(self) -> None:
+        """Go over to another master as soon as Sentinels name one, if there are any; until cancelled."""
+        await self._wire.follow()
 
     async def flush(self) -> bool:
         """Tell all messages now that are not on their way; False if the store is away, and the rest is kept."""
@@ -221,6 +227,7 @@ class Line:
         if self._failures >= FAILURES and not self.trouble:
             self.trouble = f"limits: the store that gateways share can't be asked ({self._reason})"
             self.outages += 1
+            self.since = asyncio.get_running_loop().time()
             _logger.warning("limits not shared", extra={"reason": self._reason})
             self._refuse_waiting()
 

@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+import time
 from collections import OrderedDict
 from collections.abc import Callable
 
+from security.limits import readings
 from security.limits.api import SECOND, Cost, Decision, OverLimit, Quota, Reservation
+from security.limits.budget import Ledger
 from security.limits.gcra import charges, owes, reserve, settle
 from security.limits.limiter import Levels
+from security.limits.purse import Purse
+from security.limits.spending import spend
 
 LOOKED_AT = 2
 """Buckets that each new one has looked at, whether they have drained: then at most as many are kept as live ones."""
 
 
 class LocalLimiter:
-    """A Limiter that never waits. `clock` is monotonic, in seconds."""
+    """A Limiter that never waits, but for the ledger. `clock` is monotonic, in seconds."""
 
     trouble = ""
 
-    def __init__(self, clock: Callable[[], float]) -> None:
+    def __init__(self, clock: Callable[[], float], ledger: Ledger = readings.unknown) -> None:
+        self.purse = Purse()
+        self._readings = readings.Readings(ledger, time.time)
         self._clock = clock
         self._tats: OrderedDict[str, int] = OrderedDict()
         self._used: dict[str, int] = {}
@@ -27,15 +34,14 @@ class LocalLimiter:
         return f"<LocalLimiter {len(self._tats)} buckets, {sum(self._used.values())} slots taken>"
 
     def take(self, quota: Quota, cost: Cost) -> Reservation:
+        """Raises Unread, too."""
         now = round(self._clock() * SECOND)
         tats, used, before = self._tats, self._used, len(self._tats)
-        decision = reserve(
-            quota,
-            charges(quota, cost),
-            [tats.get(bucket.key, 0) for bucket in quota.buckets],
-            [used.get(slots.key, 0) for slots in quota.slots],
-            now,
-        )
+        stood = [tats.get(bucket.key, 0) for bucket in quota.buckets]
+        busy = [used.get(slots.key, 0) for slots in quota.slots]
+        decision = reserve(quota, charges(quota, cost), stood, busy, now)
+        if quota.budgets:
+            decision = spend(quota, cost.money, self.purse.spent(quota), decision, stood)
         if decision.refused_by is not None:
             raise OverLimit(quota, decision)
         for bucket, paid, tat in zip(quota.buckets, decision.paid, decision.tats, strict=True):
@@ -45,9 +51,13 @@ class LocalLimiter:
             self._drop_drained(now, LOOKED_AT * (len(tats) - before))
         for slots in decision.held:
             used[slots.key] = used.get(slots.key, 0) + 1
+        if decision.spent:
+            self.purse.hold(quota, decision)
         return Reservation(quota, decision, self._end)
 
     async def reserve(self, quota: Quota, cost: Cost) -> Reservation:
+        for budget in self.purse.unknown(quota):
+            self.purse.learn(budget, (await self._readings.of(budget)).spent)
         return self.take(quota, cost)
 
     async def levels(self, quota: Quota) -> Levels:
@@ -75,6 +85,8 @@ class LocalLimiter:
     def _end(self, quota: Quota, decision: Decision, actual: Cost) -> None:
         now = round(self._clock() * SECOND)
         tats, used = self._tats, self._used
+        if decision.spent:
+            self.purse.settle(quota, decision, actual)
         for bucket, paid in zip(quota.buckets, decision.paid, strict=True):
             if paid is not None:
                 owed = owes(bucket, actual)

@@ -12,23 +12,15 @@ from typing import TypeVar
 from msgspec.structs import replace
 
 from security.limits import script
-from security.limits.api import (
-    SECOND,
-    Cost,
-    Decision,
-    LimitsAway,
-    OverLimit,
-    Quota,
-    Reservation,
-    key,
-)
+from security.limits.api import SECOND, Cost, Decision, LimitsAway, OverLimit, Quota, Reservation, key
+from security.limits.cashier import Cashier
 from security.limits.denials import Denials
 from security.limits.gcra import SLOT_WAIT, charges, refuse_misfits
 from security.limits.known import Known
 from security.limits.leases import Leases
-from security.limits.limiter import Levels
+from security.limits.limiter import AWAY, Levels
 from security.limits.line import RETRY, Away, Line
-from security.limits.shares import AWAY, Shares
+from security.limits.shares import Shares
 
 BEAT = script.LASTS / 3
 """Seconds between two renewals of what is held."""
@@ -45,7 +37,7 @@ T = TypeVar("T")
 class RedisLimiter:
     """A Limiter over `line`. `mint` gives names that no other gateway gives; the first one is this gateway's own.
 
-    `clock` is monotonic, in seconds. `time`: what time a test says it is in the store.
+    `clock` is monotonic, in seconds; `cashier` is of the same line. `time`: what time a test says it is in the store.
     """
 
     def __init__(
@@ -54,9 +46,11 @@ class RedisLimiter:
         mint: Callable[[], str],
         clock: Callable[[], float],
         random: Random,
+        cashier: Cashier,
         time: Callable[[], float] = lambda: 0.0,
     ) -> None:
         self._line = line
+        self._cashier = cashier
         self._mint = mint
         self._time = time
         self._self = mint()
@@ -85,7 +79,7 @@ class RedisLimiter:
         decision = self._leases.take(quota, asked)
         if decision is not None:
             return Reservation(quota, decision, self._end_leased)
-        self._denials.check(quota, asked)
+        self._denials.check(quota, asked, cost.money)
         return None
 
     async def reserve(self, quota: Quota, cost: Cost) -> Reservation:
@@ -94,22 +88,25 @@ class RedisLimiter:
         name, now = self._mint(), self._now()
         try:
             advance = self._leases.wanted(quota, asked, self._shares.gateways)
-            reply = await self._line.ask(script.reserve(quota, asked, advance, name, now))
+            call = script.reserve(quota, asked, advance, name, now, cost.money)
+            while (reply := await self._line.ask(call))[0] == script.UNREAD:
+                await self._cashier.learn(quota.budgets[reply[1] - 1])
         except Away as away:
             if not away.unsent:
-                self._line.tell(script.take_back(quota, asked, name, now))
+                self._line.tell(script.take_back(quota, asked, name, now, cost.money))
             return self._take_alone(quota, cost)
         except asyncio.CancelledError:
-            self._line.tell(script.take_back(quota, asked, name, now))
+            self._line.tell(script.take_back(quota, asked, name, now, cost.money))
             raise
-        decision, granted = script.decision(quota, asked, reply)
+        decision, granted = script.decision(quota, asked, reply, cost.money)
         self._known.note(quota, decision)
         if decision.refused_by is not None:
             self._denials.note(decision, self._leases.gather(quota, decision.refused_by))
             raise OverLimit(quota, decision)
         self._leases.grant(quota, granted)
         self._hold(decision, name)
-        return Reservation(quota, decision, partial(self._end, name))
+        end = partial(self._pay, name, self._cashier.now()) if quota.budgets else partial(self._end, name)
+        return Reservation(quota, decision, end)
 
     async def levels(self, quota: Quota) -> Levels:
         """What gateways have taken in advance is no longer there."""
@@ -129,6 +126,7 @@ class RedisLimiter:
     async def watch(self) -> None:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._line.run())
+            tasks.create_task(self._line.follow())
             tasks.create_task(self._look_on())
 
     async def aclose(self) -> None:
@@ -188,9 +186,11 @@ class RedisLimiter:
     def _take_alone(self, quota: Quota, cost: Cost) -> Reservation:
         if quota.mode == "closed":
             raise LimitsAway(AWAY)
+        if quota.budgets:
+            self._cashier.check(quota)
         if quota.mode == "open":
             nothing = Decision(0, [0] * len(quota.buckets), [None] * len(quota.buckets), ())
-            return Reservation(quota, nothing, None)
+            return Reservation(quota, nothing, partial(self._cashier.owe, self._mint()) if quota.budgets else None)
         for slots in quota.slots:
             if slots.enforce and len(self._held.get(slots.key, ())) >= max(1, slots.limit // self._shares.gateways):
                 raise OverLimit(quota, Decision(0, [0] * len(quota.buckets), (), (), (), slots, SLOT_WAIT))
@@ -206,6 +206,11 @@ class RedisLimiter:
         self._known.settle(quota, decision, actual)
         self._let_go(decision, name)
 
+    def _pay(self, name: str, began: int, quota: Quota, decision: Decision, actual: Cost) -> None:
+        self._cashier.pay(quota, decision, actual, name, self._now(), began)
+        self._known.settle(quota, decision, actual)
+        self._let_go(decision, name)
+
     def _end_leased(self, quota: Quota, decision: Decision, actual: Cost) -> None:
         self._charge(self._leases.end(quota, decision, actual))
 
@@ -215,9 +220,11 @@ class RedisLimiter:
 
     def _end_alone(self, name: str, mine: Reservation, quota: Quota, decision: Decision, actual: Cost) -> None:
         mine.settle(actual)
-        if decision.held:  # the store knows of them, if it came back meanwhile
+        if quota.budgets:
+            self._cashier.owe(name, quota, decision, actual)
+        elif decision.held:  # the store knows of them, if it came back meanwhile
             self._line.tell(script.settle(Quota(quota.tenant, (), tuple(decision.held)), (), actual, name, self._now()))
-            self._let_go(decision, name)
+        self._let_go(decision, name)
 
     def _hold(self, decision: Decision, name: str) -> None:
         for slots in decision.held:

@@ -6,11 +6,17 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from security.limits.api import NOTHING, SECOND, Bucket, Cost, Decision, Quota, Slots, key
+from security.limits.api import NOTHING, SECOND, Cost, Decision, Limit, Quota, key
+from security.limits.budget import Budget
 from security.limits.gcra import owes
+from security.limits.purse import KEPT
+from security.limits.readings import Reading
+from security.limits.spending import costs
 
 KNOWN = 3_600_000
 """Milliseconds for which a reservation can be settled. Whatever takes longer has drained from most buckets."""
+UNREAD = -2
+"""How the answer begins where nothing is known of a budget, whose number then follows: nothing was taken."""
 BARRED = 60_000
 """Milliseconds for which a reservation that was taken back before it arrived must not come any more."""
 LASTS = 30.0
@@ -31,10 +37,12 @@ def text() -> str:
     return Path(__file__).with_name("limits.lua").read_text(encoding="utf-8")
 
 
-def reserve(quota: Quota, asked: Sequence[int], advance: Sequence[int], name: str, now: int) -> Call:
+def reserve(  # all that is taken
+    quota: Quota, asked: Sequence[int], advance: Sequence[int], name: str, now: int, money: int = 0
+) -> Call:
     """`advance`: of each bucket to be taken besides, as far as there is room, or nothing. `name`: the reservation's.
 
-    `now`: microseconds, where a test says what time it is; else 0, for the server's.
+    `now`: microseconds, where a test says what time it is; else 0, for the server's. `money`: to be held of budgets.
     """
     keys = [_reservation(quota, name)]
     arguments: list[Argument] = ["reserve", now, name, KNOWN, int(LASTS * SECOND), len(asked)]
@@ -45,22 +53,32 @@ def reserve(quota: Quota, asked: Sequence[int], advance: Sequence[int], name: st
         keys.append(slots.key)
         arguments += (slots.limit, int(slots.enforce))
     arguments += advance
+    if quota.budgets:
+        arguments[0] = "spend"
+        for budget in quota.budgets:
+            keys.append(budget.key)
+            arguments += (budget.limit, int(budget.enforce))
+        arguments += (money, len(quota.budgets))
     return Call(keys, arguments)
 
 
-def decision(quota: Quota, asked: Sequence[int], reply: Sequence[int]) -> tuple[Decision, Sequence[int]]:
-    """What the answer to that means, as of the time 0; and what was taken in advance."""
+def decision(
+    quota: Quota, asked: Sequence[int], reply: Sequence[int], money: int = 0
+) -> tuple[Decision, Sequence[int]]:
+    """What the answer to that means, as of the time 0; and what was taken in advance. `UNREAD` means nothing."""
     who, wait, waived, *rest = reply
-    levels, granted = rest[: len(asked)], rest[len(asked) :]
-    limits: tuple[Bucket | Slots, ...] = (*quota.buckets, *quota.slots)
+    levels, granted, spent = rest[: len(asked)], rest[len(asked) :], rest[len(rest) - len(quota.budgets) :]
+    if spent:
+        granted = []
+    limits: tuple[Limit, ...] = (*quota.buckets, *quota.slots, *quota.budgets)
     if who:
-        return Decision(0, levels, (), (), refused_by=limits[who - 1], wait=wait), ()
+        return Decision(0, levels, (), (), refused_by=limits[who - 1], wait=wait, spent=spent), ()
     if not waived:
-        return Decision(0, levels, asked, quota.slots), granted
+        return Decision(0, levels, asked, quota.slots, money=money, spent=spent), granted
     left_out = [limit for number, limit in enumerate(limits) if waived >> number & 1]
     paid = [None if bucket in left_out else micros for bucket, micros in zip(quota.buckets, asked, strict=True)]
     held = [slots for slots in quota.slots if slots not in left_out]
-    return Decision(0, levels, paid, held, left_out), granted
+    return Decision(0, levels, paid, held, left_out, money=money, spent=spent), granted
 
 
 def settle(quota: Quota, paid: Sequence[int | None], actual: Cost, name: str, now: int) -> Call:
@@ -68,9 +86,23 @@ def settle(quota: Quota, paid: Sequence[int | None], actual: Cost, name: str, no
     return _settle(quota, paid, actual, name, now, 0)
 
 
-def take_back(quota: Quota, asked: Sequence[int], name: str, now: int) -> Call:
+def take_back(quota: Quota, asked: Sequence[int], name: str, now: int, money: int = 0) -> Call:
     """A reservation of which nobody knows whether it has been made, or will be."""
-    return _settle(quota, asked, NOTHING, name, now, BARRED)
+    call = _settle(quota, asked, NOTHING, name, now, BARRED)
+    return _pay(call, quota, money, 0, (0, 0)) if quota.budgets else call
+
+
+def pay(  # as settle, and when
+    quota: Quota, decision: Decision, actual: Cost, name: str, now: int, lasted: tuple[int, int]
+) -> Call:
+    """The same with budgets. `lasted`: from when until when, in Unix time and microseconds."""
+    return _pay(settle(quota, decision.paid, actual, name, now), quota, decision.money, costs(actual), lasted)
+
+
+def know(budget: Budget, reading: Reading) -> Call:
+    """What the ledger says of it, which counts where nothing is known."""
+    left = max(0, budget.ends - reading.at // SECOND) + KEPT
+    return Call([budget.key], ["know", 0, reading.spent, reading.at, 1000 * left])
 
 
 def charge(quota: Quota, micros: Sequence[int], name: str, now: int) -> Call:
@@ -105,6 +137,11 @@ def _settle(quota: Quota, paid: Sequence[int | None], actual: Cost, name: str, n
     keys += [bucket.key for bucket in quota.buckets]
     keys += [slots.key for slots in quota.slots]
     return Call(keys, arguments)
+
+
+def _pay(call: Call, quota: Quota, held: int, owed: int, lasted: tuple[int, int]) -> Call:
+    keys = [*call.keys, *(budget.key for budget in quota.budgets)]
+    return Call(keys, ["pay", *call.arguments[1:], held, owed, *lasted, len(quota.budgets)])
 
 
 def _reservation(quota: Quota, name: str) -> str:

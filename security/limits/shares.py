@@ -1,8 +1,9 @@
 """What one gateway may let pass on its own while the store that gateways share is away: its part of each limit.
 
 A part drains as fast as the whole, so a bucket's level is the same in both: a gateway goes on from the level that it
-was told last. With N gateways known, no more passes than in limit/window x W + burst, and N/N' times that if there
-are N' of them really. What has passed meanwhile is charged to the store once it is back.
+was told last; of a budget, which does not drain, it has its part of what was left then. With N gateways known, no more
+passes than in limit/window x W + burst, and N/N' times that if there are N' of them really. What has passed meanwhile
+is charged to the store once it is back.
 """
 
 from __future__ import annotations
@@ -11,12 +12,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 from security.limits.api import Bucket, Cost, LimitsAway, NeverFits, Quota, Reservation
+from security.limits.budget import Budget
 from security.limits.gcra import charges, refuse_misfits
 from security.limits.known import Known
+from security.limits.limiter import AWAY
 from security.limits.local import LocalLimiter
-
-AWAY = 2.0
-"""Seconds after which who can't be served without the store is to come again."""
 
 
 @dataclass(slots=True)
@@ -36,18 +36,25 @@ class Shares:
         self._known = known
         self._clock = clock
         self._used: dict[str, _Used] = {}
+        self._spent: dict[str, int] = {}
+        """Of budgets, in millionths, when something passed here alone for the first time."""
         self._local = LocalLimiter(clock)
 
     def __repr__(self) -> str:
         return f"<Shares 1/{self.gateways}, {len(self._used)} buckets in use>"
 
     def take(self, quota: Quota, cost: Cost) -> Reservation:
-        """Of its buckets alone. Raises OverLimit, NeverFits or LimitsAway."""
+        """Of its buckets and budgets. Raises OverLimit, NeverFits or LimitsAway, as of budgets that nobody knows."""
         for bucket in quota.buckets:
             if bucket.key not in self._used:
                 begin = self._known.tat(bucket.key)
                 self._local.put(bucket.key, begin)
                 self._used[bucket.key] = _Used(quota.tenant, bucket, begin)
+        for budget in quota.budgets:
+            spent = self._known.spent(budget.key)
+            if budget.key not in self._spent and spent is not None:
+                self._local.purse.learn(budget, spent)
+                self._spent[budget.key] = spent
         try:
             return self._local.take(self._part(quota), cost)
         except NeverFits:
@@ -63,7 +70,7 @@ class Shares:
     def debts(self) -> Iterator[tuple[Quota, int]]:
         """Buckets and the microseconds that each is to be charged for what passed; it begins anew with the first."""
         everything, local, gateways = self._used, self._local, self.gateways
-        self._used, self._local = {}, LocalLimiter(self._clock)
+        self._used, self._spent, self._local = {}, {}, LocalLimiter(self._clock)
         for name, used in everything.items():
             owed = (local.tat(name) - max(used.begin, self._known.now())) // gateways
             if owed > 0:
@@ -77,4 +84,10 @@ class Shares:
                 replace(bucket, limit=max(1, bucket.limit // part), burst=max(1, bucket.burst // part))
                 for bucket in quota.buckets
             ),
+            budgets=tuple(replace(budget, limit=self._part_of(budget)) for budget in quota.budgets),
         )
+
+    def _part_of(self, budget: Budget) -> int:
+        """What was spent, and a part of what was left then."""
+        spent = self._spent.get(budget.key, 0)
+        return max(1, spent + max(0, budget.limit - spent) // self.gateways)

@@ -12,13 +12,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from security.limits.api import Bucket, Cost, NeverFits, OverLimit, Quota, Reservation, Slots, key
+from security.limits.budget import Budget
 from security.limits.limiter import Limiter
 from security.limits.local import LocalLimiter
 from tests.support.limiting import shared
 from tests.support.valkey import ValkeyServer, running_valkey
 
+END = 2_000_000_000
 TENANTS = (f"twin{number}" for number in itertools.count())
-costs = st.builds(Cost, st.integers(0, 3), st.integers(0, 900), st.integers(0, 400) | st.just(10**15))
+money = st.integers(0, 4000) | st.just(10**13)
+costs = st.builds(Cost, st.integers(0, 3), st.integers(0, 900), st.integers(0, 400) | st.just(10**15), money)
 
 
 @dataclass(slots=True)
@@ -27,6 +30,7 @@ class Limits:
 
     limits: list[tuple[str, int, float, int, bool]]
     slots: list[tuple[int, bool]]
+    budgets: list[tuple[int, int, bool]]
 
     def quota(self, tenant: str) -> Quota:
         return Quota(
@@ -37,6 +41,10 @@ class Limits:
             ),
             tuple(
                 Slots(key(tenant, f"s{number}"), limit, enforce) for number, (limit, enforce) in enumerate(self.slots)
+            ),
+            budgets=tuple(
+                Budget(key(tenant, f"m{number}"), limit, "day", 0, END, (("spent", str(spent)),), enforce)
+                for number, (limit, spent, enforce) in enumerate(self.budgets)
             ),
         )
 
@@ -52,7 +60,13 @@ wanted = st.builds(
         max_size=4,
     ),
     st.lists(st.tuples(st.integers(1, 3), enforced), max_size=2),
+    st.lists(st.tuples(st.integers(1, 20_000), st.integers(0, 5000), enforced), max_size=3),
 )
+
+
+async def ledger(budget: Budget) -> int:
+    """What it says was spent before."""
+    return int(budget.holder[0][1])
 
 
 @dataclass(slots=True)
@@ -71,7 +85,7 @@ happenings = st.lists(
         st.sampled_from([0.0, 0.0, 0.001, 0.7, 5.0, 40.0]),
         costs,
         st.integers(0, 9),
-        costs | st.just(Cost(1, -7, 3)) | st.none(),
+        costs | st.just(Cost(1, -7, 3, -5)) | st.none(),
     ),
     max_size=15,
 )
@@ -80,12 +94,14 @@ happenings = st.lists(
 async def outcome(limiter: Limiter, quota: Quota, cost: Cost) -> tuple[object, Reservation | None]:
     """What can be seen of a decision, and what came of it."""
     try:
-        held = limiter.take(quota, cost) or await limiter.reserve(quota, cost)
+        held = (None if quota.budgets else limiter.take(quota, cost)) or await limiter.reserve(quota, cost)
     except OverLimit as over:
-        return (over.limit, over.wait, over.standings), None
+        return (over.limit, over.wait, over.standings, over.remaining), None
     except NeverFits as never:
         return never.bucket, None
-    return (list(held.decision.paid), list(held.decision.held), list(held.waived), held.standings), held
+    made = held.decision
+    told = list(made.paid), list(made.held), list(made.waived), held.standings, list(made.spent)
+    return told, held
 
 
 async def levels(limiter: Limiter, quota: Quota) -> tuple[list[int], list[int]]:
@@ -95,7 +111,7 @@ async def levels(limiter: Limiter, quota: Quota) -> tuple[list[int], list[int]]:
 
 async def live_alike(url: str, quota: Quota, happening: list[Step]) -> None:
     clock = [1_700_000_000.0]
-    twin, real = LocalLimiter(lambda: clock[0]), shared(url, clock)
+    twin, real = LocalLimiter(lambda: clock[0], ledger), shared(url, clock, ledger=ledger)
     under_way: list[tuple[Reservation, Reservation]] = []
     try:
         for step in happening:

@@ -10,8 +10,10 @@ from itertools import count
 from random import Random
 from secrets import token_hex
 
-from security.limits import script
-from security.limits.api import Bucket, Cost, OverLimit, Quota, Reservation, Slots, Unit, key
+from security.limits import readings, script
+from security.limits.api import Bucket, Cost, Limit, OverLimit, Quota, Reservation, Slots, Unit, key
+from security.limits.budget import Budget, Ledger
+from security.limits.cashier import GRACE, Cashier
 from security.limits.client import connect
 from security.limits.limiter import Limiter
 from security.limits.line import Line
@@ -21,15 +23,23 @@ from tests.support.waiting import PATIENCE
 NEVER = 10**9
 
 
-def shared(url: str, clock: list[float] | None = None, busy: int = NEVER, deadline: float = PATIENCE) -> RedisLimiter:
+def shared(  # all of it
+    url: str,
+    clock: list[float] | None = None,
+    busy: int = NEVER,
+    deadline: float = PATIENCE,
+    ledger: Ledger = readings.unknown,
+    grace: float = GRACE,
+) -> RedisLimiter:
     """Over the Redis there, which takes the time from `clock`, too, if there is one. `busy`: see leases.py."""
     mark, numbers = token_hex(4), count()
     line = Line(connect(url), script.text(), deadline)
     mint, chance = (lambda: f"{mark}-{next(numbers)}"), Random(1)
     if clock is None:
-        limiter = RedisLimiter(line, mint, time.monotonic, chance)
+        limiter = RedisLimiter(line, mint, time.monotonic, chance, Cashier(line, ledger, time.time, grace))
     else:
-        limiter = RedisLimiter(line, mint, lambda: clock[0], chance, lambda: clock[0])
+        cashier = Cashier(line, ledger, lambda: clock[0], grace)
+        limiter = RedisLimiter(line, mint, lambda: clock[0], chance, cashier, lambda: clock[0])
     limiter._leases.busy = busy  # where time stands still, every limit would be
     return limiter
 
@@ -74,18 +84,25 @@ class LimiterStand:
     def slots(self, name: str, limit: int, *, enforce: bool = True) -> Slots:
         return Slots(key(self.tenant, "key", name, "slots"), limit, enforce)
 
-    def quota(self, *limits: Bucket | Slots) -> Quota:
+    def budget(self, name: str, limit: int, *, enforce: bool = True) -> Budget:
+        """Of the first day."""
+        return Budget(key(self.tenant, "key", name, "day_budget"), limit, "day", 0, 86_400, (), enforce)
+
+    def quota(self, *limits: Limit) -> Quota:
         return Quota(
             self.tenant,
             tuple(limit for limit in limits if isinstance(limit, Bucket)),
             tuple(limit for limit in limits if isinstance(limit, Slots)),
+            budgets=tuple(limit for limit in limits if isinstance(limit, Budget)),
         )
 
     def later(self, seconds: float) -> None:
         self._clock[0] += seconds
 
-    async def ask(self, quota: Quota, tokens: int = 0, output: int = 0) -> Reservation:
-        cost = Cost(1, tokens, output)
+    async def ask(self, quota: Quota, tokens: int = 0, output: int = 0, money: int = 0) -> Reservation:
+        cost = Cost(1, tokens, output, money)
+        if quota.budgets:
+            return await self.limiter.reserve(quota, cost)
         return self.limiter.take(quota, cost) or await self.limiter.reserve(quota, cost)
 
     async def use(self, quota: Quota, reserved: int, used: int) -> None:

@@ -11,6 +11,7 @@ from redis.asyncio import Redis, RedisCluster
 
 from security.limits import script
 from security.limits.api import Cost
+from security.limits.cashier import Cashier
 from security.limits.client import connect
 from security.limits.line import Line
 from security.limits.redis_store import RedisLimiter
@@ -98,7 +99,9 @@ class Overtaking(Line):
 async def test_what_is_let_go_of_while_it_is_renewed_is_free(valkey: ValkeyServer) -> None:
     clock, numbers = [1000.0], count()
     line = Overtaking(connect(valkey.url), script.text())
-    limiter = RedisLimiter(line, lambda: f"r{next(numbers)}", lambda: clock[0], Random(1), lambda: clock[0])
+    limiter = RedisLimiter(
+        line, lambda: f"r{next(numbers)}", lambda: clock[0], Random(1), Cashier(line), lambda: clock[0]
+    )
     stand = LimiterStand(limiter, "acme", clock)
     quota = stand.quota(stand.slots("k", 2))
     ends, stays = await stand.ask(quota), await stand.ask(quota)

@@ -1,0 +1,55 @@
+"""What the store is told and asked about money alone; how long money is spent without it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+
+from security.limits import readings, script
+from security.limits.api import Cost, Decision, LimitsAway, Quota
+from security.limits.budget import Budget, Ledger
+from security.limits.limiter import AWAY
+from security.limits.line import Line
+
+GRACE = 60.0
+
+
+class Cashier:
+    """Beside a limiter over `line`. `wall` gives Unix time, `grace` is in seconds."""
+
+    def __init__(
+        self, line: Line, ledger: Ledger = readings.unknown, wall: Callable[[], float] = time.time, grace: float = GRACE
+    ) -> None:
+        self._line = line
+        self._readings = readings.Readings(ledger, wall)
+        self._grace = grace
+
+    def __repr__(self) -> str:
+        return f"<Cashier by {self._readings!r}, {self._grace:g} s without the store>"
+
+    def now(self) -> int:
+        """Unix time in microseconds."""
+        return self._readings.now()
+
+    def check(self, quota: Quota) -> None:
+        """Raises LimitsAway once the store has been away for so long that no budget is to be spent any more."""
+        if not self._line.trouble or asyncio.get_running_loop().time() - self._line.since < self._grace:
+            return
+        if any(budget.enforce for budget in quota.budgets):
+            raise LimitsAway(AWAY)
+
+    async def learn(self, budget: Budget) -> None:
+        """Tell the store what is written down of it. Raises LimitsAway and Away."""
+        await self._line.ask(script.know(budget, await self._readings.of(budget)))
+
+    def pay(  # as settle, and when
+        self, quota: Quota, decision: Decision, actual: Cost, name: str, now: int, began: int
+    ) -> None:
+        """A reservation made there has ended; `began`: when it had been made."""
+        self._line.tell(script.pay(quota, decision, actual, name, now, (began, self.now())))
+
+    def owe(self, name: str, quota: Quota, decision: Decision, actual: Cost) -> None:
+        """What was reserved here alone: its budgets are charged, and its slots are free."""
+        rest = Quota(quota.tenant, (), tuple(decision.held), budgets=quota.budgets)
+        self.pay(rest, Decision(0, (), (), ()), actual, name, 0, 0)
