@@ -100,7 +100,7 @@ class Routes:
         return version
 
 
-def _copied(call: Call, prompt: Prompt, version: Version) -> Call:
+def _copied(call: Call, prompt: Prompt, version: Version, most: int | None) -> Call:
     fields = prompt.upstream_fields(version.upstream, version.cap_field, version.max_tokens)
     if most is not None:
         lower(fields, version.cap_field, most)
