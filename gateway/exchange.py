@@ -99,10 +99,10 @@ class Exchange(Answer):
         self.record.model = model.name
         self.record.why = model.why
         self.record.stream = self.stream = prompt.stream
+        self.record.text_bytes = prompt.text_bytes
         self._phase = "waiting"
         grace = self._edge.bounds.comment_grace
         self.due = min(self.deadline, self._edge.sweeper.soon(grace)) if prompt.stream else self.deadline
-        self.record.text_bytes = prompt.text_bytes
 
     def call(self, prompt: Prompt, version: Version) -> Call:
         """The request as the version's engines get it."""
