@@ -75,8 +75,8 @@ class Quotas(Section):
 
     store: SecretReference | None = Field(
         None,
-        description="Where the URL of the Redis or Valkey is (redis://, rediss://, unix:// or redis+cluster://) that "
-        "all gateways share limits in; without one, each has its own.",
+        description="Where the URL of the Redis or Valkey is (redis://, rediss://, unix://, redis+cluster:// or redis+sentinel://) "
+        "that all gateways share limits in; without one, each has its own.",
     )
     plans: tuple[Plan, ...] = Field(
         (), description="Who is on a plan that is not listed is on the one named default, if that is."

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
@@ -18,10 +18,11 @@ PATIENCE = 20.0
 
 
 class Store:
-    """On a port of 127.0.0.1, in memory alone; up from the beginning on."""
+    """On a port of 127.0.0.1, in memory alone; up from the beginning on. `options` are those of its command line."""
 
-    def __init__(self) -> None:
+    def __init__(self, options: Sequence[str] = ()) -> None:
         (self.port,) = free_ports(1)
+        self._options = options
         self.start()
 
     def __repr__(self) -> str:
@@ -37,7 +38,7 @@ class Store:
 
     def start(self) -> None:
         """Empty. Returns once it answers."""
-        command = [program(), "--bind", "127.0.0.1", "--port", str(self.port), "--save", ""]
+        command = [program(), "--bind", "127.0.0.1", "--port", str(self.port), "--save", "", *self._options]
         self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
         wait_until(self._answers, PATIENCE, "the store's start")
 
@@ -75,9 +76,9 @@ def program() -> str:
 
 
 @contextmanager
-def running_store() -> Iterator[Store]:
+def running_store(options: Sequence[str] = ()) -> Iterator[Store]:
     """Killed after the block."""
-    store = Store()
+    store = Store(options)
     try:
         yield store
     finally:

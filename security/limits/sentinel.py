@@ -1,22 +1,40 @@
-"""A client of whichever store is the master now: Sentinels are asked at each new connection, so after a fail-over too."""
+"""A client of whichever store is the master now: Sentinels are asked at each new connection, and now and then."""
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import suppress
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from redis.asyncio import Redis
-from redis.asyncio.connection import parse_url
+from redis.asyncio.connection import AbstractConnection, Connection, parse_url
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import Sentinel, SentinelConnectionPool
+from redis.exceptions import RedisError
 
 PORT = 26379
 PATIENCE = 0.1
 """Seconds in which one Sentinel must answer: a silent one is not to hide the others from who has half a second."""
+LOOK = 1.0
+"""Seconds after which they are asked anew, though the master answers."""
 
 
-class _Pool(SentinelConnectionPool):
+class MasterPool(SentinelConnectionPool):
     """Of connections to the master; it owns the Sentinels that it asks."""
+
+    async def follow(self) -> None:
+        """Notice that another is the master now, until cancelled: who was replaced without need answers for a while."""
+        while True:
+            await asyncio.sleep(LOOK)
+            with suppress(RedisError, OSError):  # nobody knows of another, and this one may be well
+                await self.get_master_address()  # type: ignore[no-untyped-call]
+
+    async def ensure_connection(self, connection: AbstractConnection) -> None:
+        assert isinstance(connection, Connection)
+        if connection.is_connected and (connection.host, connection.port) != self.master_address:
+            await connection.disconnect(nowait=True)
+        await super().ensure_connection(connection)
 
     async def aclose(self) -> None:
         await super().aclose()
@@ -44,10 +62,10 @@ def connect(scheme: str, rest: str, retry: Retry) -> Redis:
     options.pop("connection_class", None)  # the pool has its own
     tls = {"ssl": scheme == "rediss", **{name: value for name, value in options.items() if name.startswith("ssl_")}}
     who = {name: options.pop(f"sentinel_{name}", None) for name in ("username", "password")}
-    hurried = {"socket_timeout": PATIENCE, "socket_connect_timeout": PATIENCE}
-    sentinels = Sentinel(addresses, sentinel_kwargs={**who, **tls, **hurried, "retry": retry, "protocol": 2})
-    ours = {"retry": retry, "socket_timeout": None, "socket_connect_timeout": None, "protocol": 2}
-    return Redis.from_pool(_Pool(unquote(master), sentinels, **{**ours, **options, **tls}))
+    hurried = {"socket_timeout": PATIENCE, "socket_connect_timeout": PATIENCE, "retry": retry, "protocol": 2}
+    ours = {"socket_timeout": None, "socket_connect_timeout": None, "retry": retry, "protocol": 2}
+    sentinels = Sentinel(addresses, sentinel_kwargs={**who, **tls, **hurried})  # type: ignore[no-untyped-call]
+    return Redis.from_pool(MasterPool(unquote(master), sentinels, **{**ours, **options, **tls}))  # type: ignore[no-untyped-call]
 
 
 class SentinelUrlError(ValueError):

@@ -10,6 +10,7 @@ from redis.asyncio import Redis, RedisCluster
 from redis.exceptions import NoScriptError, ResponseError
 
 from security.limits.script import Call
+from security.limits.sentinel import MasterPool
 
 
 class Wire:
@@ -32,6 +33,11 @@ class Wire:
             for number, reply in zip(unknown, again, strict=True):
                 replies[number] = reply
         return replies
+
+    async def follow(self) -> None:
+        """Know of another master, where Sentinels say who it is; until cancelled."""
+        if isinstance(self._client, Redis) and isinstance(self._client.connection_pool, MasterPool):
+            await self._client.connection_pool.follow()
 
     async def aclose(self) -> None:
         await self._client.aclose()

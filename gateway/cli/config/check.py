@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from engines.credentials import SecretReference
 from gateway.cli.configured import config_option, read
 from gateway.cli.lazy import examples
 from gateway.cli.output import json_option, print_json
@@ -32,7 +33,10 @@ def command(ctx: click.Context, *, config: Path | None, as_json: bool) -> None:
 
     mistakes = ""
     try:
-        check_sources(read(config))
+        settings = read(config)
+        check_sources(settings)
+        if settings.quotas.store is not None:
+            _check_store(settings.quotas.store)
     except ConfigError as error:
         mistakes = str(error)
     except Mistake as mistake:
@@ -43,3 +47,13 @@ def command(ctx: click.Context, *, config: Path | None, as_json: bool) -> None:
     if mistakes:
         raise Mistake(mistakes)
     click.echo(f"{config or 'The default configuration'}: no mistakes")
+
+
+def _check_store(store: SecretReference) -> None:
+    """Raises Mistake if its URL is none."""
+    from gateway.limiting import store_client
+
+    try:
+        store_client(store)
+    except ValueError as error:
+        raise Mistake(f"what the configuration refers to:\n  quotas.store: {error}") from None

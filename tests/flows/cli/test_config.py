@@ -54,6 +54,16 @@ def test_every_mistake_is_told_and_the_status_is_2(tmp_path: Path, tree: Any, wo
     assert json.loads(told.stdout) == {"ok": False, "mistakes": ended.stderr.splitlines()}
 
 
+def test_a_store_of_limits_that_is_no_url_is_a_mistake(tmp_path: Path) -> None:
+    path = file(tmp_path, configuration(quotas={"store": {"env": "LIMITS_URL"}}))
+    ended = snowshed("config", "check", "--config", path, LIMITS_URL=f"redis+sentinel://:{SECRET}@{SECRET}")
+    assert ended.returncode == 2
+    assert "quotas.store: names no master behind its Sentinels" in ended.stderr
+    assert SECRET not in ended.stderr
+    ended = snowshed("config", "check", "--config", path, LIMITS_URL=f"redis+sentinel://:{SECRET}@{SECRET}/limits")
+    assert ended.returncode == 0
+
+
 def test_what_is_shown_is_what_file_and_environment_say_and_can_be_read_again(tmp_path: Path) -> None:
     path = file(tmp_path, configuration(server={"port": 1234}))
     shown = snowshed("config", "show", "--config", path, SNOWSHED_OPS__PORT="4321")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import yaml
 
+from loadtests.quotas.sentinel import running_sentinel, sentinel_url
 from tests.support.command_line import snowshed
 from tests.support.gateway import configuration
 from tests.support.valkey import running_valkey
@@ -40,3 +41,13 @@ def test_a_store_that_refuses_or_is_away_is_wrong_and_its_password_not_told(tmp_
     for scheme in ("redis", "redis+cluster"):
         level, what = found(tmp_path, f"{scheme}://:canary-31cd@127.0.0.1:{server.port}")
         assert (level, "canary" in what) == ("wrong", False)
+
+
+def test_the_master_that_sentinels_name_is_asked(tmp_path: Path) -> None:
+    options = ["sentinel auth-pass limits secret"]
+    with running_valkey("secret") as server, running_sentinel(server.port, options) as sentinel:
+        url = sentinel_url([sentinel.port], ":secret@")
+        assert found(tmp_path, url)[0] == "ok"
+        sentinel.freeze()
+        level, what = found(tmp_path, url)
+        assert (level, "(MasterNotFoundError)" in what) == ("wrong", True)

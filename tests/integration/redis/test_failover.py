@@ -1,0 +1,72 @@
+"""A master ends, and its replica takes its place: what gateways have counted goes on from where it stood."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+
+import pytest
+
+from loadtests.quotas.replicated import Replicated, running_replicated
+from security.limits.api import Cost, OverLimit, Quota
+from security.limits.line import DEADLINE
+from tests.support.limiting import LimiterStand, gateway
+from tests.support.waiting import until, until_told
+
+
+@pytest.fixture
+def stores() -> Iterator[Replicated]:
+    with running_replicated() as replicated:
+        yield replicated
+
+
+async def admitted(stand: LimiterStand, quota: Quota, tokens: int) -> int:
+    """How many pass, one after the other, until one is refused."""
+    count = 0
+    while True:
+        try:
+            (await stand.ask(quota, tokens)).settle(Cost(1, tokens))
+        except OverLimit:
+            return count
+        count += 1
+
+
+async def test_levels_slots_and_debts_outlive_the_master(stores: Replicated) -> None:
+    clock, patient = [1000.0], 10 * DEADLINE
+    async with gateway(stores.url, clock, deadline=patient) as one, gateway(stores.url, clock, deadline=patient) as two:
+        quota, slots = one.quota(one.bucket("tpm", 1000)), one.quota(one.slots("k", 1))
+        await one.limiter.beat()  # type: ignore[attr-defined]  # sees that there are two
+        await one.use(quota, 400, 400)
+        assert await two.remaining(quota) == [600]
+        held = await one.ask(slots)
+        await asyncio.to_thread(stores.wait_for_replica)
+        stores.master.kill()
+        assert [await admitted(stand, quota, 100) for stand in (one, two)] == [3, 3], "each its half of what was left"
+        await asyncio.to_thread(stores.wait_for_successor)
+        await until(lambda: not one.limiter.trouble and not two.limiter.trouble)
+        assert await until_told(lambda: one.remaining(quota), lambda left: left == [0]) == [0]
+        assert (await two.refusal(slots)).limit == slots.slots[0]
+        held.settle(Cost())
+        with stores.replica.client() as client:
+            await until(lambda: not client.zcard(slots.slots[0].key))
+
+
+async def test_a_fail_over_by_hand_loses_nobody(stores: Replicated) -> None:
+    """However often it is asked meanwhile: who can't be answered is let pass by a gateway's own part."""
+    async with gateway(stores.url, [1000.0], deadline=10 * DEADLINE) as stand:
+        quota = stand.quota(stand.bucket("tpm", 10**9))
+        stores.fail_over()
+        used = 0
+        while not await asyncio.to_thread(lambda: stores.succeeded):
+            await stand.use(quota, 100, 100)
+            used += 1
+        await until_told(lambda: on_the_new(stand, stores, quota))
+        assert used
+
+
+async def on_the_new(stand: LimiterStand, stores: Replicated, quota: Quota) -> bool:
+    """Whether what is used now is counted there."""
+    with stores.replica.client() as client:
+        before = client.get(quota.buckets[0].key)
+        await stand.use(quota, 100, 100)
+        return client.get(quota.buckets[0].key) != before
