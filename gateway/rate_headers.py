@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from math import ceil
 
-from security.limits.api import Standing
+from security.limits.api import SECOND, Bucket, Decision, Quota
 
 _REQUESTS, _TOKENS = (
     b"x-ratelimit-limit-%b: %%d\r\nx-ratelimit-remaining-%b: %%d\r\nx-ratelimit-reset-%b: %%b\r\n" % (kind, kind, kind)
@@ -13,22 +12,26 @@ _REQUESTS, _TOKENS = (
 )
 
 
-def lines(standings: Iterable[Standing]) -> bytes:
-    """Header lines: of requests and of tokens, each the limit that has least left."""
-    requests: Standing | None = None
-    tokens: Standing | None = None
-    for standing in standings:
-        if standing.bucket.unit == "requests":
-            if requests is None or standing.remaining < requests.remaining:
-                requests = standing
-        elif tokens is None or standing.remaining < tokens.remaining:
-            tokens = standing
-    told = b"" if requests is None else _told(_REQUESTS, requests)
-    return told if tokens is None else told + _told(_TOKENS, tokens)
+def lines(quota: Quota, decision: Decision) -> bytes:
+    """Header lines: of requests and of tokens, each the limit that has least left, of those that are enforced."""
+    now = decision.now
+    requests: tuple[int, int, Bucket] | None = None
+    tokens: tuple[int, int, Bucket] | None = None
+    for bucket, tat in zip(quota.buckets, decision.tats, strict=True):
+        if bucket.enforce:
+            level = tat - now if tat > now else 0
+            left = bucket.left(level)
+            if bucket.unit == "requests":
+                if requests is None or left < requests[0]:
+                    requests = left, level, bucket
+            elif tokens is None or left < tokens[0]:
+                tokens = left, level, bucket
+    told = b"" if requests is None else _told(_REQUESTS, *requests)
+    return told if tokens is None else told + _told(_TOKENS, *tokens)
 
 
-def _told(form: bytes, standing: Standing) -> bytes:
-    return form % (standing.bucket.burst, standing.remaining, span(standing.full_in))
+def _told(form: bytes, left: int, level: int, bucket: Bucket) -> bytes:
+    return form % (bucket.burst, left, span(level / SECOND))
 
 
 def span(seconds: float) -> bytes:

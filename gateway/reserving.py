@@ -106,12 +106,12 @@ class Reserving:
     def _hold(self, reservation: Reservation, exchange: Exchange) -> Reserved:
         for limit in reservation.waived:
             self._count(limit)
-        exchange.limit(rate_headers.lines(reservation.standings))
+        exchange.limit(rate_headers.lines(reservation.quota, reservation.decision))
         return Reserved(reservation, exchange)
 
     def _told(self, over: OverLimit, exchange: Exchange) -> OverLimit:
         self._count(over.limit)
-        exchange.limit(rate_headers.lines(over.standings))
+        exchange.limit(rate_headers.lines(over.quota, over.decision))
         return over
 
     def _count(self, limit: Limit) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Final, Literal, Self
+from typing import Final, Literal, Self, get_args
 
 import msgspec
 
@@ -13,6 +13,7 @@ from security.limits.budget import Budget
 
 Unit = Literal["requests", "input_tokens", "output_tokens", "tokens"]
 Mode = Literal["share", "closed", "open"]
+UNITS: Final[tuple[Unit, ...]] = get_args(Unit)
 
 SECOND: Final = 1_000_000
 """Microseconds: all times of limits are whole numbers of them, so that every store counts alike."""
@@ -38,8 +39,10 @@ class Cost(msgspec.Struct, frozen=True):
     """Millionths of the unit that prices are in: what budgets are charged."""
 
     @property
-    def tokens(self) -> int:
-        return self.input_tokens + self.output_tokens
+    def amounts(self) -> tuple[int, int, int, int]:
+        """Of each of UNITS."""
+        prompt, output = self.input_tokens, self.output_tokens
+        return self.requests, prompt, output, prompt + output
 
 
 NOTHING: Final = Cost(0)
@@ -63,6 +66,8 @@ class Bucket:
     """Microseconds in which `limit` units drain."""
     span: int = field(init=False, repr=False)
     """Microseconds in which `burst` units drain: how far ahead of the clock the bucket may be."""
+    nth: int = field(init=False, repr=False)
+    """Which of UNITS it counts."""
 
     def __post_init__(self) -> None:
         if self.limit < 1 or self.burst < 0 or not 0 < self.window <= MOST / SECOND:
@@ -71,7 +76,8 @@ class Bucket:
         span = -(-burst * period // self.limit)
         if span > MOST:
             raise ValueError("a burst takes no more than 35 years to drain")
-        for name, value in (("burst", burst), ("period", period), ("span", span)):
+        nth = UNITS.index(self.unit)
+        for name, value in (("burst", burst), ("period", period), ("span", span), ("nth", nth)):
             object.__setattr__(self, name, value)
 
     def left(self, level: int) -> int:
@@ -194,17 +200,17 @@ class OverLimit(Exception):
         super().__init__(decision.refused_by.key)
         self.limit = decision.refused_by
         self.wait = decision.wait / SECOND
-        self._quota = quota
-        self._decision = decision
+        self.quota = quota
+        self.decision = decision
 
     @property
     def standings(self) -> Sequence[Standing]:
-        return standings(self._quota, self._decision)
+        return standings(self.quota, self.decision)
 
     @property
     def remaining(self) -> int:
         """What is left of `limit`, in its own unit."""
-        for budget, spent in zip(self._quota.budgets, self._decision.spent, strict=False):
+        for budget, spent in zip(self.quota.budgets, self.decision.spent, strict=False):
             if budget is self.limit:
                 return max(0, budget.limit - spent)
         return next((standing.remaining for standing in self.standings if standing.bucket is self.limit), 0)

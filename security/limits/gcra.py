@@ -11,7 +11,7 @@ later ones wait for.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, MutableMapping, Sequence
 
 from security.limits.api import MOST, SECOND, Bucket, Cost, Decision, NeverFits, Quota, Slots
 
@@ -21,7 +21,13 @@ SLOT_WAIT = 1 * SECOND
 
 def charges(quota: Quota, cost: Cost) -> list[int]:
     """Microseconds by which each bucket would move on."""
-    return [-(-getattr(cost, bucket.unit) * bucket.period // bucket.limit) for bucket in quota.buckets]
+    amounts = cost.amounts
+    return [-(-amounts[bucket.nth] * bucket.period // bucket.limit) for bucket in quota.buckets]
+
+
+def owes(quota: Quota, actual: Cost) -> list[int]:
+    """The same, whatever a model server said that was used."""
+    return [min(max(micros, 0), MOST) for micros in charges(quota, actual)]
 
 
 def refuse_misfits(quota: Quota, asked: Sequence[int]) -> None:
@@ -31,25 +37,33 @@ def refuse_misfits(quota: Quota, asked: Sequence[int]) -> None:
             raise NeverFits(bucket)
 
 
+def fit(quota: Quota, cost: Cost, tats: Mapping[str, int], used: Mapping[str, int], now: int) -> Decision | None:
+    """As most requests are decided: in one go. None: something is in the way, and `reserve` is to say what that means.
+
+    `tats` and `used` are those of buckets and slots, by their keys.
+    """
+    amounts = cost.amounts
+    asked: list[int] = []
+    moved: list[int] = []
+    for bucket in quota.buckets:
+        micros = -(-amounts[bucket.nth] * bucket.period // bucket.limit)
+        tat = tats.get(bucket.key, 0)
+        moved_to = (tat if tat > now else now) + micros  # noqa: FURB136  # a fifth of the cost of max
+        if moved_to - now > bucket.span and micros:
+            return None
+        asked.append(micros)
+        moved.append(moved_to)
+    for slots in quota.slots:
+        if used.get(slots.key, 0) >= slots.limit:
+            return None
+    return Decision(now, moved, asked, quota.slots)
+
+
 def reserve(quota: Quota, asked: Sequence[int], tats: Sequence[int], used: Sequence[int], now: int) -> Decision:
     """First everything is checked, then everything taken. `tats` and `used` are those of its buckets and slots.
 
     What a request takes nothing of does not bind it. Raises NeverFits.
     """
-    moved = []
-    for bucket, micros, tat in zip(quota.buckets, asked, tats, strict=True):
-        level = tat - now + micros if tat > now else micros
-        if level > bucket.span and micros:
-            return _weigh(quota, asked, tats, used, now)
-        moved.append(now + level)
-    for slots, busy in zip(quota.slots, used, strict=True):
-        if busy >= slots.limit:
-            return _weigh(quota, asked, tats, used, now)
-    return Decision(now, moved, asked, quota.slots)
-
-
-def _weigh(quota: Quota, asked: Sequence[int], tats: Sequence[int], used: Sequence[int], now: int) -> Decision:
-    """The same, where something is in the way."""
     refuse_misfits(quota, asked)
     paid: list[int | None] = []
     waived: list[Bucket | Slots] = []
@@ -78,17 +92,20 @@ def _weigh(quota: Quota, asked: Sequence[int], tats: Sequence[int], used: Sequen
     return Decision(now, moved, paid, held, waived)
 
 
-def owes(bucket: Bucket, actual: Cost) -> int:
-    """Microseconds, whatever a model server said that was used."""
-    micros = -(-getattr(actual, bucket.unit) * bucket.period // bucket.limit)
-    return 0 if micros < 0 else micros if micros < MOST else MOST  # noqa: FURB136  # as above
+def settle(quota: Quota, paid: Sequence[int | None], actual: Cost, tats: MutableMapping[str, int], now: int) -> None:
+    """Has the buckets of a request that paid so much where they are with what it turns out to owe.
 
-
-def settle(tat: int | None, paid: int, owed: int, now: int) -> int | None:
-    """The bucket's TAT once a request that paid so much turns out to owe so much; None: there is no such bucket.
-
-    One that is gone had drained, or was lost: giving back to it would let too much pass.
+    A bucket that is gone had drained, or was lost: giving back to it would let too much pass.
     """
-    if owed <= paid:
-        return None if tat is None else tat - (paid - owed)
-    return min(max(tat or 0, now) + owed - paid, now + MOST)
+    amounts = actual.amounts
+    for bucket, micros in zip(quota.buckets, paid, strict=True):
+        if micros is None:
+            continue
+        owed = -(-amounts[bucket.nth] * bucket.period // bucket.limit)
+        if owed < 0:
+            owed = 0
+        tat = tats.get(bucket.key)
+        if owed > micros:
+            tats[bucket.key] = min(max(tat or 0, now) + min(owed, MOST) - micros, now + MOST)
+        elif owed < micros and tat is not None:
+            tats[bucket.key] = tat - micros + owed

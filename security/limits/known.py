@@ -54,9 +54,9 @@ class Known:
 
     def settle(self, quota: Quota, decision: Decision, actual: Cost) -> None:
         """A reservation made here has ended; the store does not speak of that."""
-        for bucket, paid in zip(quota.buckets, decision.paid, strict=True):
+        for bucket, paid, owed in zip(quota.buckets, decision.paid, owes(quota, actual), strict=True):
             if paid and bucket.key in self._tats:
-                self._tats[bucket.key] += owes(bucket, actual) - paid
+                self._tats[bucket.key] += owed - paid
         for budget in quota.budgets:
             if budget.key in self._spent:
                 self._spent[budget.key] += costs(actual) - decision.money

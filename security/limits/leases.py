@@ -74,8 +74,8 @@ class Leases:
 
     def end(self, quota: Quota, decision: Decision, actual: Cost) -> Iterator[tuple[Quota, int]]:
         """What the store is to be charged for it besides, of single buckets; what is given back stays here."""
-        for bucket, paid in zip(quota.buckets, decision.paid, strict=True):
-            more = owes(bucket, actual) - (paid or 0)
+        for bucket, paid, owed in zip(quota.buckets, decision.paid, owes(quota, actual), strict=True):
+            more = owed - (paid or 0)
             lease = self._leases.get(bucket.key)
             if lease is not None:
                 left = lease.left - more

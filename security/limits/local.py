@@ -9,7 +9,7 @@ from collections.abc import Callable
 from security.limits import readings
 from security.limits.api import SECOND, Cost, Decision, OverLimit, Quota, Reservation
 from security.limits.budget import Ledger
-from security.limits.gcra import charges, owes, reserve, settle
+from security.limits.gcra import charges, fit, reserve, settle
 from security.limits.limiter import Levels
 from security.limits.purse import Purse
 from security.limits.spending import spend
@@ -37,11 +37,13 @@ class LocalLimiter:
         """Raises Unread, too."""
         now = round(self._clock() * SECOND)
         tats, used, before = self._tats, self._used, len(self._tats)
-        stood = [tats.get(bucket.key, 0) for bucket in quota.buckets]
-        busy = [used.get(slots.key, 0) for slots in quota.slots]
-        decision = reserve(quota, charges(quota, cost), stood, busy, now)
-        if quota.budgets:
-            decision = spend(quota, cost.money, self.purse.spent(quota), decision, stood)
+        decision = None if quota.budgets else fit(quota, cost, tats, used, now)
+        if decision is None:
+            stood = [tats.get(bucket.key, 0) for bucket in quota.buckets]
+            busy = [used.get(slots.key, 0) for slots in quota.slots]
+            decision = reserve(quota, charges(quota, cost), stood, busy, now)
+            if quota.budgets:
+                decision = spend(quota, cost.money, self.purse.spent(quota), decision, stood)
         if decision.refused_by is not None:
             raise OverLimit(quota, decision)
         for bucket, paid, tat in zip(quota.buckets, decision.paid, decision.tats, strict=True):
@@ -83,15 +85,10 @@ class LocalLimiter:
         """Nothing is held."""
 
     def _end(self, quota: Quota, decision: Decision, actual: Cost) -> None:
-        now = round(self._clock() * SECOND)
-        tats, used = self._tats, self._used
         if decision.spent:
             self.purse.settle(quota, decision, actual)
-        for bucket, paid in zip(quota.buckets, decision.paid, strict=True):
-            if paid is not None:
-                owed = owes(bucket, actual)
-                if owed != paid and (tat := settle(tats.get(bucket.key), paid, owed, now)) is not None:
-                    tats[bucket.key] = tat
+        settle(quota, decision.paid, actual, self._tats, round(self._clock() * SECOND))
+        used = self._used
         for slots in decision.held:
             left = used[slots.key] - 1
             if left:

@@ -131,8 +131,8 @@ def levels(quota: Quota, now: int) -> Call:
 
 def _settle(quota: Quota, paid: Sequence[int | None], actual: Cost, name: str, now: int, barred: int) -> Call:
     arguments: list[Argument] = ["settle", now, name, barred, len(paid)]
-    for bucket, micros in zip(quota.buckets, paid, strict=True):
-        arguments += (0, 0) if micros is None else (micros, owes(bucket, actual))
+    for micros, owed in zip(paid, owes(quota, actual), strict=True):
+        arguments += (0, 0) if micros is None else (micros, owed)
     keys = [_reservation(quota, name)]
     keys += [bucket.key for bucket in quota.buckets]
     keys += [slots.key for slots in quota.slots]

@@ -95,9 +95,8 @@ class Forgiving(LocalLimiter):
     """What a request uses beyond its reservation is charged to nobody."""
 
     def _end(self, quota: Quota, decision: Decision, actual: Cost) -> None:
-        super()._end(
-            quota, decision, Cost(1, min(actual.tokens, sum(paid or 0 for paid in decision.paid) * RATE // SECOND))
-        )
+        *_, tokens = actual.amounts
+        super()._end(quota, decision, Cost(1, min(tokens, sum(paid or 0 for paid in decision.paid) * RATE // SECOND)))
 
 
 class Twice(LocalLimiter):

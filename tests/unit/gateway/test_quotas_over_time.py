@@ -69,7 +69,7 @@ class Traffic:
                 self.refused += 1
                 continue
             self.admitted += 1
-            self.tokens += actual.tokens
+            self.tokens += actual.amounts[-1]
             heapq.heappush(self._under_way, (self.now + LASTS, next(self._numbers), held, actual))
 
     def _step(self, seconds: float) -> None:

@@ -5,21 +5,26 @@ from __future__ import annotations
 import pytest
 
 from gateway.rate_headers import lines, span
-from security.limits.api import Bucket, Standing, Unit
+from security.limits.api import SECOND, Bucket, Decision, Quota, Unit
+
+NOW = 5 * SECOND
 
 
-def standing(unit: Unit, limit: int, remaining: int, full_in: float = 1.0) -> Standing:
-    return Standing(Bucket(f"{unit}{limit}", unit, limit, 60.0), remaining, full_in)
+def bucket(unit: Unit, limit: int, *, burst: int = 0, enforce: bool = True) -> Bucket:
+    return Bucket(f"{unit}{limit}", unit, limit, 60.0, burst, enforce)
 
 
-def told(*standings: Standing) -> dict[str, str]:
-    found = lines(standings).decode()
+def told(*standing: tuple[Bucket, float]) -> dict[str, str]:
+    """Of buckets that are as if never used so many seconds from now."""
+    buckets = tuple(one for one, _ in standing)
+    tats = [NOW + round(full_in * SECOND) for _, full_in in standing]
+    found = lines(Quota("acme", buckets), Decision(NOW, tats, [0] * len(tats), ())).decode()
     assert found == "" or found.endswith("\r\n")
     return dict(line.split(": ") for line in found.splitlines())
 
 
 def test_requests_and_tokens_are_told_each_for_itself() -> None:
-    assert told(standing("requests", 600, 599, 0.1), standing("tokens", 1000, 0, 61.0)) == {
+    assert told((bucket("requests", 600), 0.1), (bucket("tokens", 1000), 61.0)) == {
         "x-ratelimit-limit-requests": "600",
         "x-ratelimit-remaining-requests": "599",
         "x-ratelimit-reset-requests": "100ms",
@@ -33,21 +38,28 @@ def test_requests_and_tokens_are_told_each_for_itself() -> None:
 def test_of_several_limits_the_one_that_has_least_left_is_told(turn: int) -> None:
     """Input, output, all tokens and a day's are of one kind; in whatever order they come."""
     several = [
-        standing("input_tokens", 100, 90),
-        standing("output_tokens", 5000, 70, 7.0),
-        standing("tokens", 200, 80),
-        standing("tokens", 90_000, 71),
+        (bucket("input_tokens", 100), 6.0),
+        (bucket("output_tokens", 600), 53.0),
+        (bucket("tokens", 200), 36.0),
+        (bucket("tokens", 90_000), 59.95),
     ]
     assert told(*several[::turn]) == {
-        "x-ratelimit-limit-tokens": "5000",
+        "x-ratelimit-limit-tokens": "600",
         "x-ratelimit-remaining-tokens": "70",
-        "x-ratelimit-reset-tokens": "7s",
+        "x-ratelimit-reset-tokens": "53s",
+    }
+
+
+def test_a_limit_that_is_only_tried_is_not_told() -> None:
+    assert told((bucket("tokens", 100, enforce=False), 50.0), (bucket("tokens", 1000), 0.0)) == {
+        "x-ratelimit-limit-tokens": "1000",
+        "x-ratelimit-remaining-tokens": "1000",
+        "x-ratelimit-reset-tokens": "0ms",
     }
 
 
 def test_what_can_be_asked_for_at_once_is_the_limit_that_is_told() -> None:
-    burst = Standing(Bucket("b", "tokens", 1000, 60.0, burst=50), 40, 0.6)
-    assert told(burst)["x-ratelimit-limit-tokens"] == "50"
+    assert told((bucket("tokens", 1000, burst=50), 0.6))["x-ratelimit-limit-tokens"] == "50"
 
 
 def test_where_nothing_binds_nothing_is_told() -> None:
