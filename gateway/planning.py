@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from engines.choices import meant
 from gateway.config import Config
 from gateway.config.entries import Unfit
 from gateway.config.plans import check_plan, read_plan
@@ -14,7 +15,7 @@ from gateway.config.quotas import DEFAULT, Plan
 from gateway.quotas import Quotas
 from gateway.store.bounded import BoundedRegistry
 from gateway.store.plans import PLAN
-from gateway.store.records import Actor
+from gateway.store.records import Actor, RegistryError
 
 _logger = logging.getLogger("snowshed")
 
@@ -49,6 +50,14 @@ class Planning:
         unused = name not in self._quotas.file and name != DEFAULT
         await self._registry.ask(lambda them: them.plans.clear(name, unused=unused, by=by))
         await self.refresh()
+
+    async def check(self, name: str) -> None:
+        """Whether a tenant can be put on this plan. Raises RegistryError if there is none of that name."""
+        if not self._quotas.lists(name):
+            await self.refresh()  # it may have been set elsewhere a moment ago
+        if not self._quotas.lists(name):
+            near = meant(name, self._quotas.plans)
+            raise RegistryError(f"plan: there is no plan of that name{near or '.'}", "plan")
 
     async def refresh(self) -> None:
         """Have hold what is stored now. Raises StoreAway; what another release has written is left aside, told once."""

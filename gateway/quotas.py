@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
@@ -10,6 +11,8 @@ from gateway.config.quotas import DEFAULT, Allowance, Plan
 from router.model import Model
 from security.api import Principal
 from security.limits.api import Bucket, Limit, Quota, Slots, Unit, key
+
+_logger = logging.getLogger("snowshed")
 
 MINUTE, DAY = 60.0, 86_400.0
 BUCKETS: Final[tuple[tuple[str, Unit, float], ...]] = (
@@ -27,6 +30,8 @@ together by it.
 CONCURRENT: Final = "concurrent_requests"
 REMEMBERED: Final = 20_000
 """Callers, each with a model, whose limits are not put together anew."""
+TOLD: Final = 100
+"""Names of plans that are not listed, of which each is told once."""
 
 
 class Quotas:
@@ -43,7 +48,10 @@ class Quotas:
         """What was set over the admin API, which holds over it."""
         self.plans: Mapping[str, Plan] = {}
         """What both come to."""
+        self.unlisted = 0
+        """Callers whose plan is not listed, each once for each model that it asks for, until plans change."""
         self._known: OrderedDict[tuple[str, str, str, str], Quota | None] = OrderedDict()
+        self._told: set[str] = set()
         self.apply(plans)
 
     def __repr__(self) -> str:
@@ -70,6 +78,8 @@ class Quotas:
             plan = self.plans.get(principal.plan) or self.plans.get(DEFAULT)
             quota = None if plan is None else quota_of(plan, principal.tenant, principal.key_id, model.name)
             self._known[name] = quota
+            if not self.lists(principal.plan):
+                self._tell(principal.plan)
             if len(self._known) > REMEMBERED:
                 self._known.popitem(last=False)
             return quota
@@ -79,9 +89,20 @@ class Quotas:
         known = reversed(self._known)
         return next(((key, tenant, plan) for key, tenant, plan, _ in known if name in (key, tenant)), None)
 
+    def lists(self, name: str) -> bool:
+        """Whether who is on this plan is bound by it, and by no other; where there is none, any name will do."""
+        return name in self.plans or name == DEFAULT or not self.plans
+
     def _hold(self) -> None:
         self.plans = {**self.file, **self.entries}
         self._known.clear()
+
+    def _tell(self, plan: str) -> None:
+        self.unlisted += 1
+        if plan not in self._told and len(self._told) < TOLD:
+            self._told.add(plan)
+            instead = f"that of {DEFAULT} holds" if DEFAULT in self.plans else "nothing is limited"
+            _logger.warning("plan not listed", extra={"plan": plan, "instead": instead})
 
 
 def quota_of(plan: Plan, tenant: str, key_id: str | None, model: str | None) -> Quota | None:

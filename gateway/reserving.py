@@ -126,6 +126,8 @@ class Reserving:
             for (holder, limit, enforced), count in sorted(self.refused.items())
         ]
         yield from family("counter", "snowshed_over_limit_total", text, series)
+        text = "Callers whose plan is not listed, each once for each model that it asks for, until plans change."
+        yield from family("counter", "snowshed_plan_unlisted_total", text, [("", self._quotas.unlisted)])
         text = "Whether the store of limits could be asked the last time; 1 as well where there is none."
         yield from family("gauge", "snowshed_limit_store_up", text, [("", 0 if self.limiter.trouble else 1)])
 

@@ -83,7 +83,7 @@ def _routed(ways: Ways) -> FastAPI:
 def _every(ways: Ways) -> Iterator[APIRouter]:
     """In the order of the documentation."""
     shown, registry = ways.shown, ways.registry
-    yield tenants.routes(registry)
+    yield tenants.routes(registry, ways.steering.planning)
     yield keys.routes(registry)
     yield plans.routes(shown.quotas, ways.steering.planning, registry)
     yield limits.routes(shown.quotas, shown.limiter, registry)

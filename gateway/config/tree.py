@@ -9,6 +9,7 @@ from typing import Annotated, Self
 from pydantic import Field, ValidationError, model_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
+from engines.choices import meant
 from gateway.config.admin import Admin
 from gateway.config.admission import Admission
 from gateway.config.auth import Auth
@@ -16,7 +17,7 @@ from gateway.config.coherence import Mistake, mistakes
 from gateway.config.errors import ConfigError
 from gateway.config.ledger import Ledger
 from gateway.config.models import ModelSpec
-from gateway.config.quotas import Quotas
+from gateway.config.quotas import DEFAULT, Quotas
 from gateway.config.routing import RoutingSpec
 from gateway.config.sections import Limits, Logs, Ops, Section, Server, Timeouts
 from gateway.config.values import SOME
@@ -47,7 +48,12 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _coherent(self) -> Self:
-        told = [*_same_doors(self), *mistakes(self.models, self.routing), *quota_mistakes(self)]
+        told = [
+            *_same_doors(self),
+            *mistakes(self.models, self.routing),
+            *quota_mistakes(self),
+            *_plans_not_there(self),
+        ]
         if told:
             errors = [
                 InitErrorDetails(
@@ -73,6 +79,17 @@ def quota_mistakes(config: Config) -> Iterator[Mistake]:
     models = frozenset(name for spec in config.models for name in spec.names)
     for path, words in config.quotas.mistakes(models):
         yield ("quotas", *path), words
+
+
+def _plans_not_there(config: Config) -> Iterator[Mistake]:
+    """Of identities of a mesh. With keys others can be set over the admin API; where there is none, none binds."""
+    plans = {plan.name for plan in config.quotas.plans}
+    if config.auth.mesh is None or config.auth.kind == "keys" or not plans:
+        return
+    for at, identity in enumerate(config.auth.mesh.identities):
+        if identity.plan not in {DEFAULT, *plans}:
+            words = f"there is no plan of that name in quotas.plans{meant(identity.plan, plans)}"
+            yield ("auth", "mesh", "identities", at, "plan"), words
 
 
 def _meet(one: str, other: str) -> bool:

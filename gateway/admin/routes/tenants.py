@@ -11,13 +11,14 @@ from gateway.admin.routes.answers import TenantPage, answer, documented
 from gateway.admin.routes.asked import Name, NewTenant, TenantChange
 from gateway.admin.routes.pages import Page, page
 from gateway.admin.routes.visiting import Caller
+from gateway.planning import Planning
 from gateway.store.bounded import BoundedRegistry
 from gateway.store.records import Tenant
 
 TenantName = Annotated[Name, Path()]
 
 
-def routes(registry: BoundedRegistry) -> APIRouter:
+def routes(registry: BoundedRegistry, planning: Planning) -> APIRouter:
     """Every path under /v1/tenants."""
     router = APIRouter(prefix="/tenants", tags=["tenants"])
 
@@ -30,6 +31,7 @@ def routes(registry: BoundedRegistry) -> APIRouter:
     @router.post("", status_code=201, openapi_extra=documented(Tenant, 201))
     async def create_tenant(caller: Caller, asked: NewTenant) -> Response:
         """Make one, with its terms."""
+        await planning.check(asked.plan)
         tenant = Tenant(**asked.model_dump())
         return answer(await registry.ask(lambda them: them.create_tenant(tenant, by=caller.actor)), 201)
 
@@ -42,6 +44,8 @@ def routes(registry: BoundedRegistry) -> APIRouter:
     async def change_tenant(caller: Caller, name: TenantName, asked: TenantChange) -> Response:
         """Give it other terms; its keys follow within seconds."""
         changes = asked.model_dump(exclude_unset=True)
+        if "plan" in changes:
+            await planning.check(asked.plan)
         return answer(await registry.ask(lambda them: them.change_tenant(name, by=caller.actor, **changes)))
 
     return router

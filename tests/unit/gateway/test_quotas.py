@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from gateway.config.quotas import Plan
-from gateway.quotas import BUCKETS, NOBODY, REMEMBERED, Quotas, described, model_of, quota_of
+from gateway.quotas import BUCKETS, NOBODY, REMEMBERED, TOLD, Quotas, described, model_of, quota_of
 from router.api import Replica
 from security.api import IS_NAME, Principal
 from security.limits.api import Bucket, Cost, OverLimit, Quota, Slots
@@ -36,6 +36,12 @@ def plan(name: str = "default", **members: Any) -> Plan:
     return Plan.model_validate({"name": name, **members})
 
 
+def told(record: Any) -> Any:
+    """What is said with an event."""
+    assert record.message == "plan not listed"
+    return record
+
+
 def limits(quota: Quota | None) -> list[Bucket | Slots]:
     assert quota is not None
     return [*quota.buckets, *quota.slots]
@@ -44,6 +50,40 @@ def limits(quota: Quota | None) -> list[Bucket | Slots]:
 def bound(quota: Quota | None) -> dict[str, int]:
     """How much each limit is, by its name in the store."""
     return {limit.key: limit.limit for limit in limits(quota)}
+
+
+def test_who_is_on_a_plan_that_is_not_listed_is_counted_and_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    """Of tokens nobody else could: their plan is what a claim says."""
+    quotas = Quotas([plan("default", key={RPM: 1}), plan("gold")])
+    for name in ("golf", "gold", "default", "golf"):
+        for key_id in ("k1", "k2"):
+            quotas.of(caller(key_id, plan=name), CHAT)
+    quotas.of(caller("k1", plan="golf"), OTHER)
+    assert quotas.unlisted == 3
+    assert [(one.plan, one.instead) for one in map(told, caplog.records)] == [("golf", "that of default holds")]
+
+
+def test_plans_that_callers_make_up_are_not_told_without_end(caplog: pytest.LogCaptureFixture) -> None:
+    quotas = Quotas([plan("gold")])
+    for number in range(TOLD + 50):
+        quotas.of(caller(plan=f"p{number}"), CHAT)
+    assert quotas.unlisted == TOLD + 50
+    assert len(caplog.records) == TOLD
+    assert told(caplog.records[0]).instead == "nothing is limited"
+
+
+def test_a_plan_that_is_listed_since_is_counted_no_more() -> None:
+    quotas = Quotas([plan("gold")])
+    quotas.of(caller(plan="silver"), CHAT)
+    quotas.lay({"silver": plan("silver")})
+    quotas.of(caller(plan="silver"), CHAT)
+    assert quotas.unlisted == 1
+
+
+def test_where_there_are_no_plans_nobody_misses_one() -> None:
+    quotas = Quotas([])
+    quotas.of(caller(plan="gold"), CHAT)
+    assert quotas.unlisted == 0
 
 
 def test_everything_that_can_be_set_binds_in_its_own_unit_and_time() -> None:

@@ -43,6 +43,21 @@ def test_each_mistake_is_told_with_its_path(mesh: dict[str, Any], words: str) ->
     assert words in told({**GOOD, **mesh})
 
 
+def test_a_plan_of_an_identity_is_listed_where_plans_are() -> None:
+    """With keys it may be set over the admin API; and where nothing is listed, nothing binds anybody."""
+
+    def tree(kind: str, *plans: str) -> dict[str, Any]:
+        mesh = {**GOOD, "identities": [RULE, {**RULE, "plan": "gold"}]}
+        listed = {"plans": [{"name": name} for name in plans]}
+        return configuration(auth={"kind": kind, "mesh": mesh}, quotas=listed)
+
+    told = r"auth.mesh.identities\[1\].plan: there is no plan of that name in quotas.plans; did you mean golf?"
+    with pytest.raises(ConfigError, match=told):
+        check(tree("mesh", "silver", "golf"), "x")
+    for fine in (tree("mesh", "gold"), tree("mesh"), tree("keys", "golf")):
+        check(fine, "x")
+
+
 def test_kind_and_section_go_together() -> None:
     assert "auth: kind mesh takes a section mesh" in told(None)
     assert "auth: a section mesh takes kind mesh, keys or jwt" in told(GOOD, "none")
