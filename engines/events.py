@@ -7,11 +7,11 @@ carries usage, an error or the end.
 from __future__ import annotations
 
 import re
-from typing import Annotated
 
 import msgspec
 
 from engines.api import Usage
+from engines.spoken import Chunk
 
 MAX_EVENT = 1 << 20
 """Bytes of one event; tool calls and logprobs of a whole answer stay far below."""
@@ -19,53 +19,7 @@ _CR = ord(b"\r")
 _DONE = b"data: [DONE]\n\n"
 
 
-class _Delta(msgspec.Struct):
-    content: str | None = None
-    refusal: str | None = None
-    reasoning: str | None = None
-    reasoning_content: str | None = None
-    tool_calls: msgspec.Raw = msgspec.Raw(b"null")
-    function_call: msgspec.Raw = msgspec.Raw(b"null")
-    audio: msgspec.Raw = msgspec.Raw(b"null")
-
-    def says_something(self) -> bool:
-        if self.content or self.refusal or self.reasoning or self.reasoning_content:
-            return True
-        return any(bytes(raw) not in (b"null", b"[]") for raw in (self.tool_calls, self.function_call, self.audio))
-
-
-class _Choice(msgspec.Struct):
-    delta: _Delta | None = None
-    text: str | None = None
-    finish_reason: str | None = None
-
-    def says_something(self) -> bool:
-        return bool(self.text or self.finish_reason or (self.delta is not None and self.delta.says_something()))
-
-
-Count = Annotated[int, msgspec.Meta(ge=0, lt=1 << 53)]
-"""What can be added up and divided by, whatever a server says."""
-
-
-class Tokens(msgspec.Struct):
-    """Usage as a server reports it."""
-
-    prompt_tokens: Count = 0
-    completion_tokens: Count = 0
-
-
-class _Chunk(msgspec.Struct):
-    model: msgspec.Raw = msgspec.Raw(b"")
-    choices: list[_Choice] = []
-    usage: Tokens | None = None
-    error: msgspec.Raw = msgspec.Raw(b"null")
-    object: msgspec.Raw = msgspec.Raw(b"")
-
-    def is_error(self) -> bool:
-        return bytes(self.error) != b"null" or bytes(self.object) == b'"error"'
-
-
-_decode = msgspec.json.Decoder(_Chunk).decode
+_decode = msgspec.json.Decoder(Chunk).decode
 
 
 def rename(document: bytes, reported: bytes, public: bytes) -> tuple[bytes, bytes] | None:
@@ -201,7 +155,7 @@ class EventFilter:
             self.failure = "The model server sent a malformed event."
         return b""
 
-    def _pass(self, event: bytes, payload: bytes, chunk: _Chunk) -> bytes:
+    def _pass(self, event: bytes, payload: bytes, chunk: Chunk) -> bytes:
         if not self.content_started:
             self._renaming = rename(event, bytes(chunk.model), self._public)
         if chunk.choices:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from math import isfinite
 from time import monotonic
-from typing import Any, ClassVar, Literal
+from typing import ClassVar
 from urllib.parse import urlsplit
 
 import msgspec
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel
 
 from engines.api import (
     LARGE_GPU,
@@ -27,9 +27,10 @@ from engines.api import (
     Surroundings,
 )
 from engines.connection import Connection
-from engines.credentials import SecretReference
 from engines.http import Pool, read_all
+from engines.openai_options import OpenAIOptions
 from engines.replies import StreamReply, UnaryReply
+from engines.spoken import Problem, Refusal
 from engines.trtllm_serve import TrtllmServe
 
 PATHS: dict[Kind, str] = {"chat": "/chat/completions", "completion": "/completions", "embedding": "/embeddings"}
@@ -37,34 +38,6 @@ GRACE = 1.0
 """Seconds that a server is told on top of what is left. The limit is the caller's, and ours to keep: a server that
 keeps it as well would break off first, and its refusal would count as its failure.
 """
-
-
-class OpenAIOptions(BaseModel):
-    """One replica: the URL up to and including `/v1`, and how to sign in there."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    url: str = Field(description="Up to and including /v1.", examples=["http://127.0.0.1:9001/v1"])
-    api_key: SecretReference | None = Field(None, description="Where the key is that is sent there; never the key.")
-    connections: int = Field(1024, ge=1, description="At most so many at a time.")
-    server: Literal["any", "trtllm-serve"] = Field("any", description="Whose own words on health and load to use.")
-
-    @field_validator("url")
-    @classmethod
-    def _http(cls, url: str) -> str:
-        """All that the connection pool takes for granted; nothing of it is dropped in silence."""
-        if not url.isascii() or not url.isprintable() or " " in url:
-            raise ValueError("must be an http:// or https:// URL of printable ASCII characters")
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ValueError("must be an http:// or https:// URL with a host")
-        if "@" in parts.netloc:
-            raise ValueError("must hold no credentials: refer to them with api_key")
-        if parts.query or parts.fragment:
-            raise ValueError("must end with a path")
-        if parts.port == 0 or any(not 0 < len(label) < 64 for label in parts.hostname.rstrip(".").split(".")):
-            raise ValueError("must have a host and a port that can exist")
-        return url
 
 
 class OpenAIEngine:
@@ -161,17 +134,6 @@ class OpenAIEngine:
         await self._pool.aclose()
 
 
-class _Problem(msgspec.Struct):
-    message: str | None = None
-    param: str | None = None
-    code: Any = None
-
-
-class _Refusal(msgspec.Struct):
-    error: _Problem | str | None = None
-    message: str | None = None  # vLLM before 0.10 and others answer flat
-
-
 async def _refusal(connection: Connection) -> EngineError:
     """What a non-200 answer means. A caller's mistake keeps the server's words, everything else gets ours."""
     status = connection.status
@@ -189,14 +151,14 @@ async def _refusal(connection: Connection) -> EngineError:
     )
 
 
-def _problem(body: bytes) -> _Problem:
+def _problem(body: bytes) -> Problem:
     try:
-        refusal = msgspec.json.decode(body, type=_Refusal)
+        refusal = msgspec.json.decode(body, type=Refusal)
     except (UnicodeDecodeError, RecursionError, msgspec.DecodeError):
-        return _Problem()
-    if isinstance(refusal.error, _Problem):
+        return Problem()
+    if isinstance(refusal.error, Problem):
         return refusal.error
-    return _Problem(message=refusal.error or refusal.message)
+    return Problem(message=refusal.error or refusal.message)
 
 
 def _seconds(header: bytes | None) -> float | None:

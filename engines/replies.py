@@ -9,22 +9,10 @@ import msgspec
 
 from engines.api import Call, EngineError, Failed, Interrupted, Sink, TimedOut, Usage
 from engines.connection import Connection
-from engines.events import MAX_EVENT, EventFilter, Tokens, rename
+from engines.events import MAX_EVENT, EventFilter, rename
+from engines.spoken import Answer
 
-
-class _Answer(msgspec.Struct):
-    model: msgspec.Raw = msgspec.Raw(b"")
-    usage: Tokens | None = None
-    error: msgspec.Raw = msgspec.Raw(b"null")
-    choices: list[msgspec.Raw] | None = None
-    data: list[msgspec.Raw] | None = None
-
-    def is_one(self) -> bool:
-        """Whether this is an answer: it holds choices, or data if it is made of embeddings, and no error."""
-        return bool(self.choices or self.data) and bytes(self.error) == b"null"
-
-
-_decode = msgspec.json.Decoder(_Answer).decode
+_decode = msgspec.json.Decoder(Answer).decode
 _ONE = msgspec.Raw(b"1")
 
 

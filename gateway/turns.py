@@ -124,7 +124,7 @@ class Turns(HttpToolsProtocol):
         self.due = NEVER
         left = backlog(self.transport)
         if 0 < left < self._backlog:  # slow, but it reads
-            self._backlog = left
+            self._backlog = float(left)
             self.due = self.edge.sweeper.soon(self.edge.bounds.stall_time)
         elif left or self._active or self._deaf:
             self.transport.abort()

@@ -10,7 +10,8 @@ import msgspec
 from engines.api import Call, Failed, Health, Rejected, Reply, Surroundings
 from engines.embedded.rules import Fields
 from engines.http import Pool
-from engines.openai import OpenAIEngine, OpenAIOptions
+from engines.openai import OpenAIEngine
+from engines.openai_options import OpenAIOptions
 
 ASKING = 4
 """Questions at a time besides the calls. The child has a thread per connection, and needs to have enough of them."""

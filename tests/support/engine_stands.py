@@ -14,7 +14,8 @@ import msgspec
 
 from engines.api import Call, Engine, Kind, Surroundings, Timers
 from engines.embedded.engine import EmbeddedEngine, EmbeddedOptions
-from engines.openai import OpenAIEngine, OpenAIOptions
+from engines.openai import OpenAIEngine
+from engines.openai_options import OpenAIOptions
 from engines.scripted import ScriptedEngine, ScriptedOptions
 from engines.supervisor import Supervisor
 from engines.sweeper import Sweeper

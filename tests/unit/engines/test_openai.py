@@ -10,7 +10,8 @@ import msgspec
 import pytest
 
 from engines.api import Call, EngineError, Failed, Overloaded, Rejected, Surroundings, Timers
-from engines.openai import OpenAIEngine, OpenAIOptions
+from engines.openai import OpenAIEngine
+from engines.openai_options import OpenAIOptions
 from tests.support.waiting import PATIENCE
 from tests.support.wire_server import Answers, ok, serving
 

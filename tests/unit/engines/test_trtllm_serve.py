@@ -9,7 +9,8 @@ from contextlib import asynccontextmanager
 import pytest
 
 from engines.api import Capacity, Load, Surroundings, Timers
-from engines.openai import OpenAIEngine, OpenAIOptions
+from engines.openai import OpenAIEngine
+from engines.openai_options import OpenAIOptions
 from engines.sweeper import Sweeper
 from engines.trtllm_serve import from_gauges, from_iterations
 from tests.support.waiting import PATIENCE, until
