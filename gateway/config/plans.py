@@ -29,7 +29,7 @@ def read_plan(name: str, given: Any) -> Plan:
 
 
 def check_plan(plan: Plan, config: Config) -> None:
-    """Whether it goes with all else that is configured. Raises Unfit with every mistake."""
+    """Whether it goes with all else that is configured. Raises Unfit, whose paths do not begin with its name."""
     alone = config.model_copy(update={"quotas": config.quotas.model_copy(update={"plans": (plan,)})})
     if found := list(quota_mistakes(alone)):
-        raise Unfit([((plan.name, *path[3:]), words) for path, words in found])
+        raise Unfit([(path[3:], words) for path, words in found])

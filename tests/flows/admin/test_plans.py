@@ -154,7 +154,6 @@ def test_the_trail_has_each_entry_before_and_after(admin: Administration) -> Non
         ("gold", {"key": {"requests_per_minute": SECRET}}, "key.requests_per_minute"),
         ("gold", {"keys": {"requests_per_minute": 5}}, "keys"),
         ("gold", {"tenant": {"tokens_per_day": -1}}, "tenant.tokens_per_day"),
-        ("gold", {"models": [{"model": SECRET, "tokens_per_day": 1}]}, "models.0.model"),
         ("gold", {"name": "gold"}, "name"),
         ("for%20gold", {}, "plan"),
         ("gold", [], None),
@@ -167,6 +166,18 @@ def test_what_can_not_be_is_refused_whole(
     before = client.get("/v1/plans").json(), client.get("/v1/audit?limit=1000").json()
     enveloped(client.put(f"/v1/plans/{name}", json=given), 400, "invalid_value", param)
     assert (client.get("/v1/plans").json(), client.get("/v1/audit?limit=1000").json()) == before
+
+
+def test_of_models_it_names_those_that_there_are_set_here_or_not(admin: Administration) -> None:
+    client = admin.client()
+    given = {"models": [{"model": "mock", "tokens_per_day": 1}, {"model": "new", "tokens_per_day": 1}]}
+    refused = client.put("/v1/plans/gold", json=given)
+    enveloped(refused, 409, "conflict", "models.1.model")
+    assert refused.json()["error"]["message"] == "Nothing is changed: models.1.model: there is no model of that name."
+    assert client.put("/v1/models/new/versions/1", json={"engine": "scripted"}).status_code == 200
+    assert client.put("/v1/plans/gold", json=given).status_code == 200
+    assert client.delete("/v1/models/new/versions/1").status_code == 200
+    assert client.get("/v1/plans/gold").json()["plan"] == given, "of which nothing binds by now"
 
 
 def test_one_of_another_release_is_left_aside_and_told_once(book: KeyBook, caplog: pytest.LogCaptureFixture) -> None:

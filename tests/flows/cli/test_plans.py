@@ -49,7 +49,7 @@ def test_plans_are_listed_set_and_cleared(desk: Desk) -> None:
     ("words", "content", "status", "said"),
     [
         (["set", "gold", "{file}"], "key: {requests_per_minit: 5}", 1, "key.requests_per_minit: there is no such sett"),
-        (["set", "gold", "{file}"], "models: [{model: caht}]", 1, "models.0.model: there is no model of that name"),
+        (["set", "gold", "{file}"], "models: [{model: caht}]", 1, "Nothing is changed: models.0.model: there is no"),
         (["set", "gold", "{file}"], "# nothing", 2, "{file}: is empty"),
         (["set", "a/b", "{file}"], ENTRY, 2, "a/b: takes a plan's name"),
         (["clear", "gold"], ENTRY, 1, "No such plan was set over the admin API."),

@@ -42,13 +42,25 @@ def test_it_is_what_a_file_could_say() -> None:
         ({"key": {"requests_per_minute": 1.5}}, ("key", "requests_per_minute"), "takes a whole number"),
         ({"enforce": 1}, ("enforce",), "takes true or false"),
         ({"without_store": "opn"}, ("without_store",), "must be one of share, closed, open; did you mean open?"),
-        ({"models": [{"model": "caht"}]}, ("models", 0, "model"), "there is no model of that name"),
-        ({"models": [{"model": "chat"}] * 2}, ("models", 1, "model"), "this model is listed already"),
     ],
 )
 def test_every_mistake_has_its_path(given: Any, path: tuple[str | int, ...], said: str) -> None:
     with pytest.raises(Unfit) as refused:
-        check_plan(read_plan("gold", given), CONFIG)
+        read_plan("gold", given)
     ((where, words),) = refused.value.found
     assert where == ("gold", *path)
     assert words.startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("models", "path", "said"),
+    [
+        (["caht"], ("models", 0, "model"), "there is no model of that name"),
+        (["chat", "chat"], ("models", 1, "model"), "this model is listed already"),
+    ],
+)
+def test_it_goes_with_all_else(models: list[str], path: tuple[str | int, ...], said: str) -> None:
+    plan = read_plan("gold", {"models": [{"model": model, "tokens_per_day": 1} for model in models]})
+    with pytest.raises(Unfit) as refused:
+        check_plan(plan, CONFIG)
+    assert refused.value.found == [(path, said)]
