@@ -11,11 +11,12 @@ from typing import Any
 import msgspec
 
 from engines.api import SUBJECTS, Failed, Interrupted, Overloaded, Rejected, TimedOut, Unreachable
+from gateway import limit_words
 from gateway.accounts import Outcome
 from gateway.complaints import Invalid
 from gateway.quotas import described
 from router.api import NoReplica, NoSuchModel, NotPermitted, Quarantined, Reason, Shed
-from security.api import Forbidden, StoreAway, Unauthenticated
+from security.api import Forbidden, StoreAway, Unauthenticated, Unvouched
 from security.limits.api import LimitsAway, NeverFits, OverLimit
 
 
@@ -23,7 +24,7 @@ from security.limits.api import LimitsAway, NeverFits, OverLimit
 class Problem:
     """An error as the client sees it, in OpenAI's envelope. `retry_after` in seconds; `close` ends the connection.
 
-    `precise`: that time is told in milliseconds, too. `challenge`: what may be sent to get in, in HTTP's words.
+    `precise`: that time is told in milliseconds, too. `challenge`: by what one gets in, in HTTP's words.
     `reason`: for operators, which of the reasons for that code it is, where there are several.
     `spent`: what could be tried has been tried here. An SDK that tries again on its own would only add to the load.
     """
@@ -37,7 +38,7 @@ class Problem:
     close: bool = False
     precise: bool = False
     spent: bool = False
-    challenge: bool = False
+    challenge: str = ""
     outcome: Outcome = "ignored"
     reason: str = ""
 
@@ -58,7 +59,7 @@ class Problem:
             if self.precise:
                 lines += b"retry-after-ms: %d\r\n" % math.ceil(self.retry_after * 1000)
         if self.challenge:
-            lines += b'www-authenticate: Bearer realm="snowshed"\r\n'
+            lines += b'www-authenticate: %b realm="snowshed"\r\n' % self.challenge.encode()
         if self.spent:
             lines += b"x-should-retry: false\r\n"
         return lines
@@ -78,6 +79,10 @@ class Refusal(Exception):
 
 def _caller(status: int, code: str, message: str, *, close: bool = False, param: str | None = None) -> Problem:
     return Problem(status, "invalid_request_error", code, message, param, close=close)
+
+
+def _stranger(message: str, challenge: str) -> Problem:
+    return _caller(401, "invalid_api_key", message).but(challenge=challenge)
 
 
 def _ours(status: int, code: str, message: str, retry_after: float | None = None) -> Problem:
@@ -112,10 +117,10 @@ INVALID_TIMEOUT = _caller(
     param="x-request-timeout-ms",
 )
 INVALID_PRIORITY = _caller(400, "invalid_value", "x-priority takes critical, standard or batch.", param="x-priority")
-NO_KEY = _caller(401, "invalid_api_key", "An API key or token is needed: send authorization: Bearer …").but(
-    challenge=True
-)
-BAD_KEY = _caller(401, "invalid_api_key", "The API key or token is unknown, expired or revoked.").but(challenge=True)
+NO_KEY = _stranger("An API key or token is needed: send authorization: Bearer …", "Bearer")
+BAD_KEY = _stranger("The API key or token is unknown, expired or revoked.", "Bearer")
+NO_IDENTITY = _stranger("A proxy of the service mesh has to say who asks, and none of those trusted here has.", "Mesh")
+BAD_IDENTITY = _stranger("The identity that the service mesh tells is not let in here.", "Mesh")
 KEYS_AWAY = _ours(503, "keys_unavailable", "The API key or token can't be checked at the moment.", 2.0)
 STORE_AWAY = _ours(503, "store_unavailable", "The database can't be asked at the moment.", 2.0)
 NOT_JSON = _caller(400, "invalid_json", "The request's body is not JSON.")
@@ -164,19 +169,15 @@ def _shed(reason: Reason, tenths: int) -> Problem:
 def _over_limit(error: OverLimit) -> Problem:
     holder, limit = described(error.limit)
     kind = "tokens" if "tokens" in limit else "requests"
-    message = (
-        f"Over the {holder}'s limit of {error.limit.limit} {limit.replace('_', ' ')} ({error.remaining} are left); "
-        f"there is room again in {math.ceil(error.wait * 1000) / 1000:g} s."
-    )
+    reason = f"{holder}:{limit}"
     return Problem(
-        429, kind, "rate_limit_exceeded", message, retry_after=error.wait, precise=True, reason=f"{holder}:{limit}"
+        429, kind, "rate_limit_exceeded", limit_words.over(error), retry_after=error.wait, precise=True, reason=reason
     )
 
 
 def _never_fits(error: NeverFits) -> Problem:
     holder, limit = described(error.bucket)
-    message = f"The request takes more at once than the {holder}'s limit of {error.bucket.burst} {limit} ever allows."
-    return _caller(400, "request_over_limit", message.replace("_", " ")).but(reason=f"{holder}:{limit}")
+    return _caller(400, "request_over_limit", limit_words.never(error)).but(reason=f"{holder}:{limit}")
 
 
 def _rejected(error: Any) -> Problem:
@@ -200,13 +201,14 @@ def _quarantined(error: Any) -> Problem:
 
 
 def _forbidden(error: Any) -> Problem:
-    return _caller(403, "insufficient_permissions", f"The API key lacks the scope {error.scope}.")
+    return _caller(403, "insufficient_permissions", f"The caller lacks the scope {error.scope}.")
 
 
 TABLE: dict[type[BaseException], Callable[[Any], Problem]] = {
     Refusal: lambda e: e.problem,
     Invalid: lambda e: _caller(413 if e.too_large else 400, e.code or "invalid_value", e.message, param=e.param),
     Unauthenticated: lambda e: BAD_KEY if e.sent else NO_KEY,
+    Unvouched: lambda e: BAD_IDENTITY if e.sent else NO_IDENTITY,
     Forbidden: _forbidden,
     StoreAway: lambda _: KEYS_AWAY,
     NoSuchModel: lambda _: MODEL_NOT_FOUND,

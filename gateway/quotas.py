@@ -134,13 +134,12 @@ def _buckets(allowance: Allowance, tenant: str, holder: tuple[str, ...], plan: P
             yield Bucket(key(tenant, *holder, name), unit, limit, window, enforce=plan.enforce)
 
 
-def model_of(limit: Bucket | Slots) -> str:
-    """Which model's it is; "" if it is not a model's."""
-    holder, _, rest = limit.key.partition("}:")[2].partition(":")
-    return rest.rpartition(":")[0] if holder == "model" else ""
-
-
 def described(limit: Limit) -> tuple[str, str]:
     """Whose limit it is (key, tenant or model) and what it bounds, as in the configuration; nobody's name."""
     own = limit.key.partition("}:")[2]
     return own.partition(":")[0], own.rpartition(":")[2]
+
+
+def named(limit: Limit) -> str:
+    """The id of the key, or the name of the model, whose it is; "" for a tenant's."""
+    return limit.key.partition("}:")[2].partition(":")[2].rpartition(":")[0]

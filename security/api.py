@@ -31,8 +31,12 @@ class Unauthenticated(Exception):
         self.sent = sent
 
 
+class Unvouched(Unauthenticated):
+    """The same where a service mesh is to say who asks. `sent`: whether one that is trusted said anybody."""
+
+
 class Forbidden(Exception):
-    """The key is good, but not for this: it lacks `scope`."""
+    """Who asks is known, but not for this: they lack `scope`."""
 
     def __init__(self, scope: str) -> None:
         super().__init__(scope)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import Final
 
-from security.api import IS_NAME, Headers, Principal, Unauthenticated
+from security.api import IS_NAME, Headers, Principal, Unvouched
 from security.ids import outside_id
 from security.keys import digest
 from security.room import make_room
@@ -112,14 +112,14 @@ class MeshAuthenticator:
     def recall(self, headers: Headers) -> Principal:
         sent = headers.get(VOUCHED)
         if sent is None:
-            raise Unauthenticated(sent=False)
+            raise Unvouched(sent=False)
         hashed = digest(sent)
         if hashed not in self._known:
             make_room(self._known, KNOWN)
             self._known[hashed] = self._principal(identity(self.peers.header, sent))
         principal = self._known[hashed]
         if principal is None:
-            raise Unauthenticated(sent=True)
+            raise Unvouched(sent=True)
         return principal
 
     async def learn(self, headers: Headers) -> Principal:

@@ -138,7 +138,7 @@ def _complaint(response: http.client.HTTPResponse, listener: Listener) -> str:
         "unknown_url": f"{listener.option} takes an address like {listener.url}.",
     }
     hint = hints.get(str(error.get("code"))) if isinstance(error, dict) else None
-    if "www-authenticate" in response.headers:
+    if response.headers.get("www-authenticate", "").startswith("Bearer"):
         hint = f"Give one by ${listener.key_variable} or --key-file."
     return f"{told(error)} {hint}" if hint else told(error)
 

@@ -12,12 +12,12 @@ from starlette.responses import Response
 from gateway.admin.routes.answers import answer, documented
 from gateway.admin.routes.limit_answers import NamedBy, SeenLimit, SeenLimits
 from gateway.config.quotas import DEFAULT
-from gateway.quotas import Quotas, described, model_of, quota_of
+from gateway.quotas import Quotas, described, named, quota_of
 from gateway.store.bounded import BoundedRegistry
 from gateway.store.records import NotThere
 from gateway.store.registry import Registry
 from security.ids import LONGEST
-from security.limits.api import SECOND, Quota
+from security.limits.api import SECOND, Bucket, Quota, Slots
 from security.limits.limiter import Levels, Limiter
 
 Name = Annotated[str, Path(pattern=rf"^[\x21-\x7e]{{1,{LONGEST}}}$")]
@@ -97,7 +97,11 @@ def _limits(quota: Quota, levels: Levels) -> Iterator[SeenLimit]:
     for bucket, level in zip(quota.buckets, levels.buckets, strict=True):
         holder, name = described(bucket)
         left, full_in = bucket.left(level), round(level / SECOND, 3)
-        yield SeenLimit(holder, model_of(bucket), name, bucket.burst, left, full_in, None)
+        yield SeenLimit(holder, _model(bucket), name, bucket.burst, left, full_in, None)
     for slots, taken in zip(quota.slots, levels.slots, strict=True):
         holder, name = described(slots)
-        yield SeenLimit(holder, model_of(slots), name, slots.limit, max(0, slots.limit - taken), None, taken)
+        yield SeenLimit(holder, _model(slots), name, slots.limit, max(0, slots.limit - taken), None, taken)
+
+
+def _model(limit: Bucket | Slots) -> str:
+    return named(limit) if described(limit)[0] == "model" else ""

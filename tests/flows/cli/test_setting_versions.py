@@ -72,4 +72,4 @@ def test_an_operator_is_told_what_it_takes(desk: Desk) -> None:
     desk.file.write_text(ENTRY)
     operator = Desk(desk.admin, desk.file)
     for words in (["set", "chat@2", str(desk.file)], ["clear", "chat@2"]):
-        assert operator.refused("model", *words).startswith("The API key lacks the scope admin.")
+        assert operator.refused("model", *words).startswith("The caller lacks the scope admin.")

@@ -87,7 +87,11 @@ def test_from_others_it_does_not_count_and_is_counted() -> None:
 )  # fmt: skip
 def test_without_a_good_one_nobody_is_let_in(gateway: RunningGateway, headers: dict[str, str]) -> None:
     assert code(chat(gateway, headers)) == (401, "invalid_api_key")
-    assert code(listed(gateway, headers)) == (401, "invalid_api_key")
+    answer = listed(gateway, headers)
+    assert code(answer) == (401, "invalid_api_key")
+    told = "The identity that the service mesh tells" if XFCC in headers else "A proxy of the service mesh has to say"
+    assert answer.json()["error"]["message"].startswith(told)
+    assert answer.headers["www-authenticate"] == 'Mesh realm="snowshed"'
 
 
 def test_the_name_under_which_it_goes_on_can_not_be_sent(gateway: RunningGateway) -> None:

@@ -40,6 +40,12 @@ def of(holder: str, name: str, limit: int) -> dict[str, Any]:
     return plan(**{holder: {name: limit}})
 
 
+def spoken(holder: str, name: str, limit: int) -> str:
+    """How one is called to whom it refuses."""
+    whose, of_model = ("tenant", " for this model") if holder == "model" else (holder, "")
+    return f"the {whose}'s limit of {limit} {name.replace('_', ' ')}{of_model}"
+
+
 @contextmanager
 def client(place: Queueing, max_retries: int = 0) -> Iterator[openai.OpenAI]:
     """The official one."""
@@ -60,8 +66,9 @@ def test_p17_it_is_told_whose_limit_it_is_and_when_there_is_room(
     assert answer.error is not None
     kind = "tokens" if "tokens" in name else "requests"
     assert (answer.error["type"], answer.error["param"]) == (kind, None)
-    assert message.startswith(f"Over the {holder}'s limit of {ONE_FITS[name]} {name.replace('_', ' ')} (")
-    assert message.endswith(f"there is room again in {wait:g} s.")
+    assert message.startswith(f"Over {spoken(holder, name, ONE_FITS[name])} (")
+    then = "ask again" if name == "concurrent_requests" else "there is room again"
+    assert message.endswith(f"{then} in {wait:g} s.")
     assert wait > 0
     assert int(answer.headers["retry-after"]) == min(120, math.ceil(wait))
     assert "x-should-retry" not in answer.headers
@@ -122,7 +129,7 @@ def test_what_takes_more_than_a_limit_ever_holds_need_not_come_again(
         assert answer.status == 400, answer.raw
         assert answer.error is not None
         assert (answer.error["code"], answer.error["type"]) == ("request_over_limit", "invalid_request_error")
-        assert f"the {holder}'s limit of 1000 {name.replace('_', ' ')}" in answer.error["message"]
+        assert f" {spoken(holder, name, 1000)} " in answer.error["message"]
         assert "retry-after" not in answer.headers
         assert left(place) == {f"{holder}:{name}": 1000}
         with client(place, max_retries=2) as sdk, pytest.raises(openai.BadRequestError):

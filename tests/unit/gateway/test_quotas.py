@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from gateway.config.quotas import Plan
-from gateway.quotas import BUCKETS, NOBODY, REMEMBERED, TOLD, Quotas, described, model_of, quota_of
+from gateway.quotas import BUCKETS, NOBODY, REMEMBERED, TOLD, Quotas, described, named, quota_of
 from router.api import Replica
 from security.api import IS_NAME, Principal
 from security.limits.api import Bucket, Cost, OverLimit, Quota, Slots
@@ -261,8 +261,8 @@ def test_all_that_binds_a_tenant_is_had_without_a_key_and_a_model() -> None:
         f"snowshed:{{acme}}:model:chat:french:{RPM}": 4,
     }
     found = limits(quota_of(gold, "acme", "mesh:spiffe://a/b", None))
-    assert [(*described(limit), model_of(limit)) for limit in found] == [
-        ("key", RPM, ""), ("tenant", RPM, ""), ("model", RPM, "chat"), ("model", RPM, "chat:french"),
+    assert [(*described(limit), named(limit)) for limit in found] == [
+        ("key", RPM, "mesh:spiffe://a/b"), ("tenant", RPM, ""), ("model", RPM, "chat"), ("model", RPM, "chat:french"),
     ]  # fmt: skip
     assert quota_of(plan(key={RPM: 1}), "acme", None, None) is None
 

@@ -1,0 +1,40 @@
+"""What callers are told of their limits: whose and which one it is, and when to come again."""
+
+from __future__ import annotations
+
+from math import ceil
+from typing import Final
+
+from gateway.quotas import NOBODY, described, named
+from security.limits.api import Limit, NeverFits, OverLimit, Slots, key
+
+_EVERYBODY: Final = key(NOBODY, "")
+_SHOWN: Final = {"jwt": "the token subject's", "mesh": "the mesh identity's"}
+"""In place of a key, by how their ids begin."""
+
+
+def over(error: OverLimit) -> str:
+    """Of slots nobody knows when one is free."""
+    wait = f"{ceil(error.wait * 1000) / 1000:g} s"
+    then = f"ask again in {wait}" if isinstance(error.limit, Slots) else f"there is room again in {wait}"
+    return f"Over {_spoken(error.limit)} ({error.remaining} are left); {then}."
+
+
+def never(error: NeverFits) -> str:
+    return f"The request takes more at once than {_spoken(error.bucket)} ever allows."
+
+
+def whose(limit: Limit) -> str:
+    """Such as `the key's`, or of what they showed in its place."""
+    if limit.key.startswith(_EVERYBODY):
+        return "everybody's"
+    if described(limit)[0] != "key":
+        return "the tenant's"
+    return _SHOWN.get(named(limit).partition(":")[0], "the key's")
+
+
+def _spoken(limit: Limit) -> str:
+    """Such as `the tenant's limit of 600 requests per minute for this model`."""
+    holder, name = described(limit)
+    of_model = " for this model" if holder == "model" else ""
+    return f"{whose(limit)} limit of {limit.limit} {name.replace('_', ' ')}{of_model}"
