@@ -67,4 +67,4 @@ def test_whoever_only_looks_can_not_set_one(desk: Desk) -> None:
     desk.file.write_text(ENTRY)
     viewer = Desk(desk.admin, desk.file, "viewer")
     assert len(viewer.rows("plans", "list")) == 1
-    assert viewer.refused("plans", "set", "gold", str(desk.file)).startswith("The API key lacks the scope operator.")
+    assert viewer.refused("plans", "set", "gold", str(desk.file)).startswith("The caller lacks the scope operator.")
