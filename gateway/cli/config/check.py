@@ -25,9 +25,10 @@ from gateway.cli.trouble import Mistake
 def command(ctx: click.Context, *, config: Path | None, as_json: bool) -> None:
     """Check the configuration, and that what it refers to is there.
 
-    The file and the environment are read as `serve` reads them; secrets, certificates and models on this machine are
-    looked for. Nothing is started or asked: `doctor` does that. Exit status 2 if there is a mistake.
+    The file and the environment are read as `serve` reads them; secrets, certificates, models and libraries on
+    this machine are looked for. Nothing is started or asked: `doctor` does that. Exit status 2 if there is a mistake.
     """
+    from gateway.config.doubts import check_doubts
     from gateway.config.errors import ConfigError
     from gateway.config.sources import check_sources
 
@@ -35,6 +36,7 @@ def command(ctx: click.Context, *, config: Path | None, as_json: bool) -> None:
     try:
         settings = read(config)
         check_sources(settings)
+        check_doubts(settings)
         if settings.quotas.store is not None:
             _check_store(settings.quotas.store)
     except ConfigError as error:

@@ -54,6 +54,14 @@ def test_every_mistake_is_told_and_the_status_is_2(tmp_path: Path, tree: Any, wo
     assert json.loads(told.stdout) == {"ok": False, "mistakes": ended.stderr.splitlines()}
 
 
+def test_a_price_of_a_model_that_is_misspelt_is_a_mistake(tmp_path: Path) -> None:
+    """Of a start it is none: the price may be one of a model that is no more."""
+    tree = configuration(ledger={"prices": [{"model": "mokc", "input": 1, "output": 1}]})
+    ended = snowshed("config", "check", "--config", file(tmp_path, tree))
+    assert ended.returncode == 2
+    assert "ledger.prices[0].model: there is no model of that name; did you mean mock?" in ended.stderr
+
+
 def test_a_store_of_limits_that_is_no_url_is_a_mistake(tmp_path: Path) -> None:
     path = file(tmp_path, configuration(quotas={"store": {"env": "LIMITS_URL"}}))
     ended = snowshed("config", "check", "--config", path, LIMITS_URL=f"redis+sentinel://:{SECRET}@{SECRET}")
