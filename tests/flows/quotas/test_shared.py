@@ -15,23 +15,18 @@ import pytest
 
 from security.limits.redis_store import GATEWAYS
 from security.limits.script import LASTS
-from tests.flows.keys.conftest import auth
+from tests.flows.quotas.conftest import STORE, VARIABLE, two_gateways
 from tests.support import plain
 from tests.support.asking import request_bytes
-from tests.support.balancer import Pair, paired_gateways
-from tests.support.databases import sqlite
+from tests.support.balancer import Pair
 from tests.support.fleet import SpawnedFleet
-from tests.support.gateway import configuration, metric
-from tests.support.knocking import headers
+from tests.support.gateway import metric
 from tests.support.limited import WHOLE_DAY, ask_mixed, left, limited, plan, refused
 from tests.support.queueing import Queueing, named
 from tests.support.raw import RawClient
-from tests.support.stored import KeyBook
 from tests.support.valkey import ValkeyServer, running_valkey
 from tests.support.waiting import PATIENCE, wait_until
 
-VARIABLE = "LIMITS_STORE"
-STORE = {"store": {"env": VARIABLE}}
 SOON = 5.0
 """Seconds after which the store is asked again, once it is back."""
 
@@ -53,18 +48,6 @@ def asked_together(pair: Pair, sent: dict[str, Any], number: int, directive: str
 
     with ThreadPoolExecutor(number) as threads:
         return Counter(threads.map(ask, range(number)))
-
-
-@contextmanager
-def two_gateways(fleet: SpawnedFleet, folder: Path, *plans: dict[str, Any]) -> Iterator[tuple[Pair, dict[str, Any]]]:
-    """And what a key of theirs is sent as."""
-    book = KeyBook(sqlite(folder))
-    book.tenant()
-    key = book.key()
-    fleet.replicas[0].reset()
-    tree = configuration(fleet.urls, auth=auth(book.url), admin={"port": 0}, quotas={"plans": list(plans), **STORE})
-    with paired_gateways(tree, folder) as pair:
-        yield pair, dict(headers(key))
 
 
 def test_p02_two_gateways_keep_to_one_limit_together(fleet: SpawnedFleet, tmp_path: Path, valkey: ValkeyServer) -> None:
