@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from security.limits.api import Reservation, standings
+from security.limits.api import Reservation
 
 
 def left_for_output(reservation: Reservation, reserved: int) -> int | None:
@@ -11,11 +11,9 @@ def left_for_output(reservation: Reservation, reserved: int) -> int | None:
     Others may take of what was left meanwhile. So a limit comes into debt by no more than what is under way at a time
     may come to. Limits that are not enforced, and those of which nothing was taken, don't count.
     """
-    quota, decision = reservation.quota, reservation.decision
-    charged = {bucket.key for bucket, paid in zip(quota.buckets, decision.paid, strict=True) if paid is not None}
-    least = [
-        standing.remaining
-        for standing in standings(quota, decision)
-        if standing.bucket.unit in ("output_tokens", "tokens") and standing.bucket.key in charged
-    ]
-    return reserved + min(least) if least else None
+    decision, least = reservation.decision, None
+    for bucket, tat, paid in zip(reservation.quota.buckets, decision.tats, decision.paid, strict=True):
+        if bucket.enforce and paid is not None and bucket.unit in ("output_tokens", "tokens"):
+            left = bucket.left(max(0, tat - decision.now))
+            least = left if least is None else min(least, left)
+    return None if least is None else reserved + least

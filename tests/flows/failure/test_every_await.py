@@ -74,6 +74,8 @@ class Way:
     fault: str = ""
     reused: bool = False
     body_late: bool = False
+    most: int | None = None
+    """Tokens that its caller's limits leave for the answer."""
 
 
 WAYS = {
@@ -86,6 +88,7 @@ WAYS = {
     "refused": Way(directive="fault=status,status=400"),
     "body_late": Way(body_late=True),
     "reused": Way(reused=True),
+    "cut": Way(stream=True, directive="tokens=50,delay_ms=1,heeds_cap=false", most=2),
     "stale": Way(reused=True, directive="fault=close_reuse"),
 }
 
@@ -121,7 +124,9 @@ class Bench:
             asyncio.get_running_loop().call_later(0.001, arrive)
         else:
             arrive()
-        return Exchange(edge, "chat", HEADERS, wire, intake), wire
+        exchange = Exchange(edge, "chat", HEADERS, wire, intake)
+        exchange.most = way.most
+        return exchange, wire
 
 
 @asynccontextmanager

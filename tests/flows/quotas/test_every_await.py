@@ -57,7 +57,7 @@ async def benching(store: ValkeyServer | None) -> AsyncIterator[Bench]:
 
 
 @pytest.mark.parametrize("when", ["waiting", "ready"])
-@pytest.mark.parametrize("name", ["unary", "stream", "fails_over", "refused", "body_late"])
+@pytest.mark.parametrize("name", ["unary", "stream", "cut", "fails_over", "refused", "body_late"])
 async def test_p08_p34_a_cancellation_at_every_await_leaves_nothing_reserved(
     store: ValkeyServer | None, name: str, when: When
 ) -> None:

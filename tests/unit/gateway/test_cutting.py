@@ -42,7 +42,7 @@ def hearing(*data: bytes, answers: int = 1, chat: bool = True) -> Ending:
 
 def test_each_open_choice_is_finished_by_an_event_like_those_before() -> None:
     first, second = ended(hearing(event((0, None)), answers=2))
-    choice = {"delta": {}, "logprobs": None, "finish_reason": "length"}
+    choice: dict[str, Any] = {"delta": {}, "logprobs": None, "finish_reason": "length"}
     known = {"id": "c-1", "object": "chat.completion.chunk", "created": 5, "model": "m"}
     assert first == {**known, "choices": [{"index": 0, **choice}]}
     assert second == {**known, "choices": [{"index": 1, **choice}]}
