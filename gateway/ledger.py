@@ -7,15 +7,16 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import Final
+from typing import Final, NamedTuple
 
 from gateway.accounts import Record
 from gateway.config.ledger import Ledger as Options
 from gateway.exposition import family
 from gateway.pricing import PriceList
+from gateway.refusals import Refusals, is_refused
 from gateway.store.bounded import BoundedRegistry
 from gateway.store.registry import Registry
-from gateway.store.spending import DAY, Spent
+from gateway.store.spending import DAY, Spent, Sums
 from gateway.tallies import code_label
 from security.api import StoreAway
 
@@ -31,6 +32,14 @@ MOST: Final = 1_000_000_000
 """Tokens that a model server can say one request took: sums of what it says must fit a database's integers."""
 
 
+class _Batch(NamedTuple):
+    """Rows, and the sums of so many refused requests that have none."""
+
+    rows: Sequence[Spent]
+    sums: Sums
+    refused: int
+
+
 class Ledger:
     """Of those who have a key. `keep` and `lines` never wait; `wall` gives Unix time; the registry is its own.
 
@@ -43,6 +52,9 @@ class Ledger:
         self._registry = registry
         self._wall = wall
         self._rows: list[Spent] = []
+        self._refusals = Refusals(options.buffer)
+        self._shown = False  # whether a refusal that came since the last batch has a row
+        self._batch: _Batch | None = None  # tried until it is known to be written
         self._most = options.buffer
         self._look_at = 0.0
         self._trouble = ""
@@ -52,14 +64,23 @@ class Ledger:
 
     def __repr__(self) -> str:
         trouble = self._trouble and f"; {self._trouble}"
-        return f"<Ledger {self.written} written, {len(self._rows)} waiting, {self.lost} lost{trouble}>"
+        return f"<Ledger {self.written} written, {self._waiting} waiting, {self.lost} lost{trouble}>"
 
     def keep(self, records: Sequence[Record]) -> None:
         """Requests that have ended. Where there is no room left, those that are in it stay, and these are lost."""
-        rows = [self._row(record) for record in records if record.key]
-        room = self._most - len(self._rows)
-        self._rows += rows[:room]
-        self._lose(len(rows) - room)
+        lost = 0
+        for record in records:
+            if not record.key:
+                continue
+            row, refused = self._row(record), is_refused(record)
+            if refused and self._shown:
+                lost += not self._refusals.add(row)
+            elif len(self._rows) < self._most:
+                self._rows.append(row)
+                self._shown |= refused
+            else:
+                lost += 1
+        self._lose(lost)
 
     def warnings(self) -> list[str]:
         """What is wrong with it, for the readiness probe: no reason to send requests elsewhere."""
@@ -72,7 +93,7 @@ class Ledger:
         lost = "Requests whose usage was lost, as the database was away for too long."
         yield from family("counter", "snowshed_ledger_lost_total", lost, [("", self.lost)])
         waiting = "Requests whose usage is to be written yet."
-        yield from family("gauge", "snowshed_ledger_waiting", waiting, [("", len(self._rows))])
+        yield from family("gauge", "snowshed_ledger_waiting", waiting, [("", self._waiting)])
 
     @asynccontextmanager
     async def kept(self) -> AsyncIterator[None]:
@@ -85,7 +106,8 @@ class Ledger:
             await asyncio.wait([writing])
             await self._try(self._write)
             self._losing = False
-            self._lose(len(self._rows))
+            self._lose(self._waiting)
+            self._refusals, self._batch = Refusals(0), None
             self._rows, self._most = [], 0  # what ends after this, as requests do that are cut, is lost as well
             await self._registry.aclose()
 
@@ -107,10 +129,24 @@ class Ledger:
 
     async def _write(self) -> None:
         """Raises StoreAway; what may have been written all the same is tried again, and then found to be there."""
-        while batch := self._rows[:BATCH]:
+        while batch := self._batch or self._cut():
+            self._batch = batch
             await self._registry.ask(partial(_write, batch))
-            del self._rows[: len(batch)]
-            self.written += len(batch)
+            self._batch = None
+            del self._rows[: len(batch.rows)]
+            self.written += len(batch.rows) + batch.refused
+
+    def _cut(self) -> _Batch | None:
+        """What is written next: always with a row, by which it can be told whether it is written."""
+        if not self._rows:
+            return None
+        self._shown = False
+        return _Batch(self._rows[:BATCH], *self._refusals.take())
+
+    @property
+    def _waiting(self) -> int:
+        """Requests."""
+        return len(self._rows) + self._refusals.count + (self._batch.refused if self._batch else 0)
 
     async def _prune(self) -> None:
         """Raises StoreAway."""
@@ -156,12 +192,12 @@ class Ledger:
     def _tell(self, trouble: str) -> None:
         """Once, as long as it is the same."""
         if trouble and trouble != self._trouble:
-            _logger.warning("usage not written", extra={"reason": trouble, "waiting": len(self._rows)})
+            _logger.warning("usage not written", extra={"reason": trouble, "waiting": self._waiting})
         if self._trouble and not trouble:
             _logger.info("usage written again", extra={"lost": self.lost})
             self._losing = False
         self._trouble = trouble
 
 
-async def _write(rows: Sequence[Spent], registry: Registry) -> None:
-    await registry.usage.write(rows)
+async def _write(batch: _Batch, registry: Registry) -> None:
+    await registry.usage.write(batch.rows, batch.sums)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from typing import Any, Final
 
@@ -12,6 +12,9 @@ FIELDS: Final = ("day", "tenant", "key", "model", "version")
 """What sums can be made by, in the order in which they come."""
 COUNTS: Final = ("requests", "failed", "prompt_tokens", "completion_tokens", "cost")
 """What they tell."""
+Sums = Mapping[tuple[Any, ...], Sequence[int]]
+"""COUNTS by what FIELDS are."""
+NONE: Final[Sums] = {}
 EPOCH: Final = date(1970, 1, 1).toordinal()
 DAY: Final = 86400
 
@@ -101,14 +104,19 @@ def start_of(day: date) -> int:
     return (day.toordinal() - EPOCH) * DAY
 
 
-def summed(rows: Iterable[Spent]) -> list[tuple[Any, ...]]:
+def fields_of(row: Spent) -> tuple[Any, ...]:
+    """What it has of FIELDS."""
+    return day_of(row.at), row.tenant, row.key, row.model, row.version
+
+
+def summed(rows: Iterable[Spent], beside: Sums = NONE) -> list[tuple[Any, ...]]:
     """What they add up to: a tuple of FIELDS and COUNTS for each of FIELDS that is unlike the others.
 
     In one order, so that two who write can't wait for each other.
     """
-    sums: dict[tuple[Any, ...], list[int]] = {}
+    sums = {of: list(counts) for of, counts in beside.items()}
     for row in rows:
-        counts = sums.setdefault((day_of(row.at), row.tenant, row.key, row.model, row.version), [0] * len(COUNTS))
+        counts = sums.setdefault(fields_of(row), [0] * len(COUNTS))
         spent = (1, row.outcome == "failed", row.prompt_tokens, row.completion_tokens, row.cost)
         for nth, count in enumerate(spent):
             counts[nth] += count

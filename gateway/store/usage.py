@@ -14,7 +14,20 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gateway.pricing import decimal
 from gateway.store.database import comparable
-from gateway.store.spending import COUNTS, DAY, FIELDS, Seen, Spent, Sum, Wanted, in_order, start_of, summed
+from gateway.store.spending import (
+    COUNTS,
+    DAY,
+    FIELDS,
+    NONE,
+    Seen,
+    Spent,
+    Sum,
+    Sums,
+    Wanted,
+    in_order,
+    start_of,
+    summed,
+)  # fmt: skip
 from gateway.store.tables import USAGE, USAGE_DAYS
 
 
@@ -36,25 +49,29 @@ class UsageTable:
     def __repr__(self) -> str:
         return f"<UsageTable in {self._engine.url.render_as_string()}>"
 
-    async def write(self, rows: Sequence[Spent]) -> None:
-        """All or none. Those that are there, of a time when that was not confirmed, add nothing to the sums."""
+    async def write(self, rows: Sequence[Spent], beside: Sums = NONE) -> None:
+        """All or none. Those that are there, of a time when that was not confirmed, add nothing to the sums.
+
+        `beside`: sums of requests that get no rows. They were written with the rows that they came with: where one of
+        those is there, they add nothing.
+        """
         left = rows
         while left:
             try:
-                await self._add_all(left)
+                await self._add_all(left, beside)
             except IntegrityError:
                 new = await self._without_those_there(left)
                 if len(new) == len(left):
                     raise
-                left = new
+                left, beside = new, NONE
             else:
                 left = []
 
-    async def _add_all(self, rows: Sequence[Spent]) -> None:
+    async def _add_all(self, rows: Sequence[Spent], beside: Sums) -> None:
         """Raises IntegrityError if one is there, having waited for who is about to write it."""
         async with self._engine.begin() as connection:
             await connection.exec_driver_sql(self._add, [msgspec.structs.astuple(row) for row in rows])
-            sums = [(self._day(day), *others) for day, *others in summed(rows)]
+            sums = [(self._day(day), *others) for day, *others in summed(rows, beside)]
             await connection.exec_driver_sql(self._sum_up, sums)
 
     async def _without_those_there(self, rows: Sequence[Spent]) -> list[Spent]:

@@ -4,74 +4,38 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
-from gateway.accounts import Outcome, Record
 from gateway.config import check
 from gateway.config.ledger import Ledger as Options
 from gateway.config.ledger import PriceSpec
 from gateway.ledger import BATCH, MOST, STEP, Ledger
 from gateway.store.bounded import BoundedRegistry
 from gateway.store.database import address
-from gateway.store.spending import DAY, FIELDS, Seen, Wanted
+from gateway.store.spending import DAY
 from gateway.wiring import build
-from tests.support.databases import PostgresServer, sqlite
+from tests.support.databases import PostgresServer
 from tests.support.gateway import configuration, metric
-from tests.support.ledgers import MIDNIGHT
+from tests.support.ledgers import (
+    MIDNIGHT,
+    NEVER,
+    SOON,
+    bring_back,
+    counted,
+    ended,
+    events,
+    take_away,
+    written,
+)  # fmt: skip
 from tests.support.stored import Clock, KeyBook
 from tests.support.waiting import until, until_told
 
-SOON = Options(every=0.01)
-NEVER = Options(every=86400)
 PRICES = (
     PriceSpec(model="chat", input="0.5", output="1.5"),
     PriceSpec(model="chat", since="2027-01-16", input="1", output="3"),
 )
-
-
-@pytest.fixture
-def file(tmp_path: Path) -> Path:
-    """With tables."""
-    KeyBook(sqlite(tmp_path))
-    return tmp_path / "snowshed.db"
-
-
-@pytest.fixture
-async def registry(file: Path) -> AsyncIterator[BoundedRegistry]:
-    registry = BoundedRegistry(address(f"sqlite:///{file}"), Clock())
-    yield registry
-    await registry.aclose()
-
-
-def take_away(file: Path) -> None:
-    file.rename(file.with_name("away.db"))
-
-
-def bring_back(file: Path) -> None:
-    file.with_name("away.db").rename(file)
-
-
-def ended(nth: int = 0, at: int = MIDNIGHT, key: str = "0123456789ab", outcome: Outcome = "success") -> Record:
-    record = Record(f"req_{nth:05}", "", "chat", 100.0, at * 1000 + 999, "alias", "chat@2", outcome=outcome)
-    record.tenant, record.key = "acme" if key else "", key
-    record.first_at, record.ended_at = 100.1, 100.5
-    record.use(1000, 500, exact=True)
-    return record
-
-
-async def written(registry: BoundedRegistry) -> list[Seen]:
-    return await registry.ask(lambda them: them.usage.rows(Wanted(), None, 1_000_000))
-
-
-async def counted(registry: BoundedRegistry) -> int:
-    return sum(one.requests for one in await registry.ask(lambda them: them.usage.sums(FIELDS, Wanted(), [], 1000)))
-
-
-def events(caplog: pytest.LogCaptureFixture) -> list[str]:
-    return [record.message for record in caplog.records]
 
 
 async def test_a_request_is_written_with_what_it_cost_when_it_came_in(registry: BoundedRegistry) -> None:
@@ -127,17 +91,17 @@ async def test_it_is_written_while_the_gateway_runs(registry: BoundedRegistry) -
 
 
 async def test_what_comes_while_the_database_is_away_is_written_on_its_return(
-    registry: BoundedRegistry, file: Path, caplog: pytest.LogCaptureFixture
+    registry: BoundedRegistry, ledger_file: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "snowshed")
-    take_away(file)
+    take_away(ledger_file)
     ledger = Ledger(SOON, registry, Clock())
     async with ledger.kept():
         ledger.keep([ended(1)])
         await until(ledger.warnings)
         ledger.keep([ended(2)])
         assert ledger.warnings() == ["usage is not written: FileNotFoundError"]
-        bring_back(file)
+        bring_back(ledger_file)
         await until(lambda: ledger.written == 2)
         await until(lambda: not ledger.warnings())
     assert await counted(registry) == 2
@@ -145,9 +109,9 @@ async def test_what_comes_while_the_database_is_away_is_written_on_its_return(
 
 
 async def test_more_than_there_is_room_for_is_lost_and_told(
-    registry: BoundedRegistry, file: Path, caplog: pytest.LogCaptureFixture
+    registry: BoundedRegistry, ledger_file: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    take_away(file)
+    take_away(ledger_file)
     ledger = Ledger(Options(every=0.01, buffer=1000), registry, Clock())
     async with ledger.kept():
         ledger.keep([ended(nth) for nth in range(600)])
@@ -155,22 +119,22 @@ async def test_more_than_there_is_room_for_is_lost_and_told(
         ledger.keep([ended(nth) for nth in range(600, 1200)])
         ledger.keep([ended(5000)])
         assert metric("".join(ledger.lines()), "snowshed_ledger_lost_total") == ledger.lost == 201
-        bring_back(file)
+        bring_back(ledger_file)
         await until(lambda: ledger.written == 1000)
     assert [row.id for row in await written(registry)] == [f"req_{nth:05}" for nth in range(1000)]
     assert events(caplog).count("usage lost") == 1
 
 
 async def test_what_can_not_be_written_at_the_end_is_told(
-    registry: BoundedRegistry, file: Path, caplog: pytest.LogCaptureFixture
+    registry: BoundedRegistry, ledger_file: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    take_away(file)
+    take_away(ledger_file)
     ledger = Ledger(NEVER, registry, Clock())
     async with ledger.kept():
         ledger.keep([ended(1), ended(2)])
     assert events(caplog) == ["usage not written", "usage lost"]
     assert (ledger.lost, [record.__dict__.get("requests") for record in caplog.records]) == (2, [None, 2])
-    bring_back(file)  # which no other one that was made in its place keeps from being read
+    bring_back(ledger_file)  # which no other one that was made in its place keeps from being read
     assert await written(registry) == []
 
 
@@ -209,15 +173,17 @@ async def test_rows_go_when_they_are_old_and_sums_stay(registry: BoundedRegistry
     assert await counted(registry) == STEP + 3
 
 
-async def test_what_ends_with_the_gateway_is_written_and_what_others_leave_undone_keeps_nobody(file: Path) -> None:
+async def test_what_ends_with_the_gateway_is_written_and_what_others_leave_undone_keeps_nobody(
+    ledger_file: Path,
+) -> None:
     """Between the last beat and the end, and with a loop's end that cancels whoever waits."""
-    auth = {"kind": "keys", "sqlite": str(file)}
-    gateway = build(check(configuration(auth=auth, admin={"port": 0}), "test"), file.parent)
+    auth = {"kind": "keys", "sqlite": str(ledger_file)}
+    gateway = build(check(configuration(auth=auth, admin={"port": 0}), "test"), ledger_file.parent)
     async with gateway.running():
         with gateway.edge.accounts.open(ended(1)):
             for task in asyncio.all_tasks() - {asyncio.current_task()}:
                 task.cancel()
-    registry = BoundedRegistry(address(f"sqlite:///{file}"), Clock())
+    registry = BoundedRegistry(address(f"sqlite:///{ledger_file}"), Clock())
     assert [row.id for row in await written(registry)] == ["req_00001"]
     await registry.aclose()
 

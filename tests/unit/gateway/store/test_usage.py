@@ -104,6 +104,17 @@ async def test_what_is_written_twice_at_the_same_time_counts_once(table: UsageTa
     assert await table.sums(FIELDS, ALL, [], MANY) == added_up(rows, FIELDS)
 
 
+async def test_sums_beside_rows_are_written_with_them_and_once(table: UsageTable) -> None:
+    """They have no rows of their own to tell by."""
+    rows = drawn(50)
+    beside = {(date(2027, 1, 16), "acme", "0123456789ab", "chat", ""): [7, 3, 0, 0, 0]}
+    await asyncio.gather(*(table.write(rows, beside) for _ in range(4)))
+    await table.write(rows, beside)
+    assert await total(table) == 57
+    (found,) = await table.sums(["tenant"], Wanted(tenant="acme"), [], MANY)
+    assert found.failed == 3 + sum(row.tenant == "acme" and row.outcome == "failed" for row in rows)
+
+
 async def test_several_who_write_at_a_time_lose_nothing(table: UsageTable) -> None:
     shares = [drawn(100, seed) for seed in range(2, 8)]
     await asyncio.gather(*(table.write(share) for share in shares))
