@@ -15,6 +15,7 @@ from gateway import limit_words
 from gateway.accounts import Outcome
 from gateway.complaints import Invalid
 from gateway.quotas import described
+from gateway.rate_headers import whole_seconds
 from router.api import NoReplica, NoSuchModel, NotPermitted, Quarantined, Reason, Shed
 from security.api import Forbidden, StoreAway, Unauthenticated, Unvouched
 from security.limits.api import LimitsAway, NeverFits, OverLimit
@@ -54,8 +55,7 @@ class Problem:
         """The header lines that belong beside the envelope."""
         lines = b"content-type: application/json\r\n"
         if self.retry_after is not None:
-            # Clients read whole seconds, ignore more than 120, and must not come back too early.
-            lines += b"retry-after: %d\r\n" % min(120, max(1, math.ceil(self.retry_after)))
+            lines += b"retry-after: %d\r\n" % whole_seconds(self.retry_after)
             if self.precise:
                 lines += b"retry-after-ms: %d\r\n" % math.ceil(self.retry_after * 1000)
         if self.challenge:

@@ -34,6 +34,11 @@ def _told(form: bytes, left: int, level: int, bucket: Bucket) -> bytes:
     return form % (bucket.burst, left, span(level / SECOND))
 
 
+def whole_seconds(wait: float) -> int:
+    """As Retry-After tells it: clients read whole seconds, ignore more than 120, and must not come back too early."""
+    return min(120, max(1, ceil(wait)))
+
+
 def span(seconds: float) -> bytes:
     """As `20ms`, `1.5s`, `6m0s` or `23h59m4s`: rounded up, as who comes too early comes in vain."""
     milliseconds = ceil(seconds * 1000)

@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Final, Protocol, Self
 
 from engines.api import Interrupted, Rejected
-from gateway import rate_headers
+from gateway import rate_headers, ratelimit_fields
 from gateway.exchange import Exchange
 from gateway.exposition import family, labels
 from gateway.prompt import Prompt
@@ -65,11 +65,12 @@ class Reserved:
 class Reserving:
     """As with who asks: `take` answers at once if that can be told here, else `reserve` has to be awaited.
 
-    Both raise OverLimit, NeverFits or LimitsAway.
+    Both raise OverLimit, NeverFits or LimitsAway. `ietf_headers`: whether callers are told in those, too.
     """
 
-    def __init__(self, quotas: Quotas, limiter: Limiter) -> None:
+    def __init__(self, quotas: Quotas, limiter: Limiter, *, ietf_headers: bool) -> None:
         self._quotas = quotas
+        self._spelled = ratelimit_fields.both if ietf_headers else rate_headers.lines
         self.limiter = limiter
         self.refused: Counter[tuple[str, str, bool]] = Counter()
         """By whose limit and what it bounds, and whether it is enforced."""
@@ -106,12 +107,12 @@ class Reserving:
     def _hold(self, reservation: Reservation, exchange: Exchange) -> Reserved:
         for limit in reservation.waived:
             self._count(limit)
-        exchange.limit(rate_headers.lines(reservation.quota, reservation.decision))
+        exchange.limit(self._spelled(reservation.quota, reservation.decision))
         return Reserved(reservation, exchange)
 
     def _told(self, over: OverLimit, exchange: Exchange) -> OverLimit:
         self._count(over.limit)
-        exchange.limit(rate_headers.lines(over.quota, over.decision))
+        exchange.limit(self._spelled(over.quota, over.decision))
         return over
 
     def _count(self, limit: Limit) -> None:

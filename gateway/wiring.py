@@ -178,7 +178,7 @@ def _callers(config: Config, quotas: Quotas, *, trusting: bool) -> tuple[Authent
     with _about("auth"):
         auth = OpenDoor(NEIGHBOUR) if trusting else AUTHENTICATORS[config.auth.kind](config.auth)
     with _about("quotas.store"):
-        return auth, Reserving(quotas, limiter(config.quotas.store))
+        return auth, Reserving(quotas, limiter(config.quotas.store), ietf_headers=config.quotas.ietf_headers)
 
 
 def _stored(shown: Shown, auth: Authenticator, edge: Edge) -> tuple[AdminListener, Steering, Ledger]:

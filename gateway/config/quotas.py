@@ -78,6 +78,10 @@ class Quotas(Section):
         description="Where the URL of the Redis or Valkey is (redis://, rediss://, unix://, redis+cluster:// or redis+sentinel://) "
         "that all gateways share limits in; without one, each has its own.",
     )
+    ietf_headers: bool = Field(
+        default=False,
+        description="Tell how limits stand in RateLimit and RateLimit-Policy, too, as a draft of the IETF has them.",
+    )
     plans: tuple[Plan, ...] = Field(
         (), description="Who is on a plan that is not listed is on the one named default, if that is."
     )
