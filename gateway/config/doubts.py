@@ -16,7 +16,7 @@ MODULES: Final = {
     "embedded": ("xllamacpp",),
     "jwt": ("jwt", "cryptography", "httpx2"),
     "postgres": ("asyncpg",),
-    "redis": ("redis",),
+    "redis": ("hiredis", "redis"),
     "tensorrt-llm": ("tensorrt_llm",),
     "triton": ("tritonclient",),
 }
