@@ -63,8 +63,8 @@ class Replicated:
 
 
 @contextmanager
-def running_replicated() -> Iterator[Replicated]:
-    """Complete at the beginning of the block; killed after it."""
+def running_replicated(down_after_ms: int = 1000) -> Iterator[Replicated]:
+    """Complete at the beginning of the block; killed after it. `down_after_ms`: of silence until another is chosen."""
     with ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory())  # for what is sent to a replica
         options = [*AT_ONCE, "--dir", folder]
@@ -72,7 +72,8 @@ def running_replicated() -> Iterator[Replicated]:
         with replica.client() as client:
             client.replicaof("127.0.0.1", str(master.port))
         wait_until(lambda: replication(replica)["master_link_status"] == "up", PATIENCE, "replication")
-        sentinels = [stack.enter_context(running_sentinel(master.port)) for _ in range(SENTINELS)]
+        patience = [f"sentinel down-after-milliseconds {MASTER} {down_after_ms}"]
+        sentinels = [stack.enter_context(running_sentinel(master.port, patience)) for _ in range(SENTINELS)]
         replicated = Replicated((master, replica), sentinels)
         replicated.wait_for_replica()
         yield replicated

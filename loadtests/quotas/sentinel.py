@@ -20,8 +20,6 @@ MASTER = "limits"
 """What it calls the master."""
 QUORUM = 2
 """Sentinels that must have lost the master before they look for another: one alone never does."""
-DOWN_AFTER_MS = 1000
-"""Of silence, after which it takes a store to be down."""
 FAILOVER_MS = 5000
 """In which a fail-over must have come to its end; else another one is tried after twice as long."""
 
@@ -40,7 +38,6 @@ class Sentinel:
             "bind 127.0.0.1",
             *([f"requirepass {password}"] if password else []),
             f"sentinel monitor {MASTER} 127.0.0.1 {master} {QUORUM}",
-            f"sentinel down-after-milliseconds {MASTER} {DOWN_AFTER_MS}",
             f"sentinel failover-timeout {MASTER} {FAILOVER_MS}",
             *options,
         ]
