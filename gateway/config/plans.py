@@ -28,6 +28,12 @@ def read_plan(name: str, given: Any) -> Plan:
         raise Unfit([((name, *path), words) for path, words in told_inside(error, base, tree)]) from None
 
 
+def said(plan: Plan) -> dict[str, Any]:
+    """What was given for it: `read_plan` reads the same plan from that."""
+    given: dict[str, Any] = plan.model_dump(mode="json", exclude_unset=True, exclude={"name"})
+    return given
+
+
 def check_plan(plan: Plan, config: Config) -> None:
     """Whether it goes with all else that is configured. Raises Unfit, whose paths do not begin with its name."""
     alone = config.model_copy(update={"quotas": config.quotas.model_copy(update={"plans": (plan,)})})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Path
 from starlette.responses import Response
@@ -12,6 +12,7 @@ from gateway.admin.errors import refusing
 from gateway.admin.routes.answers import PlanList, SeenPlan, answer, documented
 from gateway.admin.routes.asked import Name, PlanEntry
 from gateway.admin.routes.visiting import Caller
+from gateway.config.plans import said
 from gateway.planning import Planning
 from gateway.quotas import Quotas
 from gateway.store.bounded import BoundedRegistry
@@ -62,5 +63,5 @@ def routes(quotas: Quotas, planning: Planning, registry: BoundedRegistry) -> API
 
 def _seen(quotas: Quotas, tenants: Mapping[str, int]) -> Iterator[SeenPlan]:
     for name, plan in sorted(quotas.plans.items()):
-        said = plan.model_dump(mode="json", exclude_unset=True, exclude={"name"})
-        yield SeenPlan(name, "admin" if name in quotas.entries else "file", tenants.get(name, 0), said)
+        set_by: Literal["admin", "file"] = "admin" if name in quotas.entries else "file"
+        yield SeenPlan(name, set_by, tenants.get(name, 0), said(plan))

@@ -32,6 +32,17 @@ class _Made(msgspec.Struct):
     key: str
 
 
+class _Plan(msgspec.Struct):
+    """The part of a plan that is not the listener's own."""
+
+    name: str
+    plan: dict[str, Any]
+
+
+class _Plans(msgspec.Struct):
+    data: list[_Plan]
+
+
 class AdminBook:
     """A `gateway.cli.book.api.Book`."""
 
@@ -49,6 +60,10 @@ class AdminBook:
 
     def change_tenant(self, name: str, **terms: Any) -> Tenant:
         return self._as(Tenant, self._remote.send("PATCH", f"/v1/tenants/{_part('tenant', name)}", terms))
+
+    def plans(self) -> dict[str, Any]:
+        found = self._as(_Plans, self._remote.send("GET", "/v1/plans"))
+        return {one.name: one.plan for one in found.data}
 
     def keys(self, tenant: str | None) -> list[Key]:
         return self._every("/v1/keys", Key, {} if tenant is None else {"tenant": tenant})

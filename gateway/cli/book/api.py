@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from gateway.store.records import Entry, Key, Tenant
@@ -23,6 +23,10 @@ class Book(Protocol):
 
     def change_tenant(self, name: str, **terms: Any) -> Tenant:
         """Those of plan, weight, priority and models that are given."""
+        ...
+
+    def plans(self) -> Mapping[str, Any]:
+        """What was said of each plan that holds, as an entry of the file without its name."""
         ...
 
     def keys(self, tenant: str | None) -> list[Key]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from gateway.cli.book.operator import operator
+from gateway.cli.configured import read
 from gateway.cli.registry import with_registry
 from gateway.store.records import PAGE, Entry, Key, Tenant
 from gateway.store.spending import Seen, Sum, Wanted, parted
@@ -38,6 +39,12 @@ class DatabaseBook:
 
     def change_tenant(self, name: str, **terms: Any) -> Tenant:
         return with_registry(self._config, lambda them: them.change_tenant(name, by=operator(), **terms))
+
+    def plans(self) -> dict[str, Any]:
+        from gateway.config.plans import said  # with all that a configuration takes
+
+        file = {one.name: said(one) for one in read(self._config).quotas.plans}
+        return {**file, **with_registry(self._config, lambda them: them.plans.all())}
 
     def keys(self, tenant: str | None) -> list[Key]:
         return with_registry(self._config, lambda them: _every(lambda after: them.keys(tenant, after), "id", ""))

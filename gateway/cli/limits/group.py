@@ -6,6 +6,6 @@ from gateway.cli.lazy import LazyGroup
 
 command = LazyGroup(
     name="limits",
-    modules={"show": "gateway.cli.limits.show"},
-    help="Look at the limits that bind callers.",
+    modules={"show": "gateway.cli.limits.show", "simulate": "gateway.cli.limits.simulate"},
+    help="Look at the limits that bind callers, and try other ones.",
 )
