@@ -13,6 +13,7 @@ from types import FrameType
 
 import uvicorn
 
+from gateway import compiled
 from gateway.app import create_app
 from gateway.authentication import mesh_peers
 from gateway.front_door import FrontDoor
@@ -60,7 +61,10 @@ class Server(uvicorn.Server):
         """Raises SystemExit with status 1, the reason logged, if the address or an engine can't be had."""
         if threading.current_thread() is threading.main_thread():  # signals come to no other
             asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._gateway.reloading.ask)
-        _logger.info("starting", extra={"version": VERSION, "models": len(self._gateway.config.models)})
+        _logger.info(
+            "starting",
+            extra={"version": VERSION, "form": compiled.form(), "models": len(self._gateway.config.models)},
+        )
         try:
             await self._try_address()
             await super().startup(sockets)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from gateway import compiled
 from gateway.cli.configured import cache, config_option, read
 from gateway.cli.lazy import examples
 from gateway.cli.trouble import Mistake
@@ -40,6 +41,7 @@ def command(config: Path | None, log_format: Form | None, log_level: str | None)
     Ctrl-C let it finish what it has begun; a second Ctrl-C does not wait. SIGHUP has it read FILE again, which it also
     does when FILE changes: models and routing are taken over while requests go on.
     """
+    compiled.use()  # before the first of what may be compiled is imported, as are these
     from gateway.config import ConfigError, check_sources
     from gateway.logs import configure
     from gateway.reloading import Source

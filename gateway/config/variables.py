@@ -8,14 +8,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from engines.credentials import FromVariable
+from gateway.compiled import SWITCH
 from gateway.config.shape import Path, dotted
 from gateway.config.strict_yaml import UnreadableError, parse
 
 PREFIX = "SNOWSHED_"
 OTHERS = frozenset({
-    "SNOWSHED_CACHE", "SNOWSHED_URL", "SNOWSHED_API_KEY", "SNOWSHED_ADMIN_URL", "SNOWSHED_ADMIN_KEY"
+    SWITCH, "SNOWSHED_CACHE", "SNOWSHED_URL", "SNOWSHED_API_KEY", "SNOWSHED_ADMIN_URL", "SNOWSHED_ADMIN_KEY"
 })  # fmt: skip
-"""No settings of the gateway: the folder for what is fetched once, and where clients find the gateway."""
+"""No settings of the gateway: how it runs, the folder for what is fetched once, and where clients find the gateway."""
 
 _KUBERNETES = re.compile(
     r"SNOWSHED(?:_[A-Z0-9]+)*?_(?:SERVICE_HOST|SERVICE_PORT(?:_[A-Z0-9]+)*|PORT_\d+_(?:TCP|UDP|SCTP)(?:_[A-Z]+)?|(PORT))"

@@ -22,6 +22,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from gateway import compiled
 from tests.support.waiting import PATIENCE
 
 _ROOT = Path(__file__).parents[2]
@@ -166,6 +167,8 @@ def _import_all() -> None:
 
 
 if __name__ == "__main__":
+    if os.environ.get(compiled.SWITCH) == "on":
+        compiled.use()
     _import_all()
     sys.argv = ["gateway", *_serve(socket.socket(fileno=0), socket.socket(fileno=int(sys.argv[1])))]
     runpy.run_module("gateway", run_name="__main__", alter_sys=True)
