@@ -19,6 +19,7 @@ from gateway.rate_headers import whole_seconds
 from router.api import NoReplica, NoSuchModel, NotPermitted, Quarantined, Reason, Shed
 from security.api import Forbidden, StoreAway, Unauthenticated, Unvouched
 from security.limits.api import LimitsAway, NeverFits, OverLimit
+from security.limits.budget import Budget
 
 
 @dataclass(frozen=True)
@@ -170,6 +171,9 @@ def _over_limit(error: OverLimit) -> Problem:
     holder, limit = described(error.limit)
     kind = "tokens" if "tokens" in limit else "requests"
     reason = f"{holder}:{limit}"
+    if isinstance(error.limit, Budget):  # as OpenAI's own; an SDK that waits for a month would wait in vain
+        words = limit_words.unpaid(error.limit, error.remaining)
+        return Problem(429, "insufficient_quota", "insufficient_quota", words, spent=True, reason=reason)
     return Problem(
         429, kind, "rate_limit_exceeded", limit_words.over(error), retry_after=error.wait, precise=True, reason=reason
     )

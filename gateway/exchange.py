@@ -173,6 +173,15 @@ class Exchange(Answer):
         else:
             self._comment(now)
 
+    def conclude(self, error: BaseException | None) -> None:
+        """Have the record say how the request ended, for who must know before it is answered. Twice is as once."""
+        if error is None:
+            return
+        if (spent := self.spent) is not None:
+            self.record.use(spent.prompt, spent.completion, exact=spent.exact)
+        if isinstance(error, asyncio.CancelledError) and self._reason is None:
+            self._leave()
+
     # The hold
 
     def __enter__(self) -> Self:
@@ -187,11 +196,9 @@ class Exchange(Answer):
         self.intake.close()
         if exc is None:
             return False
-        if (spent := self.spent) is not None:
-            self.record.use(spent.prompt, spent.completion, exact=spent.exact)
+        self.conclude(exc)
         if isinstance(exc, asyncio.CancelledError):
             if self._reason is None:
-                self._leave()
                 self.wire.abort()
                 return False
             self.fail(self._reason)

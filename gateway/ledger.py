@@ -9,16 +9,22 @@ from contextlib import asynccontextmanager
 from functools import partial
 from typing import Final, NamedTuple
 
+from msgspec.structs import replace
+
 from gateway.accounts import Record
+from gateway.charging import paid, priced
 from gateway.config.ledger import Ledger as Options
 from gateway.exposition import family
 from gateway.pricing import PriceList
 from gateway.refusals import Refusals, is_refused
 from gateway.store.bounded import BoundedRegistry
 from gateway.store.registry import Registry
-from gateway.store.spending import DAY, Spent, Sums
+from gateway.store.spending import DAY, Spent, Sums, Wanted, day_of
 from gateway.tallies import code_label
 from security.api import StoreAway
+from security.limits.api import LimitsAway
+from security.limits.budget import Budget
+from security.limits.limiter import AWAY
 
 _logger = logging.getLogger("snowshed")
 
@@ -28,8 +34,6 @@ STEP, STEPS = 500, 10
 """Old rows that are taken away at a time, and how many times running: more than are written in between."""
 LOOK: Final = 60.0
 """Seconds until the next look for old rows, once there are none."""
-MOST: Final = 1_000_000_000
-"""Tokens that a model server can say one request took: sums of what it says must fit a database's integers."""
 
 
 class _Batch(NamedTuple):
@@ -81,6 +85,15 @@ class Ledger:
             else:
                 lost += 1
         self._lose(lost)
+
+    async def spent(self, budget: Budget) -> int:
+        """Millionths that have been written down in a budget's period of whose it is. Raises LimitsAway."""
+        days = [day_of(at) for at in range(budget.begins, budget.ends, DAY)]
+        of = replace(Wanted(), **dict(budget.holder))
+        try:
+            return await self._registry.ask(lambda them: them.usage.cost(days, of))
+        except StoreAway:
+            raise LimitsAway(AWAY) from None
 
     def warnings(self) -> list[str]:
         """What is wrong with it, for the readiness probe: no reason to send requests elsewhere."""
@@ -160,14 +173,10 @@ class Ledger:
                 return
 
     def _row(self, record: Record) -> Spent:
-        at = record.unix_ms // 1000
-        # Nobody has told what a prompt took whose answer was broken off, or not waited for: it was read all the same.
-        read = record.first_at or (record.client_gone and record.attempts)
-        prompt = min(record.prompt_tokens or (record.prompt if read else 0), MOST)
-        completion = min(record.completion_tokens, MOST)
+        prompt, completion = paid(record)
         return Spent(
             record.id,
-            at,
+            record.unix_ms // 1000,
             record.tenant,
             record.key,
             record.model,
@@ -178,7 +187,7 @@ class Ledger:
             record.outcome,
             code_label(record.code) if record.code else "",
             int((record.ended_at - record.headers_at) * 1000),
-            self._prices.cost(record.version.partition("@")[0], at, prompt, completion),
+            priced(record, self._prices, prompt, completion),
         )
 
     def _lose(self, rows: int) -> None:

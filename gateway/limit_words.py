@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from math import ceil
 from typing import Final
 
+from gateway.pricing import decimal
 from gateway.quotas import NOBODY, described, named
 from security.limits.api import Limit, NeverFits, OverLimit, Slots, key
+from security.limits.budget import Budget
 
 _EVERYBODY: Final = key(NOBODY, "")
 _SHOWN: Final = {"jwt": "the token subject's", "mesh": "the mesh identity's"}
@@ -24,6 +27,16 @@ def never(error: NeverFits) -> str:
     return f"The request takes more at once than {_spoken(error.bucket)} ever allows."
 
 
+def unpaid(budget: Budget, left: int) -> str:
+    """`left`: millionths."""
+    of_model = " for this model" if described(budget)[0] == "model" else ""
+    anew = f"{datetime.fromtimestamp(budget.ends, UTC):%Y-%m-%dT%H:%M:%SZ}"
+    return (
+        f"What is left of {whose(budget)} budget of {_money(budget.limit)} a {budget.period}{of_model} "
+        f"({_money(left)}) does not pay for this request; it begins anew at {anew}."
+    )
+
+
 def whose(limit: Limit) -> str:
     """Such as `the key's`, or of what they showed in its place."""
     if limit.key.startswith(_EVERYBODY):
@@ -38,3 +51,9 @@ def _spoken(limit: Limit) -> str:
     holder, name = described(limit)
     of_model = " for this model" if holder == "model" else ""
     return f"{whose(limit)} limit of {limit.limit} {name.replace('_', ' ')}{of_model}"
+
+
+def _money(millionths: int) -> str:
+    """With two decimals at least."""
+    text = decimal(millionths)
+    return text[:-4] + text[-4:].rstrip("0")

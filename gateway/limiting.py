@@ -9,6 +9,7 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from engines.credentials import SecretReference
+from security.limits.budget import Ledger
 from security.limits.limiter import Limiter
 from security.limits.local import LocalLimiter
 
@@ -16,10 +17,13 @@ if TYPE_CHECKING:
     from redis.asyncio import Redis, RedisCluster
 
 
-def limiter(store: SecretReference | None) -> Limiter:
-    """Asks nobody yet. Raises ValueError, fit for people, without the URL, if it can't be had."""
+def limiter(store: SecretReference | None, ledger: Ledger, grace: float) -> Limiter:
+    """Asks nobody yet. Raises ValueError, fit for people, without the URL, if it can't be had.
+
+    `grace`: seconds for which budgets are spent while the store is away.
+    """
     if store is None:
-        return LocalLimiter(time.monotonic)
+        return LocalLimiter(time.monotonic, ledger)
     client = store_client(store)
     from security.limits import script  # only who shares limits pays for the driver
     from security.limits.cashier import Cashier
@@ -29,7 +33,8 @@ def limiter(store: SecretReference | None) -> Limiter:
     mark, numbers = os.urandom(8).hex(), count()
     random = Random()  # noqa: S311  # spreads load, guards nothing
     line = Line(client, script.text())
-    return RedisLimiter(line, lambda: f"{mark}-{next(numbers)}", time.monotonic, random, Cashier(line))
+    cashier = Cashier(line, ledger, time.time, grace)
+    return RedisLimiter(line, lambda: f"{mark}-{next(numbers)}", time.monotonic, random, cashier)
 
 
 def store_client(store: SecretReference) -> Redis | RedisCluster:

@@ -7,6 +7,7 @@ from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
+from gateway.budgets import MARK, budgets_of
 from gateway.config.quotas import DEFAULT, Allowance, Plan
 from router.model import Model
 from security.api import Principal
@@ -67,22 +68,28 @@ class Quotas:
         self.entries = entries
         self._hold()
 
-    def of(self, principal: Principal, model: Model) -> Quota | None:
-        """None: nothing binds it."""
+    def of(self, principal: Principal, model: Model, at_ms: int = 0) -> Quota | None:
+        """None: nothing binds it. Budgets are those of that time, in Unix milliseconds."""
         if not self.plans:
             return None
         name = principal.key_id, principal.tenant, principal.plan, model.name
         try:
-            return self._known[name]
+            quota = self._known[name]
         except KeyError:
-            plan = self.plans.get(principal.plan) or self.plans.get(DEFAULT)
-            quota = None if plan is None else quota_of(plan, principal.tenant, principal.key_id, model.name)
-            self._known[name] = quota
             if not self.lists(principal.plan):
                 self._tell(principal.plan)
-            if len(self._known) > REMEMBERED:
-                self._known.popitem(last=False)
-            return quota
+            return self._put_together(name, at_ms // 1000)
+        if quota is not None and quota.budgets and not quota.budgets[0].holds(at_ms // 1000):
+            return self._put_together(name, at_ms // 1000)
+        return quota
+
+    def _put_together(self, name: tuple[str, str, str, str], at: int) -> Quota | None:
+        key_id, tenant, called, model = name
+        plan = self.plans.get(called) or self.plans.get(DEFAULT)
+        quota = self._known[name] = None if plan is None else quota_of(plan, tenant, key_id, model, at)
+        if len(self._known) > REMEMBERED:
+            self._known.popitem(last=False)
+        return quota
 
     def seen(self, name: str) -> tuple[str, str, str] | None:
         """Key's id, tenant and plan of who came last of those with this id or tenant; None: nobody since plans hold."""
@@ -105,10 +112,11 @@ class Quotas:
             _logger.warning("plan not listed", extra={"plan": plan, "instead": instead})
 
 
-def quota_of(plan: Plan, tenant: str, key_id: str | None, model: str | None) -> Quota | None:
+def quota_of(plan: Plan, tenant: str, key_id: str | None, model: str | None, at: int | None = None) -> Quota | None:
     """What the plan has bind a tenant's key for a model; None: nothing.
 
-    Without a key what binds all of the tenant's together, without a model what binds for any.
+    Without a key what binds all of the tenant's together, without a model what binds for any; and without a time
+    (Unix seconds) no budgets.
     """
     holders: list[tuple[Allowance, tuple[str, ...]]] = [
         *([] if key_id is None else [(plan.key, ("key", key_id))]),
@@ -122,9 +130,10 @@ def quota_of(plan: Plan, tenant: str, key_id: str | None, model: str | None) -> 
         for allowance, holder in holders
         if (most := allowance.concurrent_requests) is not None
     ]
-    if not (buckets or slots):
+    budgets = () if at is None else tuple(budgets_of(holders, tenant, at, enforce=plan.enforce))
+    if not (buckets or slots or budgets):
         return None
-    return Quota(tenant, tuple(buckets), tuple(slots), plan.without_store, plan.cut_answers)
+    return Quota(tenant, tuple(buckets), tuple(slots), plan.without_store, plan.cut_answers, budgets)
 
 
 def _buckets(allowance: Allowance, tenant: str, holder: tuple[str, ...], plan: Plan) -> Iterator[Bucket]:
@@ -137,7 +146,7 @@ def _buckets(allowance: Allowance, tenant: str, holder: tuple[str, ...], plan: P
 def described(limit: Limit) -> tuple[str, str]:
     """Whose limit it is (key, tenant or model) and what it bounds, as in the configuration; nobody's name."""
     own = limit.key.partition("}:")[2]
-    return own.partition(":")[0], own.rpartition(":")[2]
+    return own.partition(":")[0], own.rpartition(":")[2].partition(MARK)[0]
 
 
 def named(limit: Limit) -> str:

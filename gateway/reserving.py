@@ -8,16 +8,20 @@ from collections.abc import Iterator
 from types import TracebackType
 from typing import Final, Protocol, Self
 
+from msgspec.structs import replace
+
 from engines.api import Interrupted, Rejected
 from gateway import rate_headers, ratelimit_fields
+from gateway.charging import paid, priced
 from gateway.exchange import Exchange
 from gateway.exposition import family, labels
+from gateway.pricing import PriceList
 from gateway.prompt import Prompt
 from gateway.quotas import Quotas, described
 from router.model import Model
 from security.api import Principal
 from security.limits.api import NOTHING, Cost, Limit, OverLimit, Quota, Reservation
-from security.limits.limiter import Limiter
+from security.limits.limiter import Limiter, Unread
 from security.limits.output import left_for_output
 
 
@@ -62,15 +66,32 @@ class Reserved:
         self._reservation.settle(used(self._exchange, exc))
 
 
+class Purchase(Reserved):
+    """The same with budgets: they are charged what the ledger writes down."""
+
+    __slots__ = ("_prices",)
+
+    def __init__(self, reservation: Reservation, exchange: Exchange, prices: PriceList) -> None:
+        super().__init__(reservation, exchange)
+        self._prices = prices
+
+    def __exit__(self, kind: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None) -> None:
+        exchange = self._exchange
+        exchange.conclude(exc)
+        money = priced(exchange.record, self._prices, *paid(exchange.record))
+        self._reservation.settle(replace(used(exchange, exc), money=money))
+
+
 class Reserving:
     """As with who asks: `take` answers at once if that can be told here, else `reserve` has to be awaited.
 
     Both raise OverLimit, NeverFits or LimitsAway. `ietf_headers`: whether callers are told in those, too.
     """
 
-    def __init__(self, quotas: Quotas, limiter: Limiter, *, ietf_headers: bool) -> None:
+    def __init__(self, quotas: Quotas, limiter: Limiter, prices: PriceList, *, ietf_headers: bool) -> None:
         self._quotas = quotas
         self._spelled = ratelimit_fields.both if ietf_headers else rate_headers.lines
+        self._prices = prices
         self.limiter = limiter
         self.refused: Counter[tuple[str, str, bool]] = Counter()
         """By whose limit and what it bounds, and whether it is enforced."""
@@ -79,12 +100,16 @@ class Reserving:
         return f"<Reserving of {self._quotas!r} by {self.limiter!r}>"
 
     def take(self, principal: Principal, model: Model, prompt: Prompt, exchange: Exchange) -> Hold | None:
-        quota = self._quotas.of(principal, model)
+        quota = self._quotas.of(principal, model, exchange.record.unix_ms)
         if quota is None:
             return _UNBOUND
         cost = _expected(quota, model, prompt, exchange)
+        if quota.budgets:
+            cost = self._priced(cost, model, exchange)
         try:
             reservation = self.limiter.take(quota, cost)
+        except Unread:
+            return None
         except OverLimit as over:
             raise self._told(over, exchange) from None
         if reservation is None:
@@ -94,8 +119,8 @@ class Reserving:
         return self._hold(reservation, exchange)
 
     async def reserve(self, principal: Principal, model: Model, prompt: Prompt, exchange: Exchange) -> Hold:
-        quota = self._quotas.of(principal, model) or Quota(principal.tenant)
-        cost = _expected(quota, model, prompt, exchange)
+        quota = self._quotas.of(principal, model, exchange.record.unix_ms) or Quota(principal.tenant)
+        cost = self._priced(_expected(quota, model, prompt, exchange), model, exchange)
         try:
             reservation = await self.limiter.reserve(quota, cost)
         except OverLimit as over:
@@ -108,7 +133,14 @@ class Reserving:
         for limit in reservation.waived:
             self._count(limit)
         exchange.limit(self._spelled(reservation.quota, reservation.decision))
+        if reservation.quota.budgets:
+            return Purchase(reservation, exchange, self._prices)
         return Reserved(reservation, exchange)
+
+    def _priced(self, cost: Cost, model: Model, exchange: Exchange) -> Cost:
+        """With what it comes to in money, at the price that holds as the request came in."""
+        name, at = model.name.partition(":")[0], exchange.record.unix_ms // 1000
+        return replace(cost, money=self._prices.cost(name, at, cost.input_tokens, cost.output_tokens))
 
     def _told(self, over: OverLimit, exchange: Exchange) -> OverLimit:
         self._count(over.limit)

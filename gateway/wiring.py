@@ -30,6 +30,7 @@ from gateway.metrics import Metrics
 from gateway.ops import OpsServer
 from gateway.pauses import Pauses
 from gateway.pipeline import Pipeline
+from gateway.pricing import PriceList
 from gateway.quotas import Quotas
 from gateway.readiness import Readiness
 from gateway.recent import Recent
@@ -56,6 +57,7 @@ from router.quarantine import Quarantine
 from security.api import Authenticator
 from security.exposure import LOOPBACK_NAMES, HostCheck
 from security.limits.limiter import Limiter
+from security.limits.readings import unknown
 from security.open_door import NEIGHBOUR, OpenDoor
 
 if TYPE_CHECKING:
@@ -145,7 +147,9 @@ def build(
     catalog, reloading = upstreams.catalog, Reloading(source or Source(), upstreams, quotas)
     accounts, traffic = Accounts(clock), Traffic()
     trusting = not config.server.open and config.auth.kind == "none"  # then the Host is all that tells strangers
-    auth, limits = _callers(config, quotas, trusting=trusting)
+    auth = _authenticator(config, trusting=trusting)
+    ledger = _ledger(config) if config.auth.kind == "keys" else None
+    limits = _limits(config, quotas, ledger)
     dispatcher, gate = Dispatcher(Quarantine(clock, os.urandom(32))), Gate(catalog, pools.pressed)
     pipeline = Pipeline(accounts, auth, gate, catalog, limits, Routes(catalog, dispatcher, random))
     hosts = HostCheck((*LOOPBACK_NAMES, *config.server.names)) if trusting else None
@@ -156,7 +160,7 @@ def build(
     heartbeat, pauses, recent = Heartbeat(clock), Pauses(clock), Recent()
     readiness = Readiness(traffic, catalog, auth)
     shown = Shown(config, upstreams, reloading, events, recent, quotas, limits.limiter)
-    admin, steering, ledger = _stored(shown, auth, edge) if config.auth.kind == "keys" else (None, None, None)
+    admin, steering = _stored(shown, auth, edge) if config.auth.kind == "keys" else (None, None)
     sources = [
         ReplicaMetrics(catalog, readiness, events).lines, reloading.lines, edge.lines, edge.protection.lines,
         pauses.lines, AuthenticationMetrics(auth).lines, pools.asides.lines, AdmissionMetrics(catalog).lines,
@@ -173,21 +177,35 @@ def build(
     )  # fmt: skip
 
 
-def _callers(config: Config, quotas: Quotas, *, trusting: bool) -> tuple[Authenticator, Reserving]:
-    """Who may ask, and for how much. Raises ValueError, fit for people, for what their sections point to."""
+def _authenticator(config: Config, *, trusting: bool) -> Authenticator:
+    """Who may ask. Raises ValueError, fit for people, for what the section points to."""
     with _about("auth"):
-        auth = OpenDoor(NEIGHBOUR) if trusting else AUTHENTICATORS[config.auth.kind](config.auth)
+        return OpenDoor(NEIGHBOUR) if trusting else AUTHENTICATORS[config.auth.kind](config.auth)
+
+
+def _ledger(config: Config) -> Ledger:
+    """In the database of the keys."""
+    from gateway.ledger import Ledger  # only who keeps keys pays for it
+    from gateway.store.bounded import BoundedRegistry
+    from gateway.store.database import address
+
+    return Ledger(config.ledger, BoundedRegistry(address(config.auth.url()), time.time), time.time)
+
+
+def _limits(config: Config, quotas: Quotas, ledger: Ledger | None) -> Reserving:
+    """How much they may ask for. Raises ValueError, fit for people, for what the section points to."""
+    spent, prices = ledger.spent if ledger else unknown, PriceList(spec.price for spec in config.ledger.prices)
     with _about("quotas.store"):
-        return auth, Reserving(quotas, limiter(config.quotas.store), ietf_headers=config.quotas.ietf_headers)
+        counted = limiter(config.quotas.store, spent, config.quotas.budget_grace)
+    return Reserving(quotas, counted, prices, ietf_headers=config.quotas.ietf_headers)
 
 
-def _stored(shown: Shown, auth: Authenticator, edge: Edge) -> tuple[AdminListener, Steering, Ledger]:
+def _stored(shown: Shown, auth: Authenticator, edge: Edge) -> tuple[AdminListener, Steering]:
     """What works on the database of the keys. Raises ValueError, fit for people, for what its section points to."""
     from gateway.admin.app import Ways, create_app  # only who keeps keys pays for it
     from gateway.admin.guard import Guard
     from gateway.admin.listener import AdminListener
     from gateway.admin.tls import server_context
-    from gateway.ledger import Ledger
     from gateway.steering import Steering
     from gateway.store.bounded import BoundedRegistry
     from gateway.store.database import address
@@ -198,12 +216,10 @@ def _stored(shown: Shown, auth: Authenticator, edge: Edge) -> tuple[AdminListene
     with _about("admin.rate_store"):
         store = options.rate_store.read() if options.rate_store else None
         guard = Guard(options.rate, store, time.monotonic)
-    url = address(shown.config.auth.url())
-    registry = BoundedRegistry(url, time.time)
+    registry = BoundedRegistry(address(shown.config.auth.url()), time.time)
     steering = Steering(registry, shown.upstreams, shown.quotas)
     app = create_app(Ways(shown, registry, steering), auth, guard, edge)
-    listener = AdminListener(app, options, registry, guard, tls)
-    return listener, steering, Ledger(shown.config.ledger, BoundedRegistry(url, time.time), time.time)
+    return AdminListener(app, options, registry, guard, tls), steering
 
 
 @contextmanager

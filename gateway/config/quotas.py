@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from decimal import Decimal
 from typing import Annotated, Final, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, WithJsonSchema
 
 from engines.credentials import SecretReference
+from engines.units import Seconds
 from gateway.config.sections import Section
 from gateway.config.values import Printable
 from security.api import DEFAULT_PLAN, IS_NAME
@@ -31,6 +33,31 @@ def _limit(description: str) -> int | None:
     return Field(None, ge=1, le=MOST, description=description)
 
 
+DEAREST: Final = 10**9
+Money = Annotated[
+    Decimal,
+    Field(gt=0, le=DEAREST, decimal_places=6, allow_inf_nan=False),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "number", "exclusiveMinimum": 0, "maximum": DEAREST},
+                {"type": "string", "pattern": r"^[0-9]{1,10}(\.[0-9]{1,6})?$"},
+            ]
+        }
+    ),
+]
+
+
+class Budgets(Section):
+    """What one holder may spend, by the prices of the ledger, to six decimals; what is not set has no limit."""
+
+    day: Money | None = Field(None, description="In a day of the calendar, in UTC.", examples=["25.00"])
+    month: Money | None = Field(None, description="In a month of the calendar, in UTC.", examples=["500"])
+
+    def __bool__(self) -> bool:
+        return self.day is not None or self.month is not None
+
+
 class Allowance(Section):
     """What one holder may ask for; what is not set has no limit. A minute's worth may be asked for at once."""
 
@@ -40,6 +67,7 @@ class Allowance(Section):
     tokens_per_minute: int | None = _limit("Tokens of prompts and answers together.")
     tokens_per_day: int | None = _limit("The same in 24 hours, a day's worth at once.")
     concurrent_requests: int | None = _limit("Requests under way at a time.")
+    budgets: Budgets = Field(Budgets(), description="What may be spent, by ledger.prices.")
 
 
 class ModelAllowance(Allowance):
@@ -75,8 +103,11 @@ class Quotas(Section):
 
     store: SecretReference | None = Field(
         None,
-        description="Where the URL of the Redis or Valkey is (redis://, rediss://, unix://, redis+cluster:// or redis+sentinel://) "
-        "that all gateways share limits in; without one, each has its own.",
+        description="Where the URL of the Redis or Valkey is (redis://, rediss://, unix://, redis+cluster:// or "
+        "redis+sentinel://) that all gateways share limits in; without one, each has its own.",
+    )
+    budget_grace: Seconds = Field(
+        60.0, description="How long budgets are spent while the shared store can't be asked; after that, 503."
     )
     ietf_headers: bool = Field(
         default=False,

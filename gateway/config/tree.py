@@ -10,6 +10,7 @@ from pydantic import Field, ValidationError, model_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from engines.choices import meant
+from gateway.config import budgets
 from gateway.config.admin import Admin
 from gateway.config.admission import Admission
 from gateway.config.auth import Auth
@@ -77,7 +78,9 @@ def _same_doors(config: Config) -> Iterator[Mistake]:
 def quota_mistakes(config: Config) -> Iterator[Mistake]:
     """Of its plans, beside all else that it says."""
     models = frozenset(name for spec in config.models for name in spec.names)
-    for path, words in config.quotas.mistakes(models):
+    priced = {price.model for price in config.ledger.prices}
+    of_money = budgets.mistakes(config.quotas.plans, config.auth.kind, models, priced)
+    for path, words in (*config.quotas.mistakes(models), *of_money):
         yield ("quotas", *path), words
 
 

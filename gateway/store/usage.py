@@ -108,6 +108,12 @@ class UsageTable:
             found = await connection.execute(query.group_by(*parts).order_by(*parts).limit(limit))
         return [_sum(row._mapping) for row in found]  # noqa: SLF001  # public, in spite of its name
 
+    async def cost(self, days: Sequence[date], of: Wanted) -> int:
+        """Millionths that requests of these days cost together, as far as they have been written."""
+        query = _matching(select(func.sum(USAGE_DAYS.c.cost)), USAGE_DAYS.c, of).where(USAGE_DAYS.c.day.in_(days))
+        async with self._engine.connect() as connection:
+            return int(await connection.scalar(query) or 0)  # a decimal, from PostgreSQL
+
     async def rows(self, of: Wanted, after: tuple[int, str] | None, limit: int) -> list[Seen]:
         """By time, of those that are kept still; behind the one with that time and id."""
         query = _matching(select(USAGE), USAGE.c, of)

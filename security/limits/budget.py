@@ -33,6 +33,10 @@ class Budget:
         if not 1 <= self.limit <= DEAREST:
             raise ValueError("a budget takes from a millionth to a thousand million")
 
+    def holds(self, at: int) -> bool:
+        """At a time in Unix seconds."""
+        return self.begins <= at < self.ends
+
 
 Ledger = Callable[[Budget], Awaitable[int]]
 """Gives the millionths that are written down of a budget's holder in its period. Raises LimitsAway."""

@@ -12,7 +12,8 @@ from tests.support.limiting import LimiterStand, gateway, shared
 from tests.support.valkey import ValkeyServer
 
 ALLOWED = ("EVALSHA", "SCRIPT|LOAD", "GET", "MGET", "SET", "DEL", "PEXPIRE", "TIME", "ZADD", "ZCOUNT", "ZREM",
-           "ZREMRANGEBYSCORE")  # fmt: skip
+           "ZREMRANGEBYSCORE",
+           "HGET", "HGETALL", "HSET", "HDEL", "HEXISTS", "HINCRBY")  # fmt: skip
 
 
 async def whole_day(stand: LimiterStand) -> None:

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from gateway.charging import MOST
 from gateway.config import check
 from gateway.config.ledger import Ledger as Options
 from gateway.config.ledger import PriceSpec
-from gateway.ledger import BATCH, MOST, STEP, Ledger
+from gateway.ledger import BATCH, STEP, Ledger
 from gateway.store.bounded import BoundedRegistry
 from gateway.store.database import address
 from gateway.store.spending import DAY

@@ -1,0 +1,24 @@
+"""Which tokens of a request are paid for, and what they cost: in the ledger and of budgets the same."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from gateway.accounts import Record
+from gateway.pricing import PriceList
+
+MOST: Final = 1_000_000_000
+"""Tokens that a model server can say one request took: sums of what it says must fit a database's integers."""
+
+
+def paid(record: Record) -> tuple[int, int]:
+    """Tokens of prompt and answer, once the record says how it ended."""
+    # Nobody has told what a prompt took whose answer was broken off, or not waited for: it was read all the same.
+    read = record.first_at or (record.client_gone and record.attempts)
+    prompt = record.prompt_tokens or (record.prompt if read else 0)
+    return min(prompt, MOST), min(record.completion_tokens, MOST)
+
+
+def priced(record: Record, prices: PriceList, prompt: int, completion: int) -> int:
+    """Millionths: by the model that answered, at the price that held when the request came in."""
+    return prices.cost(record.version.partition("@")[0], record.unix_ms // 1000, prompt, completion)
