@@ -29,6 +29,7 @@ def look(config: Config) -> Iterator[Finding]:
         _, document = ready
         if "ready" in document:
             yield _readiness(document)
+            yield from map(_warning, document.get("warnings", ()))
 
 
 def running(config: Config) -> bool:
@@ -70,6 +71,11 @@ def _readiness(document: dict[str, Any]) -> Finding:
         return Finding("ok", "readiness", "the running gateway is ready")
     reasons = "; ".join(map(str, document.get("reasons", ())))
     return Finding("wrong", "readiness", f"the running gateway is not ready: {reasons}", "see the replicas below")
+
+
+def _warning(words: Any) -> Finding:
+    todo = "look into its log for the event that tells more (docs/guides/observability.md#events)"
+    return Finding("note", "warning", f"the running gateway warns: {words}", todo)
 
 
 def _is_edge(answer: Answer | None) -> bool:

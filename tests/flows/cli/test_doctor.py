@@ -149,6 +149,18 @@ def test_a_running_gateway_that_is_not_ready_is_wrong_and_its_model_is_not_loade
     assert "not loaded again" in found["replica m-0"]["what"]
 
 
+def test_what_a_running_gateway_warns_of_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is ready all the same."""
+    (port,) = free_ports(1)
+    monkeypatch.setenv("LIMITS_URL", f"redis://127.0.0.1:{port}")
+    with running_gateway(configuration(quotas={"store": {"env": "LIMITS_URL"}})) as gateway:
+        gateway.wait_until(lambda: gateway.objects.limiter.trouble and not gateway.objects.readiness.reasons())
+        tree = configuration(ops={"port": gateway.objects.ops.port})
+        found = findings(tmp_path, tree)["warning"]
+        assert found["what"] == f"the running gateway warns: {gateway.objects.limiter.trouble}"
+    assert found["level"] == "note"
+
+
 def test_a_model_server_that_does_not_answer_is_wrong_beside_one_that_does(tmp_path: Path) -> None:
     models = [{"name": "gone", "engine": "openai", "replicas": [{"url": "http://127.0.0.1:1/v1"}]},
               {"name": "here", "engine": "scripted"}]  # fmt: skip
