@@ -236,11 +236,13 @@ class Admission:
 
 def _finished(ended: Ended) -> Finished:
     notes, replica, sent, left, beside = ended
+    output = notes.completion_tokens // notes.answers
     return Finished(
         tenant=notes.tenant,
         replica=replica.name,
         prompt=notes.prompt_tokens,
-        output=notes.completion_tokens // notes.answers,
+        output=output,
+        capped=0 < notes.output_cap <= output,
         exact=notes.usage_exact,
         body=notes.text_bytes,
         begun=max(0.0, notes.first_at - sent),

@@ -75,6 +75,8 @@ class Notes(Protocol):
     """As they were counted in the end; 0 until then, or if nobody counted."""
     completion_tokens: int
     usage_exact: bool
+    output_cap: int
+    """Tokens at which each answer was to end, as its caller's limits had no more left; 0: they left what was asked."""
     first_at: float
     """When (loop seconds) its first content went to the client; 0.0 if none did."""
 

@@ -29,6 +29,8 @@ class Finished:
     prompt: int
     """Tokens, as counted."""
     output: int
+    capped: bool
+    """Whether it ended where its caller's limits did: then it may have been to become longer."""
     exact: bool
     """Whether the server counted."""
     body: int
@@ -96,8 +98,10 @@ class Costs:
         possible = [each for each in ended if _possible(each)]
         self._pace.learn(((each.work, each.held) for each in possible), now)
         answered = [each for each in possible if 0 < each.begun <= each.held]
+        # Who is at their limits would else be expected to have short answers, and be let in for a few tokens each time.
         # By the prompt that its body lets expect, as when it was asked for: at an octave's edge the two may differ.
-        self._outputs.learn(((each.tenant, self.prompt(each.body), each.output) for each in answered), now)
+        by_itself = [each for each in answered if not each.capped]
+        self._outputs.learn(((each.tenant, self.prompt(each.body), each.output) for each in by_itself), now)
         self._learn_bytes(answered)
         self._learn_rates([each for each in answered if each.prompt], now)
 

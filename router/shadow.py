@@ -91,7 +91,7 @@ class Copy:
         self.replica = ""
         self.whole = call.whole
         self.body_bytes, self.text_bytes = original.body_bytes, original.text_bytes
-        self.answers = original.answers
+        self.answers, self.output_cap = original.answers, original.output_cap
         self.prompt, self.tokens, self.work = original.prompt, original.tokens, original.work
         self.last_at = 0.0
         self.failed: Sequence[tuple[str, type[EngineError]]] = ()

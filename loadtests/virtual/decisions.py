@@ -69,7 +69,7 @@ class Noted:
     rank: Rank = 1
     body_bytes = text_bytes = 2000
     answers = 1
-    prompt_tokens = completion_tokens = 0
+    prompt_tokens = completion_tokens = output_cap = 0
     usage_exact = False
     queued = first_at = last_at = 0.0
     failed: Sequence[tuple[str, type[EngineError]]] = ()

@@ -13,6 +13,7 @@ PLAIN = Finished(
     replica="one",
     prompt=1000,
     output=100,
+    capped=False,
     exact=True,
     body=4000,
     begun=0.1,

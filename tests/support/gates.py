@@ -100,6 +100,7 @@ class Noted:
         self.prompt_tokens = 0
         self.completion_tokens = 0
         self.usage_exact = False
+        self.output_cap = 0
         self.first_at = 0.0
         self.attempts = 0
         self.replica = ""

@@ -198,3 +198,16 @@ async def test_a_replica_that_awaits_its_probe_gets_one_however_busy_it_is() -> 
     await stage.rest(0.5)
     assert waiting.done()
     assert await waiting is broken
+
+
+@pytest.mark.parametrize(("cap", "expected"), [(0, 5), (5, 256), (6, 5)], ids=["none", "reached", "not reached"])
+async def test_of_answers_that_ended_at_their_cap_nothing_is_learned_of_their_length(cap: int, expected: int) -> None:
+    stage = Stage()
+    for _ in range(60):
+        notes = stage.enter()
+        notes.output_cap, notes.answers, notes.completion_tokens = cap, 2, 10
+        notes.first_at = stage.now + 0.1
+        stage.now += 1.0
+        await stage.leave(notes)
+        await stage.rest(0.0)
+    assert stage.admission.costs.output("", stage.admission.costs.prompt(4), None) == expected

@@ -54,6 +54,14 @@ def test_an_answer_is_found_again_under_what_is_expected_of_its_prompt() -> None
     assert {costs.output("a", costs.prompt(body), None) for body in range(3000, 3007)} == {32}
 
 
+def test_an_answer_that_ended_where_its_caller_s_limits_did_says_nothing_of_how_long_answers_are() -> None:
+    ledger = Ledger()
+    ledger.each(finished(output=3, capped=True) for _ in range(50))
+    assert ledger.costs.output("a", 1000, None) == 256
+    ledger.each(finished(output=3, capped=False) for _ in range(50))
+    assert ledger.costs.output("a", 1000, None) == 3
+
+
 def stream(random: Random, base: float, prefill: float, decode: float) -> Finished:
     """A streamed answer of a server with these rates."""
     prompt, output, beside = random.randint(10, 8000), random.randint(10, 500), random.randint(1, 16)
