@@ -147,9 +147,7 @@ def build(
     catalog, reloading = upstreams.catalog, Reloading(source or Source(), upstreams, quotas)
     accounts, traffic = Accounts(clock), Traffic()
     trusting = not config.server.open and config.auth.kind == "none"  # then the Host is all that tells strangers
-    auth = _authenticator(config, trusting=trusting)
-    ledger = _ledger(config) if config.auth.kind == "keys" else None
-    limits = _limits(config, quotas, ledger)
+    auth, limits, ledger = _callers(config, quotas, trusting=trusting)
     dispatcher, gate = Dispatcher(Quarantine(clock, os.urandom(32))), Gate(catalog, pools.pressed)
     pipeline = Pipeline(accounts, auth, gate, catalog, limits, Routes(catalog, dispatcher, random))
     hosts = HostCheck((*LOOPBACK_NAMES, *config.server.names)) if trusting else None
@@ -177,10 +175,12 @@ def build(
     )  # fmt: skip
 
 
-def _authenticator(config: Config, *, trusting: bool) -> Authenticator:
-    """Who may ask. Raises ValueError, fit for people, for what the section points to."""
+def _callers(config: Config, quotas: Quotas, *, trusting: bool) -> tuple[Authenticator, Reserving, Ledger | None]:
+    """Who may ask, for how much, and who writes it down. Raises ValueError, fit for people, as of their sections."""
     with _about("auth"):
-        return OpenDoor(NEIGHBOUR) if trusting else AUTHENTICATORS[config.auth.kind](config.auth)
+        auth = OpenDoor(NEIGHBOUR) if trusting else AUTHENTICATORS[config.auth.kind](config.auth)
+    ledger = _ledger(config) if config.auth.kind == "keys" else None
+    return auth, _limits(config, quotas, ledger), ledger
 
 
 def _ledger(config: Config) -> Ledger:
@@ -193,7 +193,6 @@ def _ledger(config: Config) -> Ledger:
 
 
 def _limits(config: Config, quotas: Quotas, ledger: Ledger | None) -> Reserving:
-    """How much they may ask for. Raises ValueError, fit for people, for what the section points to."""
     spent, prices = ledger.spent if ledger else unknown, PriceList(spec.price for spec in config.ledger.prices)
     with _about("quotas.store"):
         counted = limiter(config.quotas.store, spent, config.quotas.budget_grace)
