@@ -14,6 +14,7 @@ import yaml
 from tests.support.command_line import complaint, snowshed
 from tests.support.databases import PostgresServer
 from tests.support.gateway import configuration, spawned_gateway
+from tests.support.stored import SOMEBODY, KeyBook
 
 VARIABLE = "KEYS_DATABASE"
 """Where a configuration with PostgreSQL has its URL from."""
@@ -186,8 +187,10 @@ def test_a_plan_that_is_not_listed_is_told(tmp_path: Path, listed: list[str], in
     desk.file.write_text(yaml.safe_dump({**desk.tree, "quotas": {"plans": [{"name": name} for name in listed]}}))
     at = ("--config", str(desk.file))
     created = snowshed("tenants", "create", "acme", "--plan", "golf", *at).stderr
-    assert f"no plan golf (quotas.plans): {instead}" in created
+    assert f"a plan golf (quotas.plans), nor was one set: {instead}" in created
     changed = snowshed("tenants", "change", "acme", "--plan", "gold", *at).stderr
-    assert ("no plan gold" in changed) is ("gold" not in listed)
-    assert "no plan golf" in snowshed("tenants", "change", "acme", "--plan", "golf", *at).stderr
-    assert "no plan" not in snowshed("tenants", "change", "acme", "--weight", "2", *at).stderr
+    assert ("a plan gold" in changed) is ("gold" not in listed)
+    assert "a plan golf" in snowshed("tenants", "change", "acme", "--plan", "golf", *at).stderr
+    assert "a plan" not in snowshed("tenants", "change", "acme", "--weight", "2", *at).stderr
+    KeyBook(f"sqlite:///{tmp_path / 'keys.db'}").do(lambda them: them.plans.set("golf", {}, by=SOMEBODY))
+    assert "a plan" not in snowshed("tenants", "change", "acme", "--plan", "golf", *at).stderr, "it was set elsewhere"
