@@ -50,6 +50,11 @@ def _since(price: Price) -> int:
     return price.since
 
 
-def decimal(millionths: int) -> str:
-    """For people and for machines that know decimals: 1500 is 0.001500."""
-    return f"{millionths // MICRO}.{millionths % MICRO:06}"
+def decimal(cost: int) -> str:
+    """Millionths for people, and for machines that know decimals: 1500 is 0.001500."""
+    return f"{cost // MICRO}.{cost % MICRO:06}"
+
+
+def millionths(cost: str) -> int:
+    """What `decimal` was told."""
+    return int(cost.replace(".", ""))

@@ -9,9 +9,10 @@ from heapq import heappop, heappush
 from typing import Final
 
 from gateway.config.quotas import Plan
+from gateway.pricing import millionths
 from gateway.quotas import described, named, quota_of
 from gateway.store.spending import Seen
-from security.limits.api import NOTHING, Cost, NeverFits, OverLimit, Quota, Reservation
+from security.limits.api import Cost, NeverFits, OverLimit, Quota, Reservation
 from security.limits.local import LocalLimiter
 
 MINUTE: Final = 60
@@ -49,7 +50,7 @@ class Replay:
     """Of one plan for everybody, enforced or not. Memory is taken for callers and for what is under way at a time.
 
     A request takes what it did use when it came in, as if that had been known, and is under way as long as it was. The
-    ledger knows only in which second it came: those of one are taken as evenly apart. Budgets of money are left out.
+    ledger knows only in which second it came: those of one are taken as evenly apart. Budgets begin with nothing spent.
     """
 
     def __init__(self, plan: Plan) -> None:
@@ -96,9 +97,10 @@ class Replay:
 
     def _hold(self, row: Seen, quota: Quota, caller: Caller) -> None:
         prompt, completion = row.prompt_tokens, row.completion_tokens
-        used = Cost(1, prompt, completion)
+        money = millionths(row.cost) if quota.budgets else 0
+        used = Cost(1, prompt, completion, money)
         most = quota.most_output(prompt)
-        expected = used if completion <= most else Cost(1, prompt, max(0, most))  # the rest is a debt, as ever
+        expected = used if completion <= most else Cost(1, prompt, max(0, most), money)  # the rest is a debt, as ever
         try:
             reservation = self._limiter.take(quota, expected)
         except (OverLimit, NeverFits) as refusal:
@@ -108,7 +110,7 @@ class Replay:
             caller.refuse(f"{whose} {name}", row.at)
             caller.never += isinstance(refusal, NeverFits)
             return
-        owed = NOTHING if row.outcome == "failed" and not completion else used
+        owed = Cost(0, money=money) if row.outcome == "failed" and not completion else used
         if quota.slots or owed is not expected:
             self._number += 1
             heappush(self._under_way, (self._now + row.duration_ms / 1000, self._number, reservation, owed))
@@ -123,7 +125,16 @@ class Replay:
     def _quota(self, row: Seen) -> Quota | None:
         whose = row.tenant, row.key, row.model
         try:
-            return self._quotas[whose]
+            quota = self._quotas[whose]
         except KeyError:
-            quota = self._quotas[whose] = quota_of(self._plan, *whose)
-            return quota
+            return self._put_together(whose, row.at)
+        if quota is not None and quota.budgets and not quota.budgets[0].holds(row.at):
+            return self._put_together(whose, row.at)
+        return quota
+
+    def _put_together(self, whose: tuple[str, str, str], at: int) -> Quota | None:
+        quota = self._quotas[whose] = quota_of(self._plan, *whose, at)
+        if quota is not None:
+            for budget in self._limiter.purse.unknown(quota):
+                self._limiter.purse.learn(budget, 0)
+        return quota

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.pricing import MICRO, Price, PriceList, decimal
+from gateway.pricing import MICRO, Price, PriceList, decimal, millionths
 
 PRICES = st.integers(0, 10_000 * MICRO)
 TOKENS = st.integers(0, 10**9)
@@ -37,6 +37,7 @@ def test_the_price_is_the_last_that_began_before(history: list[tuple[int, int]],
 
 
 @given(st.integers(0, 1 << 63))
-def test_as_a_decimal_nothing_is_lost(millionths: int) -> None:
+def test_as_a_decimal_nothing_is_lost(cost: int) -> None:
     with localcontext(prec=60):
-        assert Decimal(decimal(millionths)) * MICRO == millionths
+        assert Decimal(decimal(cost)) * MICRO == cost
+    assert millionths(decimal(cost)) == cost

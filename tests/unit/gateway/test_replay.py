@@ -10,7 +10,7 @@ import pytest
 from gateway.config.plans import read_plan
 from gateway.quotas import quota_of
 from gateway.replay import Caller, Replay
-from gateway.store.spending import Seen
+from gateway.store.spending import DAY, Seen
 from security.limits.api import Cost, NeverFits, OverLimit
 from security.limits.local import LocalLimiter
 from tests.support.ledgers import MIDNIGHT
@@ -116,6 +116,19 @@ def test_an_answer_longer_than_a_limit_ever_holds_is_a_debt_and_a_prompt_never_p
     assert (of(found).refused, of(found).never) == ({"key output_tokens_per_minute": 1}, 0)
     found = replayed([seen(prompt_tokens=101), seen(1)], key={"input_tokens_per_minute": 100})
     assert (of(found).refused, of(found).never) == ({"key input_tokens_per_minute": 1}, 1)
+
+
+def test_budgets_are_those_of_each_day_and_month_by_what_requests_did_cost() -> None:
+    rows = [seen(nth * DAY // 4, cost="1.000000") for nth in range(12)]
+    assert of(replayed(rows, key={"budgets": {"day": 3}})).refused == {"key day_budget": 3}
+    assert of(replayed(rows, tenant={"budgets": {"day": 3, "month": 8}})).refused == {
+        "tenant day_budget": 2, "tenant month_budget": 2
+    }  # fmt: skip
+    assert of(replayed(rows, models=[{"model": "chat", "budgets": {"day": "0.999999"}}])).refused == {
+        "model chat day_budget": 12
+    }
+    free = [seen(nth, cost="0.000000", outcome="failed", completion_tokens=0) for nth in range(5)]
+    assert of(replayed(free, key={"budgets": {"day": "0.000001"}})).refused == {}
 
 
 def test_the_worst_minute_is_that_with_most_refused() -> None:
