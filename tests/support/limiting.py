@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from itertools import count
@@ -61,10 +62,23 @@ async def gateway(
         await limiter.aclose()
 
 
-class LimiterStand:
-    """`clock` is what the limiter reads, in seconds."""
+class Book:
+    """A ledger: millionths by the key of a budget. `read` counts the questions."""
 
-    def __init__(self, limiter: Limiter, tenant: str, clock: list[float]) -> None:
+    def __init__(self) -> None:
+        self.spent: Counter[str] = Counter()
+        self.read = 0
+
+    async def __call__(self, budget: Budget) -> int:
+        self.read += 1
+        return self.spent[budget.key]
+
+
+class LimiterStand:
+    """`clock` is what the limiter reads, in seconds; `book` is its ledger."""
+
+    def __init__(self, limiter: Limiter, tenant: str, clock: list[float], book: Book | None = None) -> None:
+        self.book = book or Book()
         self.limiter = limiter
         self.tenant = tenant
         self._clock = clock
@@ -105,14 +119,25 @@ class LimiterStand:
             return await self.limiter.reserve(quota, cost)
         return self.limiter.take(quota, cost) or await self.limiter.reserve(quota, cost)
 
+    async def spend(self, quota: Quota, held: int, money: int) -> None:
+        """A whole request, which is written down."""
+        with await self.ask(quota, money=held) as reservation:
+            reservation.settle(Cost(1, money=money))
+        self.book.spent.update({budget.key: money for budget in quota.budgets})
+
+    async def spent(self, quota: Quota) -> list[int]:
+        """Millionths that are spent or held of each budget, without taking anything."""
+        with await self.ask(Quota(self.tenant, budgets=quota.budgets)) as probe:
+            return list(probe.decision.spent)
+
     async def use(self, quota: Quota, reserved: int, used: int) -> None:
         """A whole request."""
         with await self.ask(quota, reserved) as reservation:
             reservation.settle(Cost(1, used))
 
-    async def refusal(self, quota: Quota, tokens: int = 0) -> OverLimit:
+    async def refusal(self, quota: Quota, tokens: int = 0, money: int = 0) -> OverLimit:
         try:
-            reservation = await self.ask(quota, tokens)
+            reservation = await self.ask(quota, tokens, money=money)
         except OverLimit as refusal:
             return refusal
         raise AssertionError(f"not refused: {reservation!r}")

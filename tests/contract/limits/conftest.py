@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from security.limits.local import LocalLimiter
-from tests.support.limiting import LimiterStand, shared
+from tests.support.limiting import Book, LimiterStand, shared
 from tests.support.valkey import ValkeyServer, running_valkey
 
 TENANTS = (f"tenant{number}" for number in itertools.count())
@@ -22,11 +22,11 @@ def valkey() -> Iterator[ValkeyServer]:
 
 @pytest.fixture(params=["local", "redis"])
 async def stand(request: pytest.FixtureRequest) -> AsyncIterator[LimiterStand]:
-    clock, tenant = [1000.0], next(TENANTS)
+    clock, tenant, book = [1000.0], next(TENANTS), Book()
     if request.param == "local":
-        yield LimiterStand(LocalLimiter(lambda: clock[0]), tenant, clock)
+        yield LimiterStand(LocalLimiter(lambda: clock[0], book), tenant, clock, book)
     else:
         server: ValkeyServer = request.getfixturevalue("valkey")
-        limiter = shared(server.url, clock)
-        yield LimiterStand(limiter, tenant, clock)
+        limiter = shared(server.url, clock, ledger=book)
+        yield LimiterStand(limiter, tenant, clock, book)
         await limiter.aclose()
