@@ -76,6 +76,8 @@ def _what(found: ErrorDetails, path: Path, tree: Any, named: Callable[[Path], st
         case "literal_error":
             names = re.findall("'([^']*)'", found["ctx"]["expected"])
             return f"must be one of {', '.join(names)}{meant(str(found['input']), names)}"
+        case "decimal_max_places":
+            return f"takes at most {found['ctx']['decimal_places']} decimals"
         case kind if kind in _BOUNDS:
             bound, words = _BOUNDS[kind]
             return f"must be {words} {_written(found['ctx'][bound], path, tree)}"

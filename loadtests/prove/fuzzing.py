@@ -39,14 +39,17 @@ expected-statuses = [400, 401, 404, 405, 409, 414, 415]
 include-name = "PUT /v1/models/{{model}}/versions/{{version}}"
 checks.positive_data_acceptance.enabled = false
 [[operations]]
+include-name = "PUT /v1/plans/{{plan}}"
+checks.positive_data_acceptance.enabled = false
+[[operations]]
 include-path-regex = "^/v1/tenants"
 checks.positive_data_acceptance.enabled = false
 [[operations]]
 include-path-regex = "^/v1/usage"
 checks.positive_data_acceptance.enabled = false
 """
-"""What makes a good version, such as the form of a URL, is more than a schema can say; so is which plans there
-are, and what a page's `next` was.
+"""What makes a good version, such as the form of a URL, is more than a schema can say; so is how many
+decimals money of a plan has, which plans there are, and what a page's `next` was.
 
 With a good key alone: what is asked without one ends at the door, and would be half of all requests. A key that was
 just revoked at random gets one 401."""

@@ -28,7 +28,7 @@ def _row(seen: SeenPlan) -> tuple[str, ...]:
 
 
 def _limits(plan: dict[str, Any]) -> Iterator[str]:
-    """Each with whose it is, as in `key requests_per_minute 60`."""
+    """Each with whose it is, as in `key requests_per_minute 60` and `tenant budgets.day 25.00`."""
     for holder in ("key", "tenant"):
         yield from _told(holder, plan.get(holder, {}))
     for allowance in plan.get("models", ()):
@@ -36,6 +36,7 @@ def _limits(plan: dict[str, Any]) -> Iterator[str]:
 
 
 def _told(holder: str, allowance: dict[str, Any]) -> Iterator[str]:
-    for name, limit in allowance.items():
-        if name != "model" and limit is not None:
+    budgets = {f"budgets.{period}": money for period, money in allowance.get("budgets", {}).items()}
+    for name, limit in {**allowance, **budgets}.items():
+        if name not in ("model", "budgets") and limit is not None:
             yield f"{holder} {name} {limit}"

@@ -40,6 +40,7 @@ def test_it_is_what_a_file_could_say() -> None:
         ({"key": {"requests_per_minute": 0}}, ("key", "requests_per_minute"), "must be at least 1"),
         ({"key": {"requests_per_minute": True}}, ("key", "requests_per_minute"), "takes a whole number"),
         ({"key": {"requests_per_minute": 1.5}}, ("key", "requests_per_minute"), "takes a whole number"),
+        ({"key": {"budgets": {"day": "0.1234567"}}}, ("key", "budgets", "day"), "takes at most 6 decimals"),
         ({"enforce": 1}, ("enforce",), "takes true or false"),
         ({"without_store": "opn"}, ("without_store",), "must be one of share, closed, open; did you mean open?"),
     ],
