@@ -41,9 +41,18 @@ class PriceList:
 
     def cost(self, model: str, at: int, prompt: int, completion: int) -> int:
         """In millionths, by the price that held at that time (Unix seconds); 0 where there was none."""
+        price = self._price(model, at)
+        return price.cost(prompt, completion) if price is not None else 0
+
+    def buys(self, model: str, at: int, money: int) -> int | None:
+        """Tokens of an answer that so many millionths pay for, by the price that held then; None: they cost nothing."""
+        price = self._price(model, at)
+        return money * PER // price.completion if price is not None and price.completion else None
+
+    def _price(self, model: str, at: int) -> Price | None:
         history = self._of.get(model, [])
         nth = bisect_right(history, at, key=_since)
-        return history[nth - 1].cost(prompt, completion) if nth else 0
+        return history[nth - 1] if nth else None
 
 
 def _since(price: Price) -> int:

@@ -22,7 +22,7 @@ from router.model import Model
 from security.api import Principal
 from security.limits.api import NOTHING, Cost, Limit, OverLimit, Quota, Reservation
 from security.limits.limiter import Limiter, Unread
-from security.limits.output import left_for_output
+from security.limits.output import left_for_output, left_to_spend
 
 
 class Hold(Protocol):
@@ -115,7 +115,7 @@ class Reserving:
         if reservation is None:
             return None
         if quota.cut:
-            exchange.most = _most(reservation, cost, prompt)
+            exchange.most = self._most(reservation, cost, model, prompt, exchange)
         return self._hold(reservation, exchange)
 
     async def reserve(self, principal: Principal, model: Model, prompt: Prompt, exchange: Exchange) -> Hold:
@@ -126,7 +126,7 @@ class Reserving:
         except OverLimit as over:
             raise self._told(over, exchange) from None
         if quota.cut:
-            exchange.most = _most(reservation, cost, prompt)
+            exchange.most = self._most(reservation, cost, model, prompt, exchange)
         return self._hold(reservation, exchange)
 
     def _hold(self, reservation: Reservation, exchange: Exchange) -> Reserved:
@@ -139,8 +139,17 @@ class Reserving:
 
     def _priced(self, cost: Cost, model: Model, exchange: Exchange) -> Cost:
         """With what it comes to in money, at the price that holds as the request came in."""
-        name, at = model.name.partition(":")[0], exchange.record.unix_ms // 1000
-        return replace(cost, money=self._prices.cost(name, at, cost.input_tokens, cost.output_tokens))
+        money = self._prices.cost(*_price_of(model, exchange), cost.input_tokens, cost.output_tokens)
+        return replace(cost, money=money)
+
+    def _most(
+        self, reservation: Reservation, cost: Cost, model: Model, prompt: Prompt, exchange: Exchange
+    ) -> int | None:
+        """Tokens that each answer may have, at least one; None: no limit bounds them."""
+        money = left_to_spend(reservation)
+        bought = None if money is None else self._prices.buys(*_price_of(model, exchange), money)
+        besides = [tokens for tokens in (left_for_output(reservation), bought) if tokens is not None]
+        return max(1, (cost.output_tokens + min(besides)) // prompt.n) if besides else None
 
     def _told(self, over: OverLimit, exchange: Exchange) -> OverLimit:
         self._count(over.limit)
@@ -183,10 +192,9 @@ def _expected(quota: Quota, model: Model, prompt: Prompt, exchange: Exchange) ->
     return Cost(1, tokens, output)
 
 
-def _most(reservation: Reservation, cost: Cost, prompt: Prompt) -> int | None:
-    """Tokens that each answer may have, at least one; None: no limit bounds them."""
-    left = left_for_output(reservation, cost.output_tokens)
-    return None if left is None else max(1, left // prompt.n)
+def _price_of(model: Model, exchange: Exchange) -> tuple[str, int]:
+    """The model that is priced, and when."""
+    return model.name.partition(":")[0], exchange.record.unix_ms // 1000
 
 
 def used(exchange: Exchange, error: BaseException | None) -> Cost:

@@ -116,3 +116,18 @@ def test_a_dry_run_counts_and_charges_all_the_same(fleet: SpawnedFleet, tmp_path
         over = over_limit(place, holder="key", limit="day_budget", enforced="false")
         assert over == 2
         assert counted(place)["day_budget"] == written(place, 2)
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["unary", "stream"])
+def test_an_answer_ends_where_its_budget_does_if_its_plan_says_so(
+    fleet: SpawnedFleet, tmp_path: Path, *, stream: bool
+) -> None:
+    """A token of an answer costs two thousandths: no more than 300 are paid for, of which the prompt takes some."""
+    with paying(fleet, tmp_path, plan(tenant={"budgets": {"day": "0.6"}}, cut_answers=True)) as place:
+        answer = place.ask(named("asks", "tokens=1000", stream=stream), "acme").answer
+        assert answer.finish_reasons == ["length"]
+        (call,) = place.wait_for_asked(1)
+        assert answer.headers["x-gateway-capped"] == f"max_tokens={call.tokens};reason=quota"
+        assert 256 < call.tokens < 300
+        place.gateway.wait_idle()
+        assert 560_000 < counted(place)["day_budget"] <= 600_000

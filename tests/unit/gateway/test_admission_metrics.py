@@ -73,7 +73,9 @@ def test_a_backlog_is_told_once_the_pace_is_known() -> None:
     wait(admission, Waiting(), Waiting())
     assert backlog(admission, 1) is None
     busy.active = {Noted(): 1.0, Noted(): 1.0}
-    held = Finished("acme", "a-0", 10, 10, capped=False, exact=True, body=40, begun=0.1, held=1.0, whole=False, beside=1, work=1.0)
+    held = Finished(
+        "acme", "a-0", 10, 10, capped=False, exact=True, body=40, begun=0.1, held=1.0, whole=False, beside=1, work=1.0
+    )
     admission.costs.learn([held])
     assert backlog(admission, 1) == 0.5
     assert backlog(admission, 2) == 0.0

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.pricing import MICRO, Price, PriceList, decimal, millionths
+from gateway.pricing import MICRO, PER, Price, PriceList, decimal, millionths
 
 PRICES = st.integers(0, 10_000 * MICRO)
 TOKENS = st.integers(0, 10**9)
@@ -20,6 +20,17 @@ def test_a_cost_is_what_decimals_make_of_it(prompt: int, completion: int, asked:
         exact = (Decimal(prompt) * asked + Decimal(completion) * said) / MICRO
         expected = int(exact.to_integral_value(ROUND_HALF_EVEN))
     assert Price("chat", 0, prompt, completion).cost(asked, said) == expected
+
+
+@given(PRICES, st.integers(0, 10**12))
+def test_so_many_tokens_are_bought_as_the_money_pays_for(completion: int, money: int) -> None:
+    prices = PriceList([Price("chat", 0, 7, completion)])
+    tokens = prices.buys("chat", 0, money)
+    if tokens is None:
+        assert completion == 0
+        return
+    assert completion * tokens <= money * PER < completion * (tokens + 1)
+    assert prices.buys("other", 0, money) is prices.buys("chat", -1, money) is None
 
 
 @pytest.mark.parametrize(("prompt", "cost"), [(499_999, 0), (500_000, 0), (500_001, 1), (1_500_000, 2), (2_500_000, 2)])
