@@ -7,14 +7,18 @@ ARG BASE=python:3.13-slim-bookworm
 
 FROM ${BASE} AS build
 WORKDIR /src
-COPY scripts/image-tree scripts/
-COPY requirements/serve.txt requirements/
-RUN --mount=type=secret,id=pip,target=/etc/pip.conf scripts/image-tree packages /opt/snowshed
+# hadolint ignore=DL3008
+RUN apt-get update && apt-get install --yes --no-install-recommends gcc libc6-dev && rm -rf /var/lib/apt/lists/*
+COPY scripts/image-tree scripts/compile.py scripts/
+COPY requirements/serve.txt requirements/compile.txt requirements/
+RUN --mount=type=secret,id=pip,target=/etc/pip.conf \
+    scripts/image-tree packages /opt/snowshed && scripts/image-tree compiler /opt/compiler
+COPY pyproject.toml ./
 COPY gateway gateway
 COPY engines engines
 COPY router router
 COPY security security
-RUN scripts/image-tree ours /opt/snowshed
+RUN /opt/compiler/bin/python scripts/compile.py && scripts/image-tree ours /opt/snowshed
 
 FROM ${BASE}
 # llama.cpp wants OpenMP, in whatever version the base's distribution has. Whoever gets in finds no pip to install with.

@@ -84,7 +84,8 @@ def test_what_is_shipped_runs_as_nobody_in_particular_and_stops_as_it_should() -
 def test_packages_come_from_the_lock_as_wheels_and_pip_stays_outside() -> None:
     steps = (tree.ROOT / "scripts/image-tree").read_text()
     assert "venv --without-pip" in steps
-    assert re.search(r"--require-hashes --only-binary :all: --requirement requirements/serve\.txt", steps)
+    assert re.search(r'--require-hashes --only-binary :all: --requirement "requirements/\$1\.txt"', steps)
+    assert re.search(r"packages\(\) \{\s+install serve\s+\}", steps)
 
 
 def test_the_builder_is_sent_what_it_copies_and_nothing_else() -> None:

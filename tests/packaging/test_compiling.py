@@ -1,0 +1,132 @@
+"""The hot path as machine code: made in a copy of the sources, served from the image's tree, and let be when stale."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx2
+import pytest
+import yaml
+
+from loadtests.bench.processes import free_ports
+from tests.architecture import tree
+from tests.support import plain
+from tests.support.fleet import spawn_fleet
+from tests.support.waiting import PATIENCE, wait_until
+
+pytestmark = pytest.mark.skipif(not any(map(shutil.which, ("cc", "gcc", "clang"))), reason="there is no C compiler")
+ASKED = {"model": "mock", "messages": [{"role": "user", "content": "Hello"}]}
+
+
+@pytest.fixture(scope="module")
+def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of all that takes part, compiled."""
+    place = tmp_path_factory.mktemp("sources")
+    for name in (*tree.PRODUCT, "scripts", "pyproject.toml"):
+        (shutil.copytree if (tree.ROOT / name).is_dir() else shutil.copy)(tree.ROOT / name, place / name)
+    done = subprocess.run(
+        [sys.executable, "scripts/compile.py"], cwd=place, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
+    assert not list(place.glob(".compiled.*"))
+    return place
+
+
+@dataclass
+class Served:
+    """A gateway that has ended, or not yet: `form` is what it says that it runs."""
+
+    url: str
+    log: Path
+
+    @property
+    def form(self) -> str:
+        return str(json.loads(self.log.read_text().splitlines()[0])["form"])
+
+
+@contextlib.contextmanager
+def served(root: Path, folder: Path, upstream: str, **environment: str) -> Iterator[Served]:
+    """`python -m gateway serve` of the sources at `root`."""
+    port, ops_port = free_ports(2)
+    settings = {"server": {"port": port, "drain_delay": 0}, "ops": {"port": ops_port}}
+    model = {"name": "mock", "engine": "openai", "replicas": [{"url": upstream}]}
+    file, log = folder / "snowshed.yaml", folder / "log.jsonl"
+    file.write_text(yaml.safe_dump({**settings, "models": [model]}))
+    command = [sys.executable, "-P", "-m", "gateway", "serve", "--config", str(file), "--log-format", "json"]
+    with (
+        log.open("wb") as said,
+        subprocess.Popen(
+            command, cwd=folder, env={**os.environ, "PYTHONPATH": str(root), **environment}, stdout=said, stderr=said
+        ) as serving,
+    ):
+        try:
+            wait_until(lambda: serving.poll() is not None or is_ready(ops_port))
+            yield Served(f"http://127.0.0.1:{port}", log)
+            serving.terminate()
+            assert serving.wait(PATIENCE) == 0
+        finally:
+            serving.kill()
+
+
+def is_ready(port: int) -> bool:
+    with contextlib.suppress(httpx2.TransportError):
+        return plain.get(f"http://127.0.0.1:{port}/readyz").status_code == 200
+    return False
+
+
+def test_the_image_serves_machine_code(sources: Path, tmp_path: Path) -> None:
+    """What `scripts/image-tree` lays out is found to be of the same sources, and answers, streams and refuses."""
+    place = tmp_path / "image"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", place], check=True)
+    subprocess.run([sources / "scripts/image-tree", "ours", place], check=True)
+    packages = next(place.glob("lib/python*/site-packages"))
+    with spawn_fleet(1, "tokens=12") as fleet, served(packages, tmp_path, fleet.urls[0]) as gateway:
+        address = f"{gateway.url}/v1/chat/completions"
+        whole = plain.post(address, json=ASKED)
+        streamed = plain.post(address, json={**ASKED, "stream": True})
+        refused = plain.post(address, json={**ASKED, "max_tokens": "many"})
+        fleet.replicas[0].set(fault="status", status=500)
+        broken = plain.post(address, json=ASKED)
+    assert gateway.form == "compiled"
+    assert (whole.status_code, whole.json()["usage"]["completion_tokens"]) == (200, 12)
+    assert streamed.text.endswith("data: [DONE]\n\n")
+    assert (refused.status_code, refused.json()["error"]["param"]) == (400, "max_tokens")
+    assert (broken.status_code, broken.json()["error"]["code"]) == (502, "upstream_error")
+
+
+def test_what_is_compiled_is_used_only_for_the_sources_that_it_was_made_of(sources: Path, tmp_path: Path) -> None:
+    changed = sources / "engines/units.py"
+    text = changed.read_text()
+    with spawn_fleet(1, "tokens=12") as fleet:
+        with served(sources, tmp_path, fleet.urls[0], SNOWSHED_COMPILED="off") as gateway:
+            pass
+        assert gateway.form == "interpreted"
+        try:
+            changed.write_text(f"{text}\n# changed\n")
+            with served(sources, tmp_path, fleet.urls[0]) as gateway:
+                assert plain.post(f"{gateway.url}/v1/chat/completions", json=ASKED).status_code == 200
+        finally:
+            changed.write_text(text)
+        assert gateway.form == "stale"
+
+
+def test_it_is_all_of_it_or_nothing(sources: Path) -> None:
+    """Classes of both kinds do not go together: what came from a source before is not joined by what was compiled."""
+
+    def told(first: str) -> list[str]:
+        script = f"{first}; from gateway import compiled; form = compiled.use(); import gateway.pipeline as it; "
+        command = [sys.executable, "-c", f"{script} print(form, it.__file__)"]
+        return subprocess.run(command, cwd=sources, capture_output=True, text=True, check=True).stdout.split()
+
+    form, file = told("import router.pool")
+    assert (form, Path(file).name) == ("interpreted", "pipeline.py")
+    form, file = told("import gateway.version")
+    assert (form, Path(file).parent) == ("compiled", sources / ".compiled/gateway")
