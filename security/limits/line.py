@@ -12,9 +12,10 @@ from typing import Any
 from redis.asyncio import Redis, RedisCluster
 from redis.exceptions import RedisClusterException, RedisError
 
+from security.limits.cluster import ClusterWire
 from security.limits.outbox import Outbox
 from security.limits.script import Call
-from security.limits.wire import Wire
+from security.limits.wire import ServerWire, Wire
 
 _logger = logging.getLogger("snowshed")
 
@@ -63,7 +64,7 @@ class Line:
     """
 
     def __init__(self, client: Redis | RedisCluster, script: str, deadline: float = DEADLINE) -> None:
-        self._wire = Wire(client, script)
+        self._wire = _wire(client, script)
         self._deadline = deadline
         self._outbox = Outbox()
         self._some = asyncio.Event()
@@ -121,7 +122,7 @@ class Line:
                 await asyncio.sleep(RETRY)
 
     async def follow(self) -> None:
-        """Go over to another master as soon as Sentinels name one, if there are any; until cancelled."""
+        """Notice who takes whose place among the servers, if there are several; until cancelled."""
         await self._wire.follow()
 
     async def flush(self) -> bool:
@@ -235,3 +236,7 @@ class Line:
 def _refuse(answer: asyncio.Future[Any], away: Away) -> None:
     if not answer.done():
         answer.set_exception(away)
+
+
+def _wire(client: Redis | RedisCluster, script: str) -> Wire:
+    return ClusterWire(client, script) if isinstance(client, RedisCluster) else ServerWire(client, script)

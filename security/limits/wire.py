@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from hashlib import sha1
 from typing import Any
@@ -14,7 +15,7 @@ from security.limits.script import Call
 from security.limits.sentinel import MasterPool
 
 
-class Wire:
+class Wire(ABC):
     """Over a client of Redis, or what speaks like it. How long anything may take is the caller's to say."""
 
     def __init__(self, client: Redis | RedisCluster, script: str) -> None:
@@ -23,7 +24,7 @@ class Wire:
         self._sha = sha1(script.encode(), usedforsecurity=False).hexdigest()
 
     def __repr__(self) -> str:
-        return f"<Wire {self._sha[:8]} over {type(self._client).__name__}>"
+        return f"<{type(self).__name__} {self._sha[:8]}>"
 
     async def run(self, calls: Sequence[Call]) -> list[Any]:
         """The answers; errors that are no trouble of the connection's stand in their places. Raises RedisError."""
@@ -35,29 +36,39 @@ class Wire:
                 replies[number] = reply
         return replies
 
-    async def follow(self) -> None:
-        """Know of another master, where Sentinels say who it is; until cancelled."""
-        if isinstance(self._client, Redis) and isinstance(self._client.connection_pool, MasterPool):
-            await self._client.connection_pool.follow()
-
     async def aclose(self) -> None:
         await self._client.aclose()
 
+    @abstractmethod
+    async def follow(self) -> None:
+        """Notice who takes whose place among several servers; until cancelled."""
+
+    @abstractmethod
     async def _run_known(self, calls: Sequence[Call]) -> list[Any]:
-        if isinstance(self._client, RedisCluster):
-            pipeline: Any = self._client.pipeline(transaction=False)  # each tenant's calls stay in their order
-            for keys, arguments in calls:
-                pipeline.execute_command("EVALSHA", self._sha, len(keys), *keys, *arguments)
-            replies: list[Any] = await pipeline.execute(raise_on_error=False)
-            return replies
-        return await _converse(self._client, [self._packed(call) for call in calls])
+        """Of the script that the server has."""
+
+    @abstractmethod
+    async def _run_unknown(self, calls: Sequence[Call]) -> list[Any]:
+        """The same where it has not."""
+
+
+class ServerWire(Wire):
+    """To one server, or to whichever is the master."""
+
+    def __init__(self, client: Redis, script: str) -> None:
+        super().__init__(client, script)
+        self._pool = client.connection_pool
+
+    async def follow(self) -> None:
+        if isinstance(self._pool, MasterPool):
+            await self._pool.follow()
+
+    async def _run_known(self, calls: Sequence[Call]) -> list[Any]:
+        return await _converse(self._pool, [self._packed(call) for call in calls])
 
     async def _run_unknown(self, calls: Sequence[Call]) -> list[Any]:
-        if isinstance(self._client, RedisCluster):
-            await self._client.script_load(self._script)
-            return await self._run_known(calls)
         load = packed("SCRIPT", "LOAD", self._script)  # goes ahead of them: a store far away has no time for both
-        loaded, *replies = await _converse(self._client, [load, *(self._packed(call) for call in calls)])
+        loaded, *replies = await _converse(self._pool, [load, *(self._packed(call) for call in calls)])
         if isinstance(loaded, ResponseError):
             raise loaded
         return replies
@@ -73,9 +84,8 @@ def packed(*words: str | int) -> bytes:
     return command
 
 
-async def _converse(client: Redis, commands: Sequence[bytes]) -> list[Any]:
+async def _converse(pool: Any, commands: Sequence[bytes]) -> list[Any]:
     """On a connection of its own; whoever leaves in between closes that, as nobody else must read those answers."""
-    pool: Any = client.connection_pool
     connection = await pool.get_connection()
     try:
         await connection.send_packed_command(b"".join(commands))

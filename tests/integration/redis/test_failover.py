@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from loadtests.quotas.replicated import Replicated, running_replicated
-from security.limits.api import Cost, OverLimit, Quota
+from security.limits.api import Cost, OverLimit, Quota, key
 from security.limits.line import DEADLINE
 from tests.support.limiting import LimiterStand, gateway
+from tests.support.valkey_cluster import running_cluster
 from tests.support.waiting import until, until_told
 
 
@@ -62,6 +64,24 @@ async def test_a_fail_over_by_hand_loses_nobody(stores: Replicated) -> None:
             used += 1
         await until_told(lambda: on_the_new(stand, stores, quota))
         assert used
+
+
+@pytest.mark.parametrize("how", ["killed", "frozen"])
+async def test_a_replica_takes_a_lost_nodes_place_in_a_cluster(tmp_path: Path, how: str) -> None:
+    bucket = key("acme", "key", "tpm")
+    with running_cluster(tmp_path, bucket) as cluster:
+        async with gateway(cluster.url, [1000.0], deadline=10 * DEADLINE) as stand:
+            quota = stand.quota(stand.bucket("tpm", 1000))
+            assert quota.buckets[0].key == bucket
+            await stand.use(quota, 400, 400)
+            await asyncio.to_thread(cluster.wait_for_replica)
+            cluster.master.stop() if how == "killed" else cluster.master.freeze()
+            await stand.use(quota, 100, 100)
+            await asyncio.to_thread(cluster.wait_for_successor)
+            await stand.use(quota, 100, 100)
+            with cluster.replica.client() as client:
+                await until(lambda: client.get(bucket) == "1036000000")
+            await until(lambda: not stand.limiter.trouble)
 
 
 async def on_the_new(stand: LimiterStand, stores: Replicated, quota: Quota) -> bool:
