@@ -10,6 +10,7 @@ from typing import Any, Final
 from sqlalchemy import URL, NullPool, event, make_url
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.pool import AsyncAdaptedQueuePool, ConnectionPoolEntry
 
 DRIVERS: Final = {
     "sqlite": "sqlite+aiosqlite",
@@ -56,7 +57,13 @@ def connect(url: URL, *, keeping: bool = True) -> AsyncEngine:
         options = {"timeout": 5.0, "factory": _Releasing}  # 5 s for another process's write
     pool: dict[str, Any] = {"poolclass": NullPool}
     if keeping:
-        pool = {"pool_size": CONNECTIONS, "max_overflow": 0, "pool_timeout": PATIENCE, "pool_pre_ping": True}
+        pool = {
+            "poolclass": _Pool,
+            "pool_size": CONNECTIONS,
+            "max_overflow": 0,
+            "pool_timeout": PATIENCE,
+            "pool_pre_ping": True,
+        }
     try:
         engine = create_async_engine(
             url,
@@ -72,9 +79,13 @@ def connect(url: URL, *, keeping: bool = True) -> AsyncEngine:
 
 
 async def close(engine: AsyncEngine) -> None:
-    """Its connections too, as far as the server takes leave of them in time: the driver would wait for it for ever."""
+    """Its connections too, but for those in use, which close when they come back; more can be opened.
+
+    A server has to take leave of them in time: the driver would wait for it for ever. What is at a file comes to an
+    end.
+    """
     with suppress(TimeoutError):
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(None if is_sqlite(engine.url) else PATIENCE):
             await engine.dispose()
 
 
@@ -85,6 +96,22 @@ def is_sqlite(url: URL) -> bool:
 def comparable(given: str) -> str:
     """As far as a database can compare it: PostgreSQL refuses a zero byte, and neither takes half of a surrogate."""
     return given.partition("\0")[0].encode(errors="replace").decode()
+
+
+class _Pool(AsyncAdaptedQueuePool):
+    """Once it was disposed of, a connection that comes back is closed: it would be handed to nobody any more."""
+
+    _is_over = False
+
+    def dispose(self) -> None:
+        self._is_over = True
+        super().dispose()
+
+    def _do_return_conn(self, record: ConnectionPoolEntry) -> None:
+        if self._is_over:
+            record.close()
+        else:
+            super()._do_return_conn(record)
 
 
 class _Releasing(sqlite3.Connection):
