@@ -9,6 +9,7 @@ from typing import Final
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
+from gateway import compiled
 from gateway.accounts import Record
 from gateway.exposition import family, histogram, labels
 from gateway.tallies import Histogram, Key, Tallies, Tally
@@ -102,8 +103,8 @@ class Metrics:
 
     def _process(self) -> Iterator[str]:
         in_flight, loop_lag, records_lost, lines_lost = self._gauges
-        version = labels(("version",), (self._version,))
-        yield from family("gauge", "snowshed_build_info", "Always 1; the label says what runs.", [(version, 1)])
+        build = labels(("version", "form"), (self._version, compiled.form()))
+        yield from family("gauge", "snowshed_build_info", "Always 1; the labels say what runs.", [(build, 1)])
         yield from family("gauge", "snowshed_in_flight", "Requests between headers and end.", [("", in_flight)])
         lag = "Worst lateness of the event loop in the last 15 to 30 s."
         yield from family("gauge", "snowshed_loop_lag_seconds", lag, [("", loop_lag)])

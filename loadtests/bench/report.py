@@ -76,6 +76,8 @@ class Report(msgspec.Struct, frozen=True):
     ready_s: float
     rss_idle_mb: float
     rss_per_stream_kb: float
+    form: str
+    """Of the gateway's hot path: interpreted, compiled, or stale."""
 
     def as_json(self) -> bytes:
         return document(msgspec.to_builtins(self))
@@ -103,7 +105,7 @@ class Report(msgspec.Struct, frozen=True):
         lines = [f"{name:<31}{_cell(a):>12}{_cell(b):>12}{_cell(ratio):>9}" for name, a, b, ratio in rows]
         lines += [
             "",
-            str(self.origin),
+            f"{self.origin}, hot path {self.form}",
             f"medians of {self.repetitions} repetitions; dropped as disturbed: {self.dropped}, kept: {self.disturbed}",
         ]
         return "\n".join(lines)

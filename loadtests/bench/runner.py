@@ -176,7 +176,7 @@ def run(effort: Effort) -> Report:
         with place.baseline() as raw, place.gateway() as (gateway, seconds):
             ready.append(seconds)
             time.sleep(1)  # what a start leaves to do later belongs to the idle figure
-            idle = gateway.rss()
+            idle, form = gateway.rss(), place.form()
             bench.streams(raw, gateway)
             bench.unary(raw, gateway)
         refusals = bench.samples["refusal"]
@@ -199,6 +199,7 @@ def run(effort: Effort) -> Report:
             ready_s=median(ready),
             rss_idle_mb=idle / 1e6,
             rss_per_stream_kb=(bench.samples["stream"][0].peak_rss - idle) / STREAMS / 1e3,
+            form=form,
         )
 
 

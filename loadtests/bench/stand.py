@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import re
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -54,6 +55,12 @@ class Front:
                 server,
                 server.ready(lambda: all(map(listening, (self.ports.public, self.ports.ops))) and self.is_ready()),
             )
+
+    def form(self) -> str:
+        """Whether the hot path of the gateway that runs is interpreted or compiled."""
+        _, page = ask(self.ports.ops, "GET", "/metrics")
+        found = re.search(rb'snowshed_build_info\{.*form="(\w+)"', page)
+        return found[1].decode() if found else "unknown"
 
     def is_ready(self) -> bool:
         try:

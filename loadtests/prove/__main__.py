@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import os
 import signal
+import subprocess
 import sys
 from collections.abc import Callable
 
@@ -35,7 +37,7 @@ from loadtests.prove import (
     triton_disconnects,
     triton_streams,
 )
-from loadtests.prove.evidence import Verdict, keep
+from loadtests.prove.evidence import FOLDER, Verdict, keep
 
 PROOFS: dict[str, Callable[[], Verdict]] = {
     "bench": bench.prove,
@@ -74,9 +76,15 @@ def main() -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # else it would leave behind what it has started
     parser = argparse.ArgumentParser(prog="python -m loadtests.prove", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(PROOFS)}; all without one")
-    names = parser.parse_args().names or list(PROOFS)
+    parser.add_argument("--compiled", action="store_true", help="of the hot path as machine code: NAME-compiled.json")
+    arguments = parser.parse_args()
+    names = arguments.names or list(PROOFS)
     if unknown := [name for name in names if name not in PROOFS]:
         parser.error(f"no such proof: {', '.join(unknown)}")
+    if arguments.compiled:
+        subprocess.run([sys.executable, "scripts/compile.py"], cwd=FOLDER.parents[1], check=True)
+    else:
+        os.environ["SNOWSHED_COMPILED"] = "off"
     held = True
     for name in names:
         prove = PROOFS[name]
@@ -85,7 +93,8 @@ def main() -> int:
         verdict = prove()
         held &= verdict.passed
         print("\n".join(bar.line() for bar in verdict.bars))
-        print(f"  {keep(name, claim, verdict).name}", flush=True)
+        kept = keep(f"{name}-compiled" if arguments.compiled else name, claim, verdict)
+        print(f"  {kept.name}", flush=True)
     return 0 if held else 1
 
 

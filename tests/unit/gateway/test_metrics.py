@@ -110,7 +110,7 @@ def folded(*records: Record) -> Metrics:
             {"gen_ai_operation_name": "text_completion", "gen_ai_provider_name": "snowshed"},
             1,
         ),
-        ({}, "build_info", {"version": "1.2.3"}, 1),
+        ({}, "build_info", {"version": "1.2.3", "form": "interpreted"}, 1),
     ],
 )
 def test_a_record_is_counted_where_it_belongs(
