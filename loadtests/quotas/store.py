@@ -18,19 +18,19 @@ PATIENCE = 20.0
 
 
 class Store:
-    """On a port of 127.0.0.1, in memory alone; up from the beginning on. `options` are those of its command line."""
+    """On a port of 127.0.0.1, in memory alone; up from the beginning on. `options` are those of its command line.
 
-    def __init__(self, options: Sequence[str] = ()) -> None:
+    Whoever reaches it may do everything, if he knows the password.
+    """
+
+    def __init__(self, options: Sequence[str] = (), password: str = "") -> None:
         (self.port,) = free_ports(1)
-        self._options = options
+        self._options = [*options, *(["--requirepass", password] if password else [])]
+        self.url = f"redis://{password and f':{password}@'}127.0.0.1:{self.port}"
         self.start()
 
     def __repr__(self) -> str:
         return f"<Store on {self.port}, pid {self.pid}>"
-
-    @property
-    def url(self) -> str:
-        return f"redis://127.0.0.1:{self.port}"
 
     @property
     def pid(self) -> int:

@@ -154,7 +154,7 @@ def test_what_a_running_gateway_warns_of_is_told(tmp_path: Path, monkeypatch: py
     (port,) = free_ports(1)
     monkeypatch.setenv("LIMITS_URL", f"redis://127.0.0.1:{port}")
     with running_gateway(configuration(quotas={"store": {"env": "LIMITS_URL"}})) as gateway:
-        gateway.wait_until(lambda: gateway.objects.limiter.trouble and not gateway.objects.readiness.reasons())
+        gateway.wait_until(lambda: bool(gateway.objects.limiter.trouble) and not gateway.objects.readiness.reasons())
         tree = configuration(ops={"port": gateway.objects.ops.port})
         found = findings(tmp_path, tree)["warning"]
         assert found["what"] == f"the running gateway warns: {gateway.objects.limiter.trouble}"
