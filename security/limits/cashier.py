@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 from security.limits import readings, script
 from security.limits.api import Cost, Decision, LimitsAway, Quota
@@ -42,6 +43,12 @@ class Cashier:
     async def learn(self, budget: Budget) -> None:
         """Tell the store what is written down of it. Raises LimitsAway and Away."""
         await self._line.ask(script.know(budget, await self._readings.of(budget)))
+
+    async def learn_all(self, quota: Quota) -> None:
+        """The same of all budgets, as far as the ledger can be asked. Raises Away."""
+        with suppress(LimitsAway):
+            for budget in quota.budgets:
+                await self.learn(budget)
 
     def pay(  # as settle, and when
         self, quota: Quota, decision: Decision, actual: Cost, name: str, now: int, began: int

@@ -21,6 +21,8 @@ class Levels(msgspec.Struct, frozen=True):
     """Microseconds after which each bucket is as if never used."""
     slots: Sequence[int]
     """Of each slots, how many requests are under way."""
+    budgets: Sequence[int | None]
+    """Millionths that are spent or held of each; None: the ledger would have to be asked, and can't be."""
 
 
 AWAY: Final = 2.0

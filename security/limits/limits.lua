@@ -31,9 +31,10 @@
 --          Returns how many slots are taken.
 -- free     KEYS: slots
 --          ARGV: ids
--- levels   KEYS: buckets, slots
---          ARGV: number of buckets
---          Returns levels of the buckets, then how many slots are taken of each. Nothing changes.
+-- levels   KEYS: buckets, slots, budgets
+--          ARGV: number of buckets, number of slots
+--          Returns levels of the buckets, how many slots are taken of each, and what is spent or held of each budget,
+--          -1 where that is not known. Nothing is taken.
 
 local SLACK = 10000 -- ms for which a bucket is kept after it has drained
 local SLOT_WAIT = 1000000
@@ -232,9 +233,16 @@ if verb == 'free' then
 end
 
 if verb == 'levels' then
-  local found = {}
+  local found, buckets, slots = {}, tonumber(ARGV[3]), tonumber(ARGV[4])
   for at, name in ipairs(KEYS) do
-    found[at] = at <= tonumber(ARGV[3]) and max(tonumber(call('GET', name) or 0) - now, 0) or taken(name)
+    if at <= buckets then
+      found[at] = max(tonumber(call('GET', name) or 0) - now, 0)
+    elseif at <= buckets + slots then
+      found[at] = taken(name)
+    else
+      local known = spent(name)
+      found[at] = known and max(known, 0) or -1
+    end
   end
   return found
 end

@@ -5,9 +5,10 @@ from __future__ import annotations
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from contextlib import suppress
 
 from security.limits import readings
-from security.limits.api import SECOND, Cost, Decision, OverLimit, Quota, Reservation
+from security.limits.api import SECOND, Cost, Decision, LimitsAway, OverLimit, Quota, Reservation
 from security.limits.budget import Ledger
 from security.limits.gcra import charges, fit, reserve, settle
 from security.limits.limiter import Levels
@@ -58,14 +59,16 @@ class LocalLimiter:
         return Reservation(quota, decision, self._end)
 
     async def reserve(self, quota: Quota, cost: Cost) -> Reservation:
-        for budget in self.purse.unknown(quota):
-            self.purse.learn(budget, (await self._readings.of(budget)).spent)
+        await self._learn(quota)
         return self.take(quota, cost)
 
     async def levels(self, quota: Quota) -> Levels:
+        with suppress(LimitsAway):
+            await self._learn(quota)
         now = round(self._clock() * SECOND)
         buckets = [max(0, self.tat(bucket.key) - now) for bucket in quota.buckets]
-        return Levels("local", 1, buckets, [self._used.get(slots.key, 0) for slots in quota.slots])
+        slots = [self._used.get(each.key, 0) for each in quota.slots]
+        return Levels("local", 1, buckets, slots, [self.purse.level(budget) for budget in quota.budgets])
 
     def tat(self, key: str) -> int:
         """Until when a bucket drains, in microseconds of the clock."""
@@ -83,6 +86,11 @@ class LocalLimiter:
 
     async def aclose(self) -> None:
         """Nothing is held."""
+
+    async def _learn(self, quota: Quota) -> None:
+        """What is written down of budgets of which nothing is counted yet. Raises LimitsAway."""
+        for budget in self.purse.unknown(quota):
+            self.purse.learn(budget, (await self._readings.of(budget)).spent)
 
     def _end(self, quota: Quota, decision: Decision, actual: Cost) -> None:
         if decision.spent:

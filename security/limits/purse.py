@@ -34,6 +34,10 @@ class Purse:
         except KeyError:
             raise Unread from None
 
+    def level(self, budget: Budget) -> int | None:
+        """None: nothing is counted of it yet."""
+        return self._spent.get(budget.key)
+
     def unknown(self, quota: Quota) -> Sequence[Budget]:
         return [budget for budget in quota.budgets if budget.key not in self._spent]
 

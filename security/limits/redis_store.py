@@ -110,13 +110,12 @@ class RedisLimiter:
 
     async def levels(self, quota: Quota) -> Levels:
         """What gateways have taken in advance is no longer there."""
-        buckets, gateways = len(quota.buckets), self._shares.gateways
         try:
-            found = await self._line.ask(script.levels(quota, self._now()))
+            await self._cashier.learn_all(quota)
+            reply = await self._line.ask(script.levels(quota, self._now()))
         except Away:
-            held = [len(self._held.get(slots.key, ())) for slots in quota.slots]
-            return Levels("away", gateways, self._shares.levels(quota), held)
-        return Levels("shared", gateways, found[:buckets], found[buckets:])
+            return self._shares.levels(quota, [len(self._held.get(slots.key, ())) for slots in quota.slots])
+        return script.told(quota, reply, self._shares.gateways)
 
     async def start(self) -> None:
         """Knows after that how many gateways there are, or that the store is away."""

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from security.limits.api import NOTHING, SECOND, Cost, Decision, Limit, Quota, key
 from security.limits.budget import Budget
 from security.limits.gcra import owes
+from security.limits.limiter import Levels
 from security.limits.purse import KEPT
 from security.limits.readings import Reading
 from security.limits.spending import costs
@@ -125,8 +126,18 @@ def free(slots: str, names: Collection[str]) -> Call:
 
 def levels(quota: Quota, now: int) -> Call:
     """How all of its limits stand; answered by a number for each."""
-    keys = [*(bucket.key for bucket in quota.buckets), *(slots.key for slots in quota.slots)]
-    return Call(keys, ["levels", now, len(quota.buckets)])
+    keys = [bucket.key for bucket in quota.buckets]
+    keys += [slots.key for slots in quota.slots]
+    keys += [budget.key for budget in quota.budgets]
+    return Call(keys, ["levels", now, len(quota.buckets), len(quota.slots)])
+
+
+def told(quota: Quota, reply: Sequence[int], gateways: int) -> Levels:
+    """What the answer to that means."""
+    buckets = len(quota.buckets)
+    slots = buckets + len(quota.slots)
+    spent = [None if known < 0 else known for known in reply[slots:]]
+    return Levels("shared", gateways, reply[:buckets], reply[buckets:slots], spent)
 
 
 def _settle(quota: Quota, paid: Sequence[int | None], actual: Cost, name: str, now: int, barred: int) -> Call:

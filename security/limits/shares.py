@@ -8,14 +8,14 @@ is charged to the store once it is back.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from security.limits.api import Bucket, Cost, LimitsAway, NeverFits, Quota, Reservation
 from security.limits.budget import Budget
 from security.limits.gcra import charges, refuse_misfits
 from security.limits.known import Known
-from security.limits.limiter import AWAY
+from security.limits.limiter import AWAY, Levels
 from security.limits.local import LocalLimiter
 
 
@@ -61,11 +61,15 @@ class Shares:
             refuse_misfits(quota, charges(quota, cost))
             raise LimitsAway(AWAY) from None
 
-    def levels(self, quota: Quota) -> list[int]:
-        """Microseconds in which each bucket drains, by what is known and what has passed here since."""
-        now = self._known.now()
-        tats = [(self._local if bucket.key in self._used else self._known).tat(bucket.key) for bucket in quota.buckets]
-        return [max(0, tat - now) for tat in tats]
+    def levels(self, quota: Quota, held: Sequence[int]) -> Levels:
+        """By what is known and what has passed here since; so many of its slots are `held` here."""
+        now, local, known = self._known.now(), self._local, self._known
+        tats = [(local if bucket.key in self._used else known).tat(bucket.key) for bucket in quota.buckets]
+        spent = [
+            local.purse.level(budget) if budget.key in self._spent else known.spent(budget.key)
+            for budget in quota.budgets
+        ]
+        return Levels("away", self.gateways, [max(0, tat - now) for tat in tats], held, spent)
 
     def debts(self) -> Iterator[tuple[Quota, int]]:
         """Buckets and the microseconds that each is to be charged for what passed; it begins anew with the first."""

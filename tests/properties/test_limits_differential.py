@@ -104,9 +104,9 @@ async def outcome(limiter: Limiter, quota: Quota, cost: Cost) -> tuple[object, R
     return told, held
 
 
-async def levels(limiter: Limiter, quota: Quota) -> tuple[list[int], list[int]]:
+async def levels(limiter: Limiter, quota: Quota) -> tuple[list[int], list[int], list[int | None]]:
     told = await limiter.levels(quota)
-    return list(told.buckets), list(told.slots)
+    return list(told.buckets), list(told.slots), list(told.budgets)
 
 
 async def live_alike(url: str, quota: Quota, happening: list[Step]) -> None:

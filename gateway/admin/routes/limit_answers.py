@@ -6,6 +6,8 @@ from typing import Literal
 
 import msgspec
 
+from security.limits.budget import Period
+
 NamedBy = Literal["tenant", "token", "mesh"]
 
 
@@ -24,6 +26,21 @@ class SeenLimit(msgspec.Struct):
     remaining: int
     full_in: float | None
     in_use: int | None
+
+
+class SeenBudget(msgspec.Struct):
+    """What may be spent in a day or a month, in decimals of what prices are in; `spent` with what is held of it.
+
+    Null: nothing is counted yet, and what the ledger has can't be had now. `ends`: when it begins anew (Unix seconds).
+    """
+
+    holder: str
+    model: str
+    period: Period
+    limit: str
+    spent: str | None
+    remaining: str | None
+    ends: int
 
 
 class SeenLimits(msgspec.Struct):
@@ -46,3 +63,4 @@ class SeenLimits(msgspec.Struct):
     store: Literal["local", "shared", "away"]
     gateways: int
     limits: list[SeenLimit]
+    budgets: list[SeenBudget]

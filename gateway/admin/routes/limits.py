@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated
@@ -10,14 +11,15 @@ from fastapi import APIRouter, Path
 from starlette.responses import Response
 
 from gateway.admin.routes.answers import answer, documented
-from gateway.admin.routes.limit_answers import NamedBy, SeenLimit, SeenLimits
+from gateway.admin.routes.limit_answers import NamedBy, SeenBudget, SeenLimit, SeenLimits
 from gateway.config.quotas import DEFAULT
+from gateway.pricing import decimal
 from gateway.quotas import Quotas, described, named, quota_of
 from gateway.store.bounded import BoundedRegistry
 from gateway.store.records import NotThere
 from gateway.store.registry import Registry
 from security.ids import LONGEST
-from security.limits.api import SECOND, Bucket, Quota, Slots
+from security.limits.api import SECOND, Limit, Quota
 from security.limits.limiter import Levels, Limiter
 
 Name = Annotated[str, Path(pattern=rf"^[\x21-\x7e]{{1,{LONGEST}}}$")]
@@ -76,7 +78,7 @@ def _seen(quotas: Quotas, name: str) -> _Caller:
 
 async def _stand(quotas: Quotas, limiter: Limiter, caller: _Caller) -> SeenLimits:
     plan = quotas.plans.get(caller.plan) or quotas.plans.get(DEFAULT)
-    quota = (plan and quota_of(plan, caller.tenant, caller.key, None)) or Quota(caller.tenant)
+    quota = (plan and quota_of(plan, caller.tenant, caller.key, None, int(time.time()))) or Quota(caller.tenant)
     levels = await limiter.levels(quota)
     return SeenLimits(
         key=caller.key,
@@ -90,6 +92,7 @@ async def _stand(quotas: Quotas, limiter: Limiter, caller: _Caller) -> SeenLimit
         store=levels.store,
         gateways=levels.gateways,
         limits=list(_limits(quota, levels)),
+        budgets=list(_budgets(quota, levels)),
     )
 
 
@@ -103,5 +106,13 @@ def _limits(quota: Quota, levels: Levels) -> Iterator[SeenLimit]:
         yield SeenLimit(holder, _model(slots), name, slots.limit, max(0, slots.limit - taken), None, taken)
 
 
-def _model(limit: Bucket | Slots) -> str:
+def _budgets(quota: Quota, levels: Levels) -> Iterator[SeenBudget]:
+    for budget, spent in zip(quota.budgets, levels.budgets, strict=True):
+        left = None if spent is None else decimal(max(0, budget.limit - spent))
+        told = None if spent is None else decimal(spent)
+        holder, model = described(budget)[0], _model(budget)
+        yield SeenBudget(holder, model, budget.period, decimal(budget.limit), told, left, budget.ends)
+
+
+def _model(limit: Limit) -> str:
     return named(limit) if described(limit)[0] == "model" else ""

@@ -7,16 +7,16 @@ from collections.abc import Iterator
 import click
 import msgspec
 
-from gateway.admin.routes.limit_answers import SeenLimit, SeenLimits
+from gateway.admin.routes.limit_answers import SeenBudget, SeenLimit, SeenLimits
 from gateway.cli.admin import Access, admin, admin_options, asked
 from gateway.cli.lazy import examples
-from gateway.cli.output import harmless, json_option, print_json, print_table
+from gateway.cli.output import harmless, json_option, moment, print_json, print_table
 from gateway.cli.trouble import Mistake
 from gateway.cli.versions import part
 from gateway.rate_headers import span
 from security.keys import key_id
 
-HEAD = ("OF", "LIMIT", "AT ONCE", "LEFT", "FULL IN")
+HEAD = ("OF", "LIMIT", "AT ONCE", "LEFT", "FULL AGAIN")
 AWAY = {
     "share": "each gateway lets its part of what was left pass",
     "closed": "nobody passes",
@@ -48,15 +48,15 @@ def command(*, name: str, access: Access, as_json: bool) -> None:
         return
     for what, told in _told(found):
         click.echo(harmless(f"{what:<8} {told}"))
-    if found.limits:
+    if rows := [*map(_row, found.limits), *map(_spent, found.budgets)]:
         click.echo()
-        print_table(HEAD, [_row(limit) for limit in found.limits])
+        print_table(HEAD, rows)
 
 
 def _told(found: SeenLimits) -> Iterator[tuple[str, str]]:
     yield "caller", f"tenant {found.tenant}, {f'key {found.key}' if found.key else 'all of its keys'}"
     yield "plan", _plan(found)
-    if found.limits:
+    if found.limits or found.budgets:
         yield "enforced", "yes" if found.enforced else "no: it is only counted what would be refused"
         yield "counted", _counted(found)
 
@@ -72,7 +72,7 @@ def _plan(found: SeenLimits) -> str:
     )
     set_here = "; set over the file's" if found.plan_from == "admin" else ""
     unbound = f"; none of its limits binds {'this key' if found.key else 'all keys together'}"
-    return f"{said}{set_here}{'' if found.limits else unbound}"
+    return f"{said}{set_here}{'' if found.limits or found.budgets else unbound}"
 
 
 def _counted(found: SeenLimits) -> str:
@@ -86,12 +86,19 @@ def _counted(found: SeenLimits) -> str:
 
 
 def _row(limit: SeenLimit) -> tuple[str, ...]:
-    of = f"{limit.holder} {limit.model}".rstrip()
-    full = f"{limit.in_use} under way" if limit.full_in is None else span(limit.full_in).decode()
-    return (
-        of,
-        limit.name.replace("_", " "),
-        str(limit.limit),
-        str(limit.remaining),
-        "now" if limit.full_in == 0 else full,
-    )
+    return _of(limit), limit.name.replace("_", " "), str(limit.limit), str(limit.remaining), _when(limit)
+
+
+def _when(limit: SeenLimit) -> str:
+    if limit.full_in is None:
+        return f"{limit.in_use} under way"
+    return f"in {span(limit.full_in).decode()}" if limit.full_in else "now"
+
+
+def _spent(budget: SeenBudget) -> tuple[str, ...]:
+    left = "not known now" if budget.remaining is None else budget.remaining
+    return _of(budget), f"budget of a {budget.period}", budget.limit, left, moment(budget.ends)
+
+
+def _of(limit: SeenLimit | SeenBudget) -> str:
+    return f"{limit.holder} {limit.model}".rstrip()

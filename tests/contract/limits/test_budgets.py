@@ -95,3 +95,18 @@ async def test_what_a_server_says_was_used_can_be_nonsense(stand: LimiterStand) 
     with await stand.ask(quota, money=10) as reservation:
         reservation.settle(Cost(1, money=10**30))
     assert (await stand.refusal(quota, money=1)).remaining == 0
+
+
+async def test_a_look_tells_what_is_spent_and_held_and_what_the_ledger_has_of_the_rest(stand: LimiterStand) -> None:
+    quota = stand.quota(stand.slots("k", 3), stand.budget("day", 100), stand.budget("month", 1000))
+
+    async def spent() -> list[int | None]:
+        return list((await stand.limiter.levels(quota)).budgets)
+
+    stand.book.spent[quota.budgets[0].key] = 70
+    assert await spent() == [70, 0]
+    with await stand.ask(quota, money=20) as reservation:
+        assert await spent() == [90, 20]
+        reservation.settle(Cost(1, money=5))
+    assert await spent() == [75, 5]
+    assert (await stand.refusal(quota, money=26)).remaining == 25

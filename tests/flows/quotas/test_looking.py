@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -163,13 +164,41 @@ def test_people_are_told_in_a_table(fleet: SpawnedFleet, tmp_path: Path) -> None
             "enforced yes",
             "counted  in this gateway, for itself",
         ]
-    assert head.split() == ["OF", "LIMIT", "AT", "ONCE", "LEFT", "FULL", "IN"]
+    assert head.split() == ["OF", "LIMIT", "AT", "ONCE", "LEFT", "FULL", "AGAIN"]
     assert [row.split()[:-3] for row in rows[1:]] == [
         ["key", "concurrent", "requests", "3", "2"],
         ["model", "mock", "concurrent", "requests", "2", "1"],
     ]
     assert rows[1].endswith("  1 under way")
-    assert rows[0].split()[-1].endswith(("s", "ms"))
+    assert rows[0].split()[-2] == "in"
+    assert rows[0].endswith("s")
+
+
+def test_what_is_left_of_budgets_and_when_they_begin_anew_is_shown(
+    fleet: SpawnedFleet, tmp_path: Path, store: ValkeyServer | None
+) -> None:
+    prices = {"prices": [{"model": name, "input": "1000", "output": "2000"} for name in ("mock", "other")]}
+    rich = plan("rich", key={"budgets": {"day": "7.50"}}, models=[{"model": "mock", "budgets": {"month": 100}}])
+    with looked_at(fleet, tmp_path, rich, quotas=of(store), ledger=prices) as (place, viewer):
+        key = place.keys["acme"].id
+
+        def spent() -> list[str]:
+            return [one["spent"] for one in viewer.show(key)["budgets"]]
+
+        assert spent() == ["0.000000", "0.000000"]
+        assert place.ask(named("first", max_tokens=5), "acme").told == (200, "")
+        (call,) = place.asked()
+        cost = f"0.{call.prompt_tokens * 1000 + call.tokens * 2000:06}"
+        assert wait_until(spent, [cost, cost].__eq__) == [cost, cost]
+        day, month = viewer.show(key)["budgets"]
+        assert (day["holder"], day["model"], day["period"], day["limit"]) == ("key", "", "day", "7.500000")
+        assert (month["holder"], month["model"], month["period"]) == ("model", "mock", "month")
+        assert float(day["remaining"]) == pytest.approx(7.5 - float(cost))
+        assert 0 < day["ends"] - time.time() <= 86_400
+        rows = viewer.said(key).splitlines()[-2:]
+        assert [row.split()[0] for row in rows] == ["key", "model"]
+        assert "budget of a day" in rows[0]
+        assert rows[0].endswith("00:00:00 UTC")
 
 
 def test_while_the_store_is_away_what_is_known_is_shown(

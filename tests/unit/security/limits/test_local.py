@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 from security.limits.api import Bucket, Cost, Quota, Slots
+from security.limits.budget import Budget
 from security.limits.local import LocalLimiter
 
 
@@ -56,3 +57,9 @@ async def test_it_has_no_trouble_and_nothing_to_watch() -> None:
     await limiter.watch()
     await limiter.aclose()
     assert not limiter.trouble
+
+
+async def test_a_look_at_a_budget_while_the_ledger_is_away_tells_that_nobody_knows() -> None:
+    budget = Budget("acme:day", 100, "day", 0, 86_400)
+    levels = await LocalLimiter(lambda: 0.0).levels(Quota("acme", budgets=(budget,)))
+    assert levels.budgets == [None]
