@@ -57,9 +57,11 @@ def _proven(fleets: Mapping[int, int]) -> Verdict:
                     at_once = max(at_once, history.at_once(SLOTTED))
                     outcomes.update(f"{one.fate}: {one.ending} {one.status}" for one in history.asked)
                     for bound in BOUNDS:
-                        windows = list(judged(history, bound, bound.limit(gateways)))
+                        limit = bound.limit(gateways)
+                        windows = list(judged(history, bound, limit))
                         found[str(bound)] += windows
-                        unused[str(bound)] = max(unused[str(bound)], 1 - max(one.bursts for one in windows))
+                        most = max(one.bursts for one in windows) + limit.ahead / limit.burst
+                        unused[str(bound)] = max(unused[str(bound)], 1 - most)
                     print(f"  seed {seed}: {len(history.asked)} requests, {gateways} gateways", flush=True)
     bars = [Bar(f"bursts used, {name}", max(one.bursts for one in windows), 1.0) for name, windows in found.items()]
     bars += [
