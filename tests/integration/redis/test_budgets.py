@@ -9,6 +9,7 @@ import pytest
 
 from security.limits import script
 from security.limits.api import Cost, LimitsAway, OverLimit, Quota
+from security.limits.readings import Reading
 from security.limits.redis_store import RedisLimiter
 from tests.support.limiting import NEVER, Book, LimiterStand, shared
 from tests.support.valkey import ValkeyServer
@@ -153,6 +154,17 @@ async def test_after_a_grace_no_money_is_spent_without_the_store(valkey: ValkeyS
             await stand.ask(quotas[0], money=1)
         await stand.spend(quotas[1], 1, 1)
         valkey.start()
+
+
+async def test_what_is_written_down_counts_where_nothing_is_known_alone(valkey: ValkeyServer) -> None:
+    """Of two gateways that read it at a time, the one that is late changes nothing."""
+    async with paying(valkey, Book(), [AT]) as stand:
+        quota = stand.quota(stand.budget("day", 1000))
+        late = script.know(quota.budgets[0], Reading(0, int(AT) * 10**6))
+        await stand.spend(quota, 100, 70)
+        await stand.told()
+        await stand.limiter._line.ask(late)
+        assert await stand.spent(quota) == [70]
 
 
 async def test_of_what_nobody_knows_nothing_is_spent(valkey: ValkeyServer) -> None:
