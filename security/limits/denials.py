@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from random import Random
 
-from security.limits.api import SECOND, Bucket, Decision, OverLimit, Quota, Slots
+from security.limits.api import SECOND, Bucket, Decision, Limit, OverLimit, Quota, Slots
 from security.limits.budget import Budget
 from security.limits.gcra import reserve
 from security.limits.known import Known
@@ -58,6 +58,8 @@ class Denials:
     def check(self, quota: Quota, asked: Sequence[int], money: int = 0) -> None:
         """Raises OverLimit for what the store would refuse, too, or NeverFits."""
         now, until = self._known.now(), self._until
+        if not self._concern(quota, now):
+            return
         tats = [self._known.tat(bucket.key) for bucket in quota.buckets]
         if quota.budgets:
             self._check_budgets(quota, money, Decision(now, tats, (), ()))
@@ -74,6 +76,14 @@ class Denials:
                 if self._gathers.get(bucket.key, 0) > now:
                     wait = self._gathers[bucket.key] - now
                     raise OverLimit(quota, Decision(now, tats, (), (), (), bucket, wait))
+
+    def _concern(self, quota: Quota, now: int) -> bool:
+        until = self._until
+        limits: tuple[Limit, ...] = (*quota.buckets, *quota.slots, *quota.budgets)
+        for limit in limits:  # noqa: SIM110  # half the cost of any, and each request comes here
+            if until.get(limit.key, 0) > now:
+                return True
+        return False
 
     def _check_budgets(self, quota: Quota, money: int, so_far: Decision) -> None:
         if any(self._until.get(budget.key, 0) > so_far.now for budget in quota.budgets):
