@@ -103,9 +103,7 @@ class Reserving:
         quota = self._quotas.of(principal, model, exchange.record.unix_ms)
         if quota is None:
             return _UNBOUND
-        cost = _expected(quota, model, prompt, exchange)
-        if quota.budgets:
-            cost = self._priced(cost, model, exchange)
+        cost = self._asked(quota, model, prompt, exchange)
         try:
             reservation = self.limiter.take(quota, cost)
         except Unread:
@@ -120,7 +118,7 @@ class Reserving:
 
     async def reserve(self, principal: Principal, model: Model, prompt: Prompt, exchange: Exchange) -> Hold:
         quota = self._quotas.of(principal, model, exchange.record.unix_ms) or Quota(principal.tenant)
-        cost = self._priced(_expected(quota, model, prompt, exchange), model, exchange)
+        cost = self._asked(quota, model, prompt, exchange)
         try:
             reservation = await self.limiter.reserve(quota, cost)
         except OverLimit as over:
@@ -137,8 +135,11 @@ class Reserving:
             return Purchase(reservation, exchange, self._prices)
         return Reserved(reservation, exchange)
 
-    def _priced(self, cost: Cost, model: Model, exchange: Exchange) -> Cost:
-        """With what it comes to in money, at the price that holds as the request came in."""
+    def _asked(self, quota: Quota, model: Model, prompt: Prompt, exchange: Exchange) -> Cost:
+        """What is expected, with what that comes to in money where there are budgets, at the price of when it came."""
+        cost = _expected(quota, model, prompt, exchange)
+        if not quota.budgets:
+            return cost
         money = self._prices.cost(*_price_of(model, exchange), cost.input_tokens, cost.output_tokens)
         return replace(cost, money=money)
 
