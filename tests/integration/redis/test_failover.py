@@ -33,7 +33,8 @@ async def admitted(stand: LimiterStand, quota: Quota, tokens: int) -> int:
         count += 1
 
 
-async def test_levels_slots_and_debts_outlive_the_master(stores: Replicated) -> None:
+@pytest.mark.parametrize("how", ["killed", "frozen"])
+async def test_levels_slots_and_debts_outlive_the_master(stores: Replicated, how: str) -> None:
     clock, patient = [1000.0], 10 * DEADLINE
     async with gateway(stores.url, clock, deadline=patient) as one, gateway(stores.url, clock, deadline=patient) as two:
         quota, slots = one.quota(one.bucket("tpm", 1000)), one.quota(one.slots("k", 1))
@@ -42,7 +43,7 @@ async def test_levels_slots_and_debts_outlive_the_master(stores: Replicated) -> 
         assert await two.remaining(quota) == [600]
         held = await one.ask(slots)
         await asyncio.to_thread(stores.wait_for_replica)
-        stores.master.kill()
+        stores.master.kill() if how == "killed" else stores.master.freeze()
         assert [await admitted(stand, quota, 100) for stand in (one, two)] == [3, 3], "each its half of what was left"
         await asyncio.to_thread(stores.wait_for_successor)
         await until(lambda: not one.limiter.trouble and not two.limiter.trouble)
