@@ -8,6 +8,7 @@ is charged to the store once it is back.
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -16,7 +17,7 @@ from security.limits.budget import Budget
 from security.limits.gcra import charges, refuse_misfits
 from security.limits.known import Known
 from security.limits.limiter import AWAY, Levels
-from security.limits.local import LocalLimiter
+from security.limits.local import LOOKED_AT, LocalLimiter
 
 
 @dataclass(slots=True)
@@ -35,7 +36,7 @@ class Shares:
         self.gateways = 1
         self._known = known
         self._clock = clock
-        self._used: dict[str, _Used] = {}
+        self._used: OrderedDict[str, _Used] = OrderedDict()
         self._spent: dict[str, int] = {}
         """Of budgets, in millionths, when something passed here alone for the first time."""
         self._local = LocalLimiter(clock)
@@ -45,11 +46,13 @@ class Shares:
 
     def take(self, quota: Quota, cost: Cost) -> Reservation:
         """Of its buckets and budgets. Raises OverLimit, NeverFits or LimitsAway, as of budgets that nobody knows."""
-        for bucket in quota.buckets:
-            if bucket.key not in self._used:
-                begin = self._known.tat(bucket.key)
+        new = [bucket for bucket in quota.buckets if bucket.key not in self._used]
+        self._forget_drained(LOOKED_AT * len(new))
+        for bucket in new:
+            begin = self._known.tat(bucket.key)
+            if begin:
                 self._local.put(bucket.key, begin)
-                self._used[bucket.key] = _Used(quota.tenant, bucket, begin)
+            self._used[bucket.key] = _Used(quota.tenant, bucket, begin)
         for budget in quota.budgets:
             spent = self._known.spent(budget.key)
             if budget.key not in self._spent and spent is not None:
@@ -74,11 +77,19 @@ class Shares:
     def debts(self) -> Iterator[tuple[Quota, int]]:
         """Buckets and the microseconds that each is to be charged for what passed; it begins anew with the first."""
         everything, local, gateways = self._used, self._local, self.gateways
-        self._used, self._spent, self._local = {}, {}, LocalLimiter(self._clock)
+        self._used, self._spent, self._local = OrderedDict(), {}, LocalLimiter(self._clock)
         for name, used in everything.items():
             owed = (local.tat(name) - max(used.begin, self._known.now())) // gateways
             if owed > 0:
                 yield Quota(used.tenant, (used.bucket,)), owed
+
+    def _forget_drained(self, looks: int) -> None:
+        """Of what passed and has drained nothing is owed."""
+        now = self._known.now()
+        for _ in range(min(looks, len(self._used))):
+            name, used = self._used.popitem(last=False)
+            if self._local.tat(name) > now:
+                self._used[name] = used
 
     def _part(self, quota: Quota) -> Quota:
         part = self.gateways
