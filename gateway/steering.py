@@ -80,18 +80,22 @@ class Steering:
                 if laying is None or laying.done():
                     laying = tasks.create_task(self._tried(self.laying.refresh))
                 await asyncio.wait((laying,), timeout=POLL)  # drains and weights don't wait for a replica's slow start
-                self._tell(await self._tried(self._learn, self.planning.refresh))
+                self._tell(await self._learned())
 
     async def refresh(self) -> None:
         """What is set now. While the database is away, what is known holds; that is told once. Never raises."""
         trouble = await self._tried(self.laying.refresh)  # first: the rest may be about new versions
-        self._tell(await self._tried(self._learn, self.planning.refresh) or trouble)
+        self._tell(await self._learned() or trouble)
 
-    async def _tried(self, *steps: Callable[[], Awaitable[None]]) -> str:
+    async def _learned(self) -> str:
+        """All that needs no replica to start; one that breaks keeps nothing from the other."""
+        trouble = await self._tried(self._learn)
+        return await self._tried(self.planning.refresh) or trouble
+
+    async def _tried(self, learn: Callable[[], Awaitable[None]]) -> str:
         """Why the database can't be asked; "" if it can."""
         try:
-            for learn in steps:
-                await learn()
+            await learn()
         except StoreAway as away:
             return away.reason
         except Exception:  # what holds goes on

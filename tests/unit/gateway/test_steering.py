@@ -35,7 +35,8 @@ class Desk:
         self.book = KeyBook(sqlite(folder))
         self.registry = BoundedRegistry(address(self.book.url), time.time)
         self.upstreams = Stage(configured(*({"name": "chat", "version": version} for version in "12"))).upstreams
-        self.steering = Steering(self.registry, self.upstreams, Quotas([]))
+        self.quotas = Quotas([])
+        self.steering = Steering(self.registry, self.upstreams, self.quotas)
 
 
 @pytest.fixture
@@ -83,6 +84,23 @@ async def test_drains_are_learnt_whatever_becomes_of_versions(desk: Desk, monkey
     desk.book.do(lambda registry: registry.steering.drain("chat", "1", by=SOMEBODY))
     await desk.steering.refresh()
     assert desk.upstreams.overrides == Overrides(drained={"chat": frozenset("1")})
+
+
+async def test_plans_are_learnt_whatever_becomes_of_drains_and_hold_while_the_database_is_away(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(_: Overrides) -> None:
+        raise RuntimeError("a mistake of ours")
+
+    monkeypatch.setattr(desk.upstreams, "steer", broken)
+    desk.book.do(lambda registry: registry.plans.set("gold", {"key": {"tokens_per_day": 5}}, by=SOMEBODY))
+    await desk.steering.refresh()
+    assert desk.quotas.plans["gold"].key.tokens_per_day == 5
+    desk.file.rename(desk.file.with_suffix(".away"))
+    await desk.steering.refresh()
+    with pytest.raises(StoreAway):
+        await desk.steering.planning.clear("gold", by=SOMEBODY)
+    assert desk.quotas.plans.keys() == {"gold"}
 
 
 async def test_drains_are_learnt_while_a_version_takes_its_time_to_start(
