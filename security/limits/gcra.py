@@ -27,7 +27,10 @@ def charges(quota: Quota, cost: Cost) -> list[int]:
 
 def owes(quota: Quota, actual: Cost) -> list[int]:
     """The same, whatever a model server said that was used."""
-    return [min(max(micros, 0), MOST) for micros in charges(quota, actual)]
+    return [
+        0 if micros < 0 else micros if micros < MOST else MOST  # noqa: FURB136  # a fifth of the cost of min and max
+        for micros in charges(quota, actual)
+    ]
 
 
 def refuse_misfits(quota: Quota, asked: Sequence[int]) -> None:

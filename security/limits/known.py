@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 
-from security.limits.api import SECOND, Cost, Decision, Quota
-from security.limits.gcra import owes
-from security.limits.spending import costs
+from security.limits.api import SECOND, Decision, Quota
 
 MOST = 20_000
 """Most buckets, those told last."""
@@ -52,11 +50,11 @@ class Known:
         while len(self._spent) > MOST:
             self._spent.popitem(last=False)
 
-    def settle(self, quota: Quota, decision: Decision, actual: Cost) -> None:
-        """A reservation made here has ended; the store does not speak of that."""
-        for bucket, paid, owed in zip(quota.buckets, decision.paid, owes(quota, actual), strict=True):
+    def settle(self, quota: Quota, decision: Decision, owed: Sequence[int], money: int = 0) -> None:
+        """A reservation made here has ended; the store does not speak of that. `money`: owed by budgets."""
+        for bucket, paid, more in zip(quota.buckets, decision.paid, owed, strict=True):
             if paid and bucket.key in self._tats:
-                self._tats[bucket.key] += owed - paid
+                self._tats[bucket.key] += more - paid
         for budget in quota.budgets:
             if budget.key in self._spent:
-                self._spent[budget.key] += costs(actual) - decision.money
+                self._spent[budget.key] += money - decision.money

@@ -15,12 +15,13 @@ from security.limits import script
 from security.limits.api import SECOND, Cost, Decision, LimitsAway, OverLimit, Quota, Reservation, key
 from security.limits.cashier import Cashier
 from security.limits.denials import Denials
-from security.limits.gcra import SLOT_WAIT, charges, refuse_misfits
+from security.limits.gcra import SLOT_WAIT, charges, owes, refuse_misfits
 from security.limits.known import Known
 from security.limits.leases import Leases
 from security.limits.limiter import AWAY, Levels
 from security.limits.line import RETRY, Away, Line
 from security.limits.shares import Shares
+from security.limits.spending import costs
 
 BEAT = script.LASTS / 3
 """Seconds between two renewals of what is held."""
@@ -201,13 +202,14 @@ class RedisLimiter:
         return Reservation(mine.quota, decision, partial(self._end_alone, name, mine))
 
     def _end(self, name: str, quota: Quota, decision: Decision, actual: Cost) -> None:
-        self._line.tell(script.settle(quota, decision.paid, actual, name, self._now()))
-        self._known.settle(quota, decision, actual)
+        owed = owes(quota, actual)
+        self._line.tell(script.settle(quota, decision.paid, owed, name, self._now()))
+        self._known.settle(quota, decision, owed)
         self._let_go(decision, name)
 
     def _pay(self, name: str, began: int, quota: Quota, decision: Decision, actual: Cost) -> None:
         self._cashier.pay(quota, decision, actual, name, self._now(), began)
-        self._known.settle(quota, decision, actual)
+        self._known.settle(quota, decision, owes(quota, actual), costs(actual))
         self._let_go(decision, name)
 
     def _end_leased(self, quota: Quota, decision: Decision, actual: Cost) -> None:
@@ -222,7 +224,7 @@ class RedisLimiter:
         if quota.budgets:
             self._cashier.owe(name, quota, decision, actual)
         elif decision.held:  # the store knows of them, if it came back meanwhile
-            self._line.tell(script.settle(Quota(quota.tenant, (), tuple(decision.held)), (), actual, name, self._now()))
+            self._line.tell(script.settle(Quota(quota.tenant, (), tuple(decision.held)), (), (), name, self._now()))
         self._let_go(decision, name)
 
     def _hold(self, decision: Decision, name: str) -> None:

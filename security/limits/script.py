@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from security.limits.api import NOTHING, SECOND, Cost, Decision, Limit, Quota, key
+from security.limits.api import SECOND, Cost, Decision, Limit, Quota, key
 from security.limits.budget import Budget
 from security.limits.gcra import owes
 from security.limits.limiter import Levels
@@ -82,14 +82,20 @@ def decision(
     return Decision(0, levels, paid, held, left_out, money=money, spent=spent), granted
 
 
-def settle(quota: Quota, paid: Sequence[int | None], actual: Cost, name: str, now: int) -> Call:
-    """To be told as often as need be: the first one counts."""
-    return _settle(quota, paid, actual, name, now, 0)
+def settle(quota: Quota, paid: Sequence[int | None], owed: Sequence[int], name: str, now: int, barred: int = 0) -> Call:
+    """To be told as often as need be: the first one counts. `barred`: milliseconds for which it must not come after."""
+    arguments: list[Argument] = ["settle", now, name, barred, len(paid)]
+    for micros, more in zip(paid, owed, strict=True):
+        arguments += (0, 0) if micros is None else (micros, more)
+    keys = [_reservation(quota, name)]
+    keys += [bucket.key for bucket in quota.buckets]
+    keys += [slots.key for slots in quota.slots]
+    return Call(keys, arguments)
 
 
 def take_back(quota: Quota, asked: Sequence[int], name: str, now: int, money: int = 0) -> Call:
     """A reservation of which nobody knows whether it has been made, or will be."""
-    call = _settle(quota, asked, NOTHING, name, now, BARRED)
+    call = settle(quota, asked, [0] * len(asked), name, now, BARRED)
     return _pay(call, quota, money, 0, (0, 0)) if quota.budgets else call
 
 
@@ -97,7 +103,8 @@ def pay(  # as settle, and when
     quota: Quota, decision: Decision, actual: Cost, name: str, now: int, lasted: tuple[int, int]
 ) -> Call:
     """The same with budgets. `lasted`: from when until when, in Unix time and microseconds."""
-    return _pay(settle(quota, decision.paid, actual, name, now), quota, decision.money, costs(actual), lasted)
+    call = settle(quota, decision.paid, owes(quota, actual), name, now)
+    return _pay(call, quota, decision.money, costs(actual), lasted)
 
 
 def know(budget: Budget, reading: Reading) -> Call:
@@ -138,16 +145,6 @@ def told(quota: Quota, reply: Sequence[int], gateways: int) -> Levels:
     slots = buckets + len(quota.slots)
     spent = [None if known < 0 else known for known in reply[slots:]]
     return Levels("shared", gateways, reply[:buckets], reply[buckets:slots], spent)
-
-
-def _settle(quota: Quota, paid: Sequence[int | None], actual: Cost, name: str, now: int, barred: int) -> Call:
-    arguments: list[Argument] = ["settle", now, name, barred, len(paid)]
-    for micros, owed in zip(paid, owes(quota, actual), strict=True):
-        arguments += (0, 0) if micros is None else (micros, owed)
-    keys = [_reservation(quota, name)]
-    keys += [bucket.key for bucket in quota.buckets]
-    keys += [slots.key for slots in quota.slots]
-    return Call(keys, arguments)
 
 
 def _pay(call: Call, quota: Quota, held: int, owed: int, lasted: tuple[int, int]) -> Call:

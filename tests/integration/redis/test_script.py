@@ -34,7 +34,7 @@ def levels(run: Run) -> list[float]:
     """Seconds by which the buckets are ahead."""
     reply = run(script.reserve(Quota("acme", QUOTA.buckets), [0, 0], [], "look", NOW))
     assert isinstance(reply, list)
-    run(script.settle(Quota("acme", QUOTA.buckets), [0, 0], Cost(0), "look", NOW))
+    run(script.settle(Quota("acme", QUOTA.buckets), [0, 0], [0, 0], "look", NOW))
     return [micros / 1_000_000 for micros in reply[3:5]]
 
 
@@ -47,7 +47,7 @@ def test_a_reservation_is_made_once(run: Run) -> None:
 def test_a_reservation_is_settled_once(run: Run) -> None:
     run(reserve("a", 10))
     paid = charges(QUOTA, Cost(1, 10))
-    assert [run(script.settle(QUOTA, paid, Cost(1, 4), "a", NOW)) for _ in range(3)] == [1, 0, 0]
+    assert [run(script.settle(QUOTA, paid, charges(QUOTA, Cost(1, 4)), "a", NOW)) for _ in range(3)] == [1, 0, 0]
     assert [run(script.take_back(QUOTA, paid, "a", NOW)) for _ in range(3)] == [0, 0, 0]
     assert levels(run) == [4.0, 4.0]
 
@@ -88,7 +88,7 @@ def test_what_was_taken_in_advance_for_somebody_who_left_is_taken_back_too(run: 
     run(reserve("a", 10, 20_000_000))
     run(reserve("b", 10, 50_000_000))
     assert levels(run) == [60.0, 20.0]
-    run(script.settle(QUOTA, paid, Cost(1, 10), "a", NOW))
+    run(script.settle(QUOTA, paid, charges(QUOTA, Cost(1, 10)), "a", NOW))
     assert levels(run) == [60.0, 20.0], "whoever was answered has it still"
     assert [run(script.take_back(QUOTA, paid, "b", NOW)) for _ in range(2)] == [1, 0]
     assert levels(run) == [30.0, 10.0]

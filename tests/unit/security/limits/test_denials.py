@@ -80,7 +80,7 @@ def test_what_is_given_back_here_counts_at_once() -> None:
     memory = Memory()
     memory.refuse(TPM, 20.0, 60.0, 0.0)
     made = Decision(0, [0, 0], [50 * SECOND, 50 * SECOND], ())
-    memory.known.settle(QUOTA, made, Cost(1, 0))
+    memory.known.settle(QUOTA, made, charges(QUOTA, Cost(1, 0)))
     assert memory.wait(500) == 0.0
     assert memory.wait(501) > 0
 
