@@ -41,6 +41,8 @@ async def test_limits_hold_in_a_cluster(cluster: ValkeyServer) -> None:
         await asyncio.gather(*(one.use(quota, 500, 100) for one, quota in zip(stands, quotas, strict=True)))
         for one, quota in zip(stands, quotas, strict=True):
             assert await one.remaining(quota) == [900, 5900]
+            assert (await one.limiter.levels(quota)).buckets == [6_000_000, 1_000_000]
             with await one.ask(quota, 900):
                 assert (await one.refusal(quota, 1)).limit in (quota.slots[0], quota.buckets[0])
+        assert (await stand.limiter.levels(stand.quota())).store == "shared"
         assert not stand.limiter.trouble
