@@ -18,7 +18,7 @@ from security.keys import key_id
 
 HEAD = ("OF", "LIMIT", "AT ONCE", "LEFT", "FULL AGAIN")
 AWAY = {
-    "share": "each gateway lets its part of what was left pass",
+    "share": "each of {} gateways lets its part of what was left pass",
     "closed": "nobody passes",
     "open": "nobody is limited",
 }
@@ -81,8 +81,8 @@ def _counted(found: SeenLimits) -> str:
     if found.store == "shared":
         return f"in the store that gateways share, of which there are {found.gateways}"
     assert found.without_store is not None  # there is a plan
-    away = f"the store is away from this gateway, and this is what it knows; meanwhile {AWAY[found.without_store]}"
-    return f"{away} (1 of {found.gateways})" if found.without_store == "share" else away
+    meanwhile = AWAY[found.without_store].format(found.gateways)
+    return f"the store is away from this gateway, and this is what it knows; meanwhile {meanwhile}"
 
 
 def _row(limit: SeenLimit) -> tuple[str, ...]:
