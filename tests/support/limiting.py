@@ -50,11 +50,12 @@ async def gateway(
     url: str, clock: list[float] | None = None, busy: int = NEVER, deadline: float = PATIENCE
 ) -> AsyncIterator[LimiterStand]:
     """A limiter as a gateway has it: started, watching, and closed in the end."""
-    limiter = shared(url, clock, busy, deadline)
+    book = Book()
+    limiter = shared(url, clock, busy, deadline, book)
     await limiter.start()
     watching = asyncio.create_task(limiter.watch())
     try:
-        yield LimiterStand(limiter, "acme", clock or [])
+        yield LimiterStand(limiter, "acme", clock or [], book)
     finally:
         watching.cancel()
         with suppress(asyncio.CancelledError):

@@ -12,15 +12,26 @@ import openai
 import pytest
 
 from gateway.store.spending import Wanted
+from tests.flows.quotas.conftest import STORE, VARIABLE
 from tests.support import plain
-from tests.support.asking import body
+from tests.support.asking import ask, body
 from tests.support.fleet import SpawnedFleet
-from tests.support.gateway import metric
+from tests.support.gateway import RunningGateway, metric, running_gateway
 from tests.support.limited import limited, plan
 from tests.support.queueing import Queueing, named
+from tests.support.valkey import ValkeyServer, running_valkey
+from tests.support.waiting import wait_until
 
 PRICES = [{"model": name, "input": "1000", "output": "2000"} for name in ("mock", "other")]
 """A token of a prompt costs a thousandth, one of an answer two."""
+EXHAUSTED = "insufficient_quota"
+
+
+@pytest.fixture
+def valkey(monkeypatch: pytest.MonkeyPatch) -> Iterator[ValkeyServer]:
+    with running_valkey() as server:
+        monkeypatch.setenv(VARIABLE, server.url)
+        yield server
 
 
 @contextmanager
@@ -35,18 +46,33 @@ def written(place: Queueing, requests: int) -> int:
     ledger = place.gateway.objects.ledger
     assert ledger is not None
     place.gateway.wait_until(lambda: ledger.written == requests)
+    return sum_of(place.gateway)
+
+
+def sum_of(gateway: RunningGateway) -> int:
+    """Millionths that its ledger has of these days."""
+    ledger = gateway.objects.ledger
+    assert ledger is not None
 
     async def look() -> int:
         days = [datetime.now(UTC).date() + timedelta(days=more) for more in (-1, 0)]
         return await ledger._registry.ask(lambda them: them.usage.cost(days, Wanted()))
 
-    return place.gateway.wait_for(look())
+    return gateway.wait_for(look())
 
 
 def counted(place: Queueing) -> dict[str, int]:
     """Millionths of each budget, by the end of its key, as the process has them in memory."""
     purse = place.gateway.objects.limiter.purse  # type: ignore[attr-defined]
     return {key.rpartition(":")[2].partition("@")[0]: spent for key, spent in purse._spent.items()}
+
+
+def shared(valkey: ValkeyServer) -> set[int]:
+    """The same, as the store has them; nothing is held."""
+    with valkey.client() as client:
+        found = [client.hgetall(key) for key in client.keys("snowshed:*budget@*")]
+    assert all(len(one) >= 2 for one in found)
+    return {sum(int(value) for name, value in one.items() if name != "since") for one in found}
 
 
 def over_limit(place: Queueing, **labels: str) -> float:
@@ -100,13 +126,54 @@ def test_what_is_charged_is_what_the_ledger_writes_down(fleet: SpawnedFleet, tmp
 
 
 def test_a_gateway_goes_on_with_what_the_ledger_has(fleet: SpawnedFleet, tmp_path: Path) -> None:
-    with paying(fleet, tmp_path, plan(tenant={"budgets": {"day": 10}})) as place:
+    """After a restart: the budget pays for as much as if there had been none."""
+    with paying(fleet, tmp_path, plan(tenant={"budgets": {"month": "0.150"}})) as place:
+        spent = 0
+        for turn in range(3):
+            assert place.ask(named(f"n{turn}", "tokens=7", max_tokens=7), "acme").answer.status == 200
+            spent = counted(place)["month_budget"]
+    sent, wanted = place.headers("acme"), named("again", "tokens=7", max_tokens=7)
+    with running_gateway(place.tree) as gateway, gateway.client() as http:
+        answers = [ask(http, wanted, sent) for _ in range(20)]
+        passed = sum(answer.status == 200 for answer in answers)
+        assert 0 < passed < 20
+        assert {answer.error["code"] for answer in answers if answer.error} == {EXHAUSTED}
+        (after,) = gateway.objects.limiter.purse._spent.values()  # type: ignore[attr-defined]
+        assert spent < after <= 150_000
+        assert wait_until(lambda: sum_of(gateway), after.__eq__) == after
+
+
+def test_a_store_that_forgets_is_told_by_the_ledger_and_by_who_was_under_way(
+    fleet: SpawnedFleet, tmp_path: Path, valkey: ValkeyServer
+) -> None:
+    budgets = {"budgets": {"month": 1000}}
+    with paying(fleet, tmp_path, plan(tenant=budgets, key=budgets), quotas=STORE) as place:
         for turn in range(3):
             assert place.ask(named(f"n{turn}", "tokens=7"), "acme").answer.status == 200
-        spent = written(place, 3)
-        place.gateway.objects.limiter.purse.__init__()  # type: ignore[attr-defined,misc]  # as after a restart
-        assert place.ask(named("next", "tokens=7"), "acme").answer.status == 200
-        assert counted(place)["day_budget"] == written(place, 4) > spent
+        written(place, 3)
+        slow = place.asking(named("slow", "tokens=9,service_ms=2000,ttft_ms=1000"), "acme")
+        wait_until(lambda: len(place.asked()), (4).__eq__)
+        with valkey.client() as client:
+            client.flushall()
+        assert place.ask(named("next", "tokens=5"), "acme").answer.status == 200
+        assert slow.result().answer.status == 200
+        spent = written(place, 5)
+        assert wait_until(lambda: shared(valkey), {spent}.__eq__) == {spent}
+
+
+def test_p03_without_the_store_no_money_is_spent_once_its_grace_is_over(
+    fleet: SpawnedFleet, tmp_path: Path, valkey: ValkeyServer
+) -> None:
+    quotas = {**STORE, "budget_grace": "1ms"}
+    with paying(fleet, tmp_path, plan(tenant={"budgets": {"month": 1000}}), quotas=quotas) as place:
+        assert place.ask(named("before"), "acme").answer.status == 200
+        valkey.stop()
+        told = [place.ask(named("meanwhile"), "acme").told for _ in range(10)]
+        assert told[-1] == (503, "limits_unavailable")
+        assert {status for status, _ in told} <= {200, 503}
+        assert plain.get(f"{place.gateway.ops_url}/readyz").status_code == 200
+        valkey.start()
+        wait_until(lambda: place.ask(named("after"), "acme").answer.status == 200)
 
 
 def test_a_dry_run_counts_and_charges_all_the_same(fleet: SpawnedFleet, tmp_path: Path) -> None:

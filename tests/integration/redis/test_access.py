@@ -27,6 +27,9 @@ async def whole_day(stand: LimiterStand) -> None:
     held.settle(Cost(1, 100))
     stand.limiter._charge([(Quota("acme", quota.buckets), 6_000_000)])  # type: ignore[attr-defined]
     assert (await stand.remaining(quota))[0] in range(400, 410)  # the server's own clock goes on
+    money = stand.quota(stand.budget("day", 1000))
+    await stand.spend(money, 100, 70)
+    assert await stand.spent(money) == [70]
     assert not stand.limiter.trouble
 
 
