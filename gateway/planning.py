@@ -31,6 +31,7 @@ class Planning:
         self._quotas = quotas
         self._config = config
         self._one_at_a_time = asyncio.Lock()
+        self._taken: Mapping[str, Any] = {}  # what was stored
         self._aside: dict[str, str] = {}
 
     def __repr__(self) -> str:
@@ -62,13 +63,15 @@ class Planning:
     async def refresh(self) -> None:
         """Have hold what is stored now. Raises StoreAway; what another release has written is left aside, told once."""
         async with self._one_at_a_time:  # so that no older answer comes after a newer one
-            entries, aside = _read(await self._registry.ask(lambda them: them.plans.all()))
-            if entries != self._quotas.entries:
-                self._quotas.lay(entries)
+            stored = await self._registry.ask(lambda them: them.plans.all())
+            if stored == self._taken:
+                return
+            entries, aside = await asyncio.to_thread(_read, stored)  # many take their time
+            self._quotas.lay(entries)
             for name, reason in aside.items():
                 if self._aside.get(name) != reason:
                     _logger.error("override left aside", extra={"kind": PLAN, "plan": name, "reason": reason})
-            self._aside = aside
+            self._taken, self._aside = stored, aside
 
 
 def _read(stored: Mapping[str, Any]) -> tuple[dict[str, Plan], dict[str, str]]:
