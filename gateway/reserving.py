@@ -11,13 +11,14 @@ from typing import Final, Protocol, Self
 from msgspec.structs import replace
 
 from engines.api import Interrupted, Rejected
-from gateway import rate_headers, ratelimit_fields
+from gateway import rate_headers
 from gateway.charging import paid, priced
 from gateway.exchange import Exchange
 from gateway.exposition import family, labels
 from gateway.pricing import PriceList
 from gateway.prompt import Prompt
 from gateway.quotas import Quotas, described
+from gateway.ratelimit_fields import RateLimitFields
 from router.model import Model
 from security.api import Principal
 from security.limits.api import NOTHING, Cost, Limit, OverLimit, Quota, Reservation
@@ -90,7 +91,7 @@ class Reserving:
 
     def __init__(self, quotas: Quotas, limiter: Limiter, prices: PriceList, *, ietf_headers: bool) -> None:
         self._quotas = quotas
-        self._spelled = ratelimit_fields.both if ietf_headers else rate_headers.lines
+        self._spelled = RateLimitFields().both if ietf_headers else rate_headers.lines
         self._prices = prices
         self.limiter = limiter
         self.refused: Counter[tuple[str, str, bool]] = Counter()

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from gateway.config.quotas import MOST, Plan
 from gateway.errors import problem
 from gateway.quotas import described, quota_of
-from gateway.ratelimit_fields import lines
+from gateway.ratelimit_fields import RateLimitFields
 from security.limits.api import Bucket, Cost, Decision, NeverFits, OverLimit, Quota, Slots, Unit
 from security.limits.local import LocalLimiter
 from tests.support.structured_fields import Item, parsed
@@ -96,7 +96,7 @@ def test_it_is_well_formed_and_true(
         decision, retry_after = decided(limiter, quota, asked)
     except NeverFits:
         return
-    told = fields(lines(quota, decision))
+    told = fields(RateLimitFields().lines(quota, decision))
     policies, standing = told.get("ratelimit-policy", []), told.get("ratelimit", [])
     bounds: list[Bucket | Slots] = [*quota.buckets, *quota.slots]
     for policy, limit in zip(policies, bounds, strict=True):

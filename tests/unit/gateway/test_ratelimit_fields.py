@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gateway.ratelimit_fields import both, lines
+from gateway.ratelimit_fields import KNOWN, RateLimitFields
 from security.limits.api import SECOND, Bucket, Decision, Quota, Slots, key
 
 NOW = 5 * SECOND
@@ -16,7 +16,7 @@ SLOTS = Slots(key("acme", "tenant", "concurrent_requests"), 64)
 def told(quota: Quota, *full_in: float, refused_by: Bucket | Slots | None = None, wait: float = 0) -> list[str]:
     tats = [NOW + round(seconds * SECOND) for seconds in full_in]
     decision = Decision(NOW, tats, [0] * len(tats), (), refused_by=refused_by, wait=round(wait * SECOND))
-    found = lines(quota, decision).decode()
+    found = RateLimitFields().lines(quota, decision).decode()
     assert found == "" or found.endswith("\r\n")
     return found.splitlines()
 
@@ -60,6 +60,15 @@ def test_where_nothing_is_enforced_nothing_is_told() -> None:
 
 def test_openai_s_headers_stand_beside_them() -> None:
     decision = Decision(NOW, [NOW], [0], ())
-    names = [line.partition(b":")[0] for line in both(Quota("acme", (RPM,)), decision).splitlines()]
+    names = [line.partition(b":")[0] for line in RateLimitFields().both(Quota("acme", (RPM,)), decision).splitlines()]
     assert names[3:] == [b"ratelimit-policy", b"ratelimit"]
     assert all(name.startswith(b"x-ratelimit-") for name in names[:3])
+
+
+def test_what_is_known_of_quotas_is_theirs_and_bounded() -> None:
+    spelling, decision = RateLimitFields(), Decision(NOW, [NOW], [0], ())
+    for number in range(1, 2 * KNOWN + 2):
+        quota = Quota("acme", (Bucket(key("acme", "tenant", "requests_per_minute"), "requests", number, 60.0),))
+        for _ in range(2):
+            assert b";q=%d;" % number in spelling.lines(quota, decision)
+    assert repr(spelling) == "<RateLimitFields of 1 quotas>"
