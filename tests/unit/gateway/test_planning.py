@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,7 +20,7 @@ from tests.support.databases import sqlite
 from tests.support.stored import SOMEBODY, KeyBook
 from tests.support.upstreams import configured
 
-ONE = {"key": {"requests_per_minute": 1}}
+ONE: dict[str, Any] = {"key": {"requests_per_minute": 1}}
 
 
 class Desk:
@@ -32,7 +33,7 @@ class Desk:
         config = configured({"name": "chat"})
         self.planning = Planning(self.registry, self.quotas, lambda: config)
 
-    def store(self, name: str, entry: dict[str, object]) -> None:
+    def store(self, name: str, entry: dict[str, Any]) -> None:
         self.book.do(lambda them: them.plans.set(name, entry, by=SOMEBODY))
 
 
@@ -65,11 +66,13 @@ async def test_what_can_not_be_read_is_told_once_for_each_reason(desk: Desk, cap
         desk.store("odd", {"of": "the day after", "others": 1})
         await desk.planning.refresh()
     assert [vars(one)["plan"] for one in caplog.records] == ["odd", "odd"]
-    assert (desk.quotas.plans.keys(), repr(desk.planning)) == ({"gold", "lead"}, "<Planning of gold, lead, 1 aside>")
+    assert desk.quotas.plans.keys() == {"gold", "lead"}
+    assert repr(desk.planning) == "<Planning of gold, lead, 1 aside>"
 
 
 async def test_what_can_not_be_is_not_stored(desk: Desk) -> None:
-    for entry in ({"key": {"requests_per_minute": 0}}, {"models": [{"model": "absent"}]}):
+    mistaken: list[dict[str, Any]] = [{"key": {"requests_per_minute": 0}}, {"models": [{"model": "absent"}]}]
+    for entry in mistaken:
         with pytest.raises(Unfit):
             await desk.planning.set("gold", entry, by=SOMEBODY)
     with pytest.raises(NotThere):
