@@ -10,12 +10,12 @@ _number = msgspec.json.Decoder(int | None).decode
 
 
 def lower(fields: dict[str, msgspec.Raw], cap_field: CapField, most: int) -> int:
-    """Have a model server end each answer after `most` tokens; 0: it was asked for no more, or for no text.
+    """Have a model server end each answer after `most` tokens; 0: it was asked for no more.
 
-    Else `most`. `fields` are those of a call, with one cap. What asks for so many tokens at least asks for no more.
+    Else `most`. `fields` are those of a call for texts, with one cap. What asks for so many tokens at least asks for no
+    more.
     """
-    cap = fields.get(cap_field)
-    if cap is None or (_number(cap) or 0) <= most:
+    if (_number(fields[cap_field]) or 0) <= most:
         return 0
     lowered = fields[cap_field] = msgspec.Raw(b"%d" % most)
     least = fields.get("min_tokens")

@@ -147,7 +147,9 @@ class Reserving:
     def _most(
         self, reservation: Reservation, cost: Cost, model: Model, prompt: Prompt, exchange: Exchange
     ) -> int | None:
-        """Tokens that each answer may have, at least one; None: no limit bounds them."""
+        """Tokens that each answer may have, at least one; None: no limit bounds them, or there are none."""
+        if prompt.kind == "embedding":
+            return None
         money = left_to_spend(reservation)
         bought = None if money is None else self._prices.buys(*_price_of(model, exchange), money)
         besides = [tokens for tokens in (left_for_output(reservation), bought) if tokens is not None]

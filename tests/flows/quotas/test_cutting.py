@@ -115,6 +115,16 @@ def test_without_a_limit_on_tokens_nothing_is_capped(fleet: SpawnedFleet, tmp_pa
         assert CAPPED not in place.ask(named("asks", "tokens=1000"), "acme").answer.headers
 
 
+def test_an_embedding_has_no_cap_whatever_its_request_says(place: Queueing) -> None:
+    leave(place, 100)
+    wanted = {"model": "mock", "input": "Some words.", "max_tokens": 5000, "min_tokens": []}
+    answer = place.http.post("/v1/embeddings", json=wanted, headers=place.headers("acme"))
+    assert answer.status_code == 200, answer.text
+    (call,) = place.upstream.calls()
+    assert call.body == wanted
+    assert CAPPED not in answer.headers
+
+
 def test_a_plan_that_is_only_tried_caps_nothing(fleet: SpawnedFleet, tmp_path: Path) -> None:
     with limited(fleet, tmp_path, plan(key=DAY, cut_answers=True, enforce=False)) as place:
         leave(place, 300)

@@ -104,7 +104,6 @@ def test_an_event_may_have_other_lines_beside_its_data() -> None:
         ({"max_tokens": 10, "min_tokens": 5}, 3, 3, {"max_tokens": 3, "min_tokens": 3}),
         ({"max_tokens": 10, "min_tokens": 5}, 7, 7, {"max_tokens": 7, "min_tokens": 5}),
         ({"max_tokens": 10, "min_tokens": None}, 7, 7, {"max_tokens": 7, "min_tokens": None}),
-        ({"input": "no text"}, 7, 0, {"input": "no text"}),
     ],
 )
 def test_a_cap_is_lowered_and_never_raised(
