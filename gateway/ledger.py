@@ -86,12 +86,14 @@ class Ledger:
                 lost += 1
         self._lose(lost)
 
-    async def spent(self, budget: Budget) -> int:
-        """Millionths that have been written down in a budget's period of whose it is. Raises LimitsAway."""
-        days = [day_of(at) for at in range(budget.begins, budget.ends, DAY)]
-        of = replace(Wanted(), **dict(budget.holder))
+    async def spent(self, budgets: Sequence[Budget]) -> Sequence[int]:
+        """Millionths that have been written down in each budget's period of whose it is. Raises LimitsAway."""
+        asked = [
+            ([day_of(at) for at in range(one.begins, one.ends, DAY)], replace(Wanted(), **dict(one.holder)))
+            for one in budgets
+        ]
         try:
-            return await self._registry.ask(lambda them: them.usage.cost(days, of))
+            return await self._registry.ask(lambda them: them.usage.costs(asked))
         except StoreAway:
             raise LimitsAway(AWAY) from None
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import date
 from typing import Any
 
@@ -108,11 +108,15 @@ class UsageTable:
             found = await connection.execute(query.group_by(*parts).order_by(*parts).limit(limit))
         return [_sum(row._mapping) for row in found]  # noqa: SLF001  # public, in spite of its name
 
-    async def cost(self, days: Sequence[date], of: Wanted) -> int:
-        """Millionths that requests of these days cost together, as far as they have been written."""
-        query = _matching(select(func.sum(USAGE_DAYS.c.cost)), USAGE_DAYS.c, of).where(USAGE_DAYS.c.day.in_(days))
+    async def costs(self, asked: Iterable[tuple[Sequence[date], Wanted]]) -> list[int]:
+        """Millionths that requests of these days cost together, for each that is asked, as far as they are written."""
+        cost = select(func.sum(USAGE_DAYS.c.cost))
         async with self._engine.connect() as connection:
-            return int(await connection.scalar(query) or 0)  # a decimal, from PostgreSQL
+            found = [
+                await connection.scalar(_matching(cost, USAGE_DAYS.c, of).where(USAGE_DAYS.c.day.in_(days)))
+                for days, of in asked
+            ]
+        return [int(one or 0) for one in found]  # PostgreSQL makes decimals of them
 
     async def rows(self, of: Wanted, after: tuple[int, str] | None, limit: int) -> list[Seen]:
         """By time, of those that are kept still; behind the one with that time and id."""

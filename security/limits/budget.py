@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -38,5 +38,5 @@ class Budget:
         return self.begins <= at < self.ends
 
 
-Ledger = Callable[[Budget], Awaitable[int]]
-"""Gives the millionths that are written down of a budget's holder in its period. Raises LimitsAway."""
+Ledger = Callable[[Sequence[Budget]], Awaitable[Sequence[int]]]
+"""Gives the millionths that are written down of each budget's holder in its period. Raises LimitsAway."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import pytest
@@ -64,9 +64,9 @@ wanted = st.builds(
 )
 
 
-async def ledger(budget: Budget) -> int:
+async def ledger(budgets: Sequence[Budget]) -> Sequence[int]:
     """What it says was spent before."""
-    return int(budget.holder[0][1])
+    return [int(budget.holder[0][1]) for budget in budgets]
 
 
 @dataclass(slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from itertools import count
 from random import Random
@@ -64,15 +64,15 @@ async def gateway(
 
 
 class Book:
-    """A ledger: millionths by the key of a budget. `read` counts the questions."""
+    """A ledger: millionths by the key of a budget. `read` counts those asked about."""
 
     def __init__(self) -> None:
         self.spent: Counter[str] = Counter()
         self.read = 0
 
-    async def __call__(self, budget: Budget) -> int:
-        self.read += 1
-        return self.spent[budget.key]
+    async def __call__(self, budgets: Sequence[Budget]) -> Sequence[int]:
+        self.read += len(budgets)
+        return [self.spent[budget.key] for budget in budgets]
 
 
 class LimiterStand:

@@ -56,7 +56,8 @@ def sum_of(gateway: RunningGateway) -> int:
 
     async def look() -> int:
         days = [datetime.now(UTC).date() + timedelta(days=more) for more in (-1, 0)]
-        return await ledger._registry.ask(lambda them: them.usage.cost(days, Wanted()))
+        (sum_of_days,) = await ledger._registry.ask(lambda them: them.usage.costs([(days, Wanted())]))
+        return sum_of_days
 
     return gateway.wait_for(look())
 

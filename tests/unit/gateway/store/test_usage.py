@@ -194,15 +194,18 @@ async def test_what_days_cost_is_told_to_the_millionth(table: UsageTable) -> Non
     """Of a tenant, a key or a model, and of those days alone; also where it is more than a float could tell."""
     rows = [*drawn(300), *(spent(f"dear_{nth}", cost=10**17 + nth) for nth in range(9))]
     await table.write(rows)
-    assert await table.cost([date(2027, 1, 15)], ALL) == 0
-    middle = [date(2027, 1, 17)]
-    assert await table.cost(middle, ALL) == sum(r.cost for r in rows if MIDNIGHT + DAY <= r.at < MIDNIGHT + 2 * DAY)
-    whole = [date(2027, 1, day) for day in range(1, 32)]
-    assert await table.cost(whole, ALL) == sum(row.cost for row in rows)
-    for tenant, key, model in (("acme", None, None), ("acme", "0123456789ab", None), ("c", None, "org/code")):
-        asked = {"tenant": tenant, "key": key, "model": model}
-        of_these = [row for row in rows if all(value in (None, getattr(row, name)) for name, value in asked.items())]
-        assert await table.cost(whole, Wanted(tenant=tenant, key=key, model=model)) == sum(r.cost for r in of_these)
+    before, middle, whole = [date(2027, 1, 15)], [date(2027, 1, 17)], [date(2027, 1, day) for day in range(1, 32)]
+    tenant, key = Wanted(tenant="acme"), Wanted(tenant="acme", key="0123456789ab")
+    assert await table.costs([(before, ALL), (middle, ALL), (whole, ALL), (whole, tenant), (whole, key)]) == [
+        0,
+        sum(row.cost for row in rows if MIDNIGHT + DAY <= row.at < MIDNIGHT + 2 * DAY),
+        sum(row.cost for row in rows),
+        sum(row.cost for row in rows if row.tenant == "acme"),
+        sum(row.cost for row in rows if (row.tenant, row.key) == ("acme", "0123456789ab")),
+    ]
+    assert await table.costs([(whole, Wanted(tenant="c", model="org/code"))]) == [
+        sum(row.cost for row in rows if (row.tenant, row.model) == ("c", "org/code"))
+    ]
 
 
 def _values(found: object) -> list[object]:
