@@ -41,13 +41,13 @@ class RateLimitFields:
     def lines(self, quota: Quota, decision: Decision) -> bytes:
         """Header lines: every limit that is enforced, and how it stands if it is one that drains.
 
-        The window is until all of it is there again; in a refusal it ends no later than Retry-After, as the draft wants
-        it.
+        The window is until all of it is there again; in a refusal with Retry-After it ends no later than that, as the
+        draft wants it.
         """
         form = self._forms.get(id(quota)) or self._learn(quota)
         numbers: list[int] = []
         now = decision.now
-        latest = None if decision.refused_by is None else whole_seconds(decision.wait / SECOND)
+        latest = whole_seconds(decision.wait / SECOND) if decision.wait else None
         for bucket, tat in zip(quota.buckets, decision.tats, strict=True):
             if bucket.enforce:
                 level = tat - now if tat > now else 0

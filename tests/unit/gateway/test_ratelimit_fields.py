@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from gateway.ratelimit_fields import KNOWN, RateLimitFields
-from security.limits.api import SECOND, Bucket, Decision, Quota, Slots, key
+from security.limits.api import SECOND, Bucket, Decision, Limit, Quota, Slots, key
+from security.limits.budget import Budget
 
 NOW = 5 * SECOND
 RPM = Bucket(key("acme", "key", "1234567890ab", "requests_per_minute"), "requests", 600, 60.0)
@@ -13,7 +14,7 @@ TRIED = Bucket(key("acme", "tenant", "tokens_per_minute"), "tokens", 10, 60.0, e
 SLOTS = Slots(key("acme", "tenant", "concurrent_requests"), 64)
 
 
-def told(quota: Quota, *full_in: float, refused_by: Bucket | Slots | None = None, wait: float = 0) -> list[str]:
+def told(quota: Quota, *full_in: float, refused_by: Limit | None = None, wait: float = 0) -> list[str]:
     tats = [NOW + round(seconds * SECOND) for seconds in full_in]
     decision = Decision(NOW, tats, [0] * len(tats), (), refused_by=refused_by, wait=round(wait * SECOND))
     found = RateLimitFields().lines(quota, decision).decode()
@@ -46,6 +47,15 @@ def test_in_a_refusal_no_window_ends_later_than_it_is_told_to_come_again() -> No
         'ratelimit: "key:requests_per_minute";r=0;t=3, "tenant:tokens_per_day";r=6400;t=3'
     )
     assert told(quota, 1, 80_000, refused_by=DAY, wait=7000)[1].endswith('"tenant:tokens_per_day";r=6400;t=120')
+
+
+def test_a_refusal_that_tells_no_time_leaves_windows_as_they_are() -> None:
+    budget = Budget(key("acme", "tenant", "day_budget@2027-01-31"), 100, "day", 0, 86_400)
+    quota = Quota("acme", (DAY,), budgets=(budget,))
+    assert told(quota, 80_000, refused_by=budget) == [
+        'ratelimit-policy: "tenant:tokens_per_day";q=86400;qu="tokens";w=86400',
+        'ratelimit: "tenant:tokens_per_day";r=6400;t=80000',
+    ]
 
 
 def test_what_does_not_drain_is_a_policy_alone() -> None:
