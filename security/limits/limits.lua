@@ -1,7 +1,7 @@
 -- Limits that several gateways share: what gcra.py decides, in one step on the server. Tests hold the two equal.
 --
--- Times are whole microseconds; ARGV[2] is the time in tests, 0 takes the server's own. A bucket is a string, its TAT;
--- slots are a sorted set of ids by when they end. Each key goes by itself once it says nothing more.
+-- Times are whole microseconds; ARGV[2] is the time in tests, 0 takes the server's own. A bucket is a string, its TAT
+-- and when that was written; slots are a sorted set of ids by when they end. Each key goes by itself once it says nothing more.
 --
 -- reserve  KEYS: reservation, buckets, slots
 --          ARGV: id, ms for which the reservation is known, us that a slot lasts, number of buckets,
@@ -39,10 +39,12 @@
 local SLACK = 10000 -- ms for which a bucket is kept after it has drained
 local SLOT_WAIT = 1000000
 local MOST = 2 ^ 50
+local STEP = 1000000 -- us by which a clock is put back without a word: clocks of nodes differ, and are set by little
 local HOUR = 3600000000
 local KNOWN = 3600000 -- ms
 local call, format, max, min = redis.call, string.format, math.max, math.min
 local ceil, floor = math.ceil, math.floor
+local find, sub = string.find, string.sub
 
 local verb, now = ARGV[1], tonumber(ARGV[2])
 if now == 0 then
@@ -51,11 +53,29 @@ if now == 0 then
 end
 
 local function put(bucket, tat)
-  call('SET', bucket, format('%.0f', tat), 'PX', max(ceil((tat - now) / 1000), 0) + SLACK)
+  call('SET', bucket, format('%.0f %.0f', tat, now), 'PX', max(ceil((tat - now) / 1000), 0) + SLACK)
+end
+
+-- Its TAT by the clock of now, and whether that was put back since by more than a STEP: then the bucket goes on from the
+-- level that it had, or its holder would wait for the clock to be there again.
+local function stands(bucket)
+  local gap = find(bucket, ' ', 1, true)
+  if not gap then return tonumber(bucket), false end -- written before times were
+  local tat, at = tonumber(sub(bucket, 1, gap)), tonumber(sub(bucket, gap + 1))
+  if at - now <= STEP then return tat, false end
+  return tat - (at - now), true
 end
 
 local function tats(to)
-  return to < 2 and {} or call('MGET', unpack(KEYS, 2, to))
+  local found = to < 2 and {} or call('MGET', unpack(KEYS, 2, to))
+  for at, bucket in ipairs(found) do
+    if bucket then
+      local tat, was_put_back = stands(bucket)
+      if was_put_back then put(KEYS[1 + at], tat) end
+      found[at] = tat
+    end
+  end
+  return found
 end
 
 local function taken(slots)
@@ -92,7 +112,7 @@ if verb == 'reserve' or verb == 'spend' then
 
   for at, tat in ipairs(tats(1 + buckets)) do
     local charge, span = tonumber(ARGV[4 + 3 * at]), tonumber(ARGV[5 + 3 * at])
-    local level = tat and max(tonumber(tat) - now, 0) or 0
+    local level = tat and max(tat - now, 0) or 0
     local over = level + charge - span
     if over > 0 and charge > 0 then
       if ARGV[6 + 3 * at] ~= '1' then
@@ -198,9 +218,9 @@ if verb == 'settle' or verb == 'pay' then
     if ARGV[4] ~= '0' then more = more - advance end -- whoever left has not got it
     if floor(waived / 2 ^ (at - 1)) % 2 == 1 then more = 0 end
     if more > 0 then
-      put(KEYS[1 + at], min(max(tonumber(tat or 0), now) + more, now + MOST))
+      put(KEYS[1 + at], min(max(tat or 0, now) + more, now + MOST))
     elseif more < 0 and tat then
-      put(KEYS[1 + at], tonumber(tat) + more)
+      put(KEYS[1 + at], tat + more)
     end
   end
   return 1
@@ -210,7 +230,7 @@ if verb == 'charge' then
   if not call('SET', KEYS[1], 'done', 'NX', 'PX', ARGV[3]) then return 0 end
   for at, tat in ipairs(tats(#KEYS)) do
     local charge, span = tonumber(ARGV[2 + 2 * at]), tonumber(ARGV[3 + 2 * at])
-    local before = max(tonumber(tat or 0), now)
+    local before = max(tat or 0, now)
     if charge > 0 then
       put(KEYS[1 + at], max(before, min(before + charge, now + span)))
     elseif tat then
@@ -236,7 +256,8 @@ if verb == 'levels' then
   local found, buckets, slots = {}, tonumber(ARGV[3]), tonumber(ARGV[4])
   for at, name in ipairs(KEYS) do
     if at <= buckets then
-      found[at] = max(tonumber(call('GET', name) or 0) - now, 0)
+      local bucket = call('GET', name)
+      found[at] = bucket and max(stands(bucket) - now, 0) or 0
     elseif at <= buckets + slots then
       found[at] = taken(name)
     else

@@ -81,7 +81,7 @@ async def test_a_replica_takes_a_lost_nodes_place_in_a_cluster(tmp_path: Path, h
             await asyncio.to_thread(cluster.wait_for_successor)
             await stand.use(quota, 100, 100)
             with cluster.replica.client() as client:
-                await until(lambda: client.get(bucket) == "1036000000")
+                await until(lambda: client.get(bucket) == "1036000000 1000000000")
             await until(lambda: not stand.limiter.trouble)
 
 
