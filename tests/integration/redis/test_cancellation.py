@@ -42,6 +42,31 @@ async def test_a_cancellation_at_any_await_leaves_nothing_held(valkey: ValkeySer
         assert not [name for name in client.keys("*held*") if client.get(name) != "barred"]
 
 
+@pytest.mark.parametrize("when", ["waiting", "ready"])
+async def test_a_cancellation_at_any_await_holds_no_money(valkey: ValkeyServer, when: When) -> None:
+    """Also while the ledger is asked, as the store knows nothing yet."""
+    async with gateway(valkey.url, [1000.0]) as stand:
+        quota = stand.quota(stand.budget("day", 1000), stand.budget("month", 1000))
+
+        async def buy() -> None:
+            with await stand.ask(quota, money=900) as reservation:
+                await asyncio.sleep(0)
+                reservation.settle(Cost(1, money=0))
+
+        at = 1
+        while True:
+            with valkey.client() as client:
+                client.delete(*(budget.key for budget in quota.budgets))
+            interrupting = Interrupting(buy(), at, when)
+            with suppress(asyncio.CancelledError):
+                await asyncio.create_task(interrupting.run())
+            assert await stand.spent(quota) == [0, 0], f"cancelled at {at}"
+            if interrupting.suspensions < at:
+                break
+            at += 1
+        assert at > 6
+
+
 async def test_p34_cancelled_calls_never_get_each_others_answers(valkey: ValkeyServer) -> None:
     chance = random.Random(34)
     async with gateway(valkey.url, [1000.0]) as stand:
