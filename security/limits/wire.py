@@ -9,7 +9,7 @@ from typing import Any
 
 from hiredis import pack_command
 from redis.asyncio import Redis, RedisCluster
-from redis.exceptions import NoScriptError, ResponseError
+from redis.exceptions import NoScriptError, ReadOnlyError, ResponseError
 
 from security.limits.script import Call
 from security.limits.sentinel import MasterPool
@@ -93,6 +93,9 @@ async def _converse(pool: Any, commands: Sequence[bytes]) -> list[Any]:
         for _ in commands:
             try:
                 replies.append(await connection.read_response())
+            except ReadOnlyError:  # it is the master no more: the same address may lead to the next one by now
+                await connection.disconnect(nowait=True)
+                raise
             except ResponseError as error:
                 replies.append(error)
         return replies

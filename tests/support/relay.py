@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -12,7 +13,7 @@ from tests.support.waiting import until
 
 @dataclass(slots=True)
 class Relay:
-    """`connections`: how many were made so far."""
+    """`connections`: how many were made so far. A new `upstream` is that of those to come."""
 
     upstream: int
     port: int = 0
@@ -48,10 +49,12 @@ class Relay:
 
 
 @asynccontextmanager
-async def relaying(upstream: int, host: str = "127.0.0.1", port: int = 0) -> AsyncIterator[Relay]:
+async def relaying(
+    upstream: int, host: str = "127.0.0.1", port: int = 0, tls: ssl.SSLContext | None = None
+) -> AsyncIterator[Relay]:
     """Relays to the port `upstream` of this machine while the block runs, from a free port or this one."""
     relay = Relay(upstream)
-    server = await asyncio.start_server(relay.serve, host, port)
+    server = await asyncio.start_server(relay.serve, host, port, ssl=tls)
     relay.port = server.sockets[0].getsockname()[1]
     try:
         yield relay

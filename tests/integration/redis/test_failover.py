@@ -12,8 +12,13 @@ from loadtests.quotas.replicated import Replicated, running_replicated
 from security.limits.api import Cost, OverLimit, Quota, key
 from security.limits.line import DEADLINE
 from tests.support.limiting import LimiterStand, gateway
+from tests.support.relay import relaying
+from tests.support.valkey import running_valkey
 from tests.support.valkey_cluster import running_cluster
 from tests.support.waiting import until, until_told
+
+BACK = 2.0
+"""Seconds after which whoever is written to instead is found."""
 
 
 @pytest.fixture
@@ -82,6 +87,22 @@ async def test_a_replica_takes_a_lost_nodes_place_in_a_cluster(tmp_path: Path, h
             await stand.use(quota, 100, 100)
             with cluster.replica.client() as client:
                 await until(lambda: client.get(bucket) == "1036000000 1000000000")
+            await until(lambda: not stand.limiter.trouble)
+
+
+async def test_an_address_that_has_come_to_lead_to_another_server_is_gone_to_anew(tmp_path: Path) -> None:
+    """As names of managed stores do: whoever was their master may go on, and refuse to be written to."""
+    options = ("--dir", str(tmp_path))  # for what a replica is sent
+    with running_valkey(options=options) as old, running_valkey(options=options) as new:
+        async with relaying(old.port) as address, gateway(f"redis://127.0.0.1:{address.port}", [1000.0]) as stand:
+            quota = stand.quota(stand.bucket("tpm", 1000))
+            await stand.use(quota, 400, 400)
+            address.upstream = new.port
+            with old.client() as client:
+                client.replicaof("127.0.0.1", str(new.port))
+            await stand.use(quota, 100, 100)
+            with new.client() as client:
+                await until(lambda: client.get(quota.buckets[0].key), seconds=10 * BACK)
             await until(lambda: not stand.limiter.trouble)
 
 
