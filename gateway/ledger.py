@@ -59,6 +59,7 @@ class Ledger:
         self._refusals = Refusals(options.buffer)
         self._shown = False  # whether a refusal that came since the last batch has a row
         self._batch: _Batch | None = None  # tried until it is known to be written
+        self._one_at_a_time = asyncio.Lock()
         self._most = options.buffer
         self._look_at = 0.0
         self._trouble = ""
@@ -87,12 +88,16 @@ class Ledger:
         self._lose(lost)
 
     async def spent(self, budgets: Sequence[Budget]) -> Sequence[int]:
-        """Millionths that have been written down in each budget's period of whose it is. Raises LimitsAway."""
+        """Millionths that have been written down in each budget's period of whose it is, what waits here among them.
+
+        Raises LimitsAway.
+        """
         asked = [
             ([day_of(at) for at in range(one.begins, one.ends, DAY)], replace(Wanted(), **dict(one.holder)))
             for one in budgets
         ]
         try:
+            await self._write()
             return await self._registry.ask(lambda them: them.usage.costs(asked))
         except StoreAway:
             raise LimitsAway(AWAY) from None
@@ -144,12 +149,13 @@ class Ledger:
 
     async def _write(self) -> None:
         """Raises StoreAway; what may have been written all the same is tried again, and then found to be there."""
-        while batch := self._batch or self._cut():
-            self._batch = batch
-            await self._registry.ask(partial(_write, batch))
-            self._batch = None
-            del self._rows[: len(batch.rows)]
-            self.written += len(batch.rows) + batch.refused
+        async with self._one_at_a_time:
+            while batch := self._batch or self._cut():
+                self._batch = batch
+                await self._registry.ask(partial(_write, batch))
+                self._batch = None
+                del self._rows[: len(batch.rows)]
+                self.written += len(batch.rows) + batch.refused
 
     def _cut(self) -> _Batch | None:
         """What is written next: always with a row, by which it can be told whether it is written."""

@@ -17,6 +17,8 @@ from gateway.store.bounded import BoundedRegistry
 from gateway.store.database import address
 from gateway.store.spending import DAY
 from gateway.wiring import build
+from security.limits.api import LimitsAway
+from security.limits.budget import Budget
 from tests.support.databases import PostgresServer
 from tests.support.gateway import configuration, metric
 from tests.support.ledgers import (
@@ -49,6 +51,31 @@ async def test_a_request_is_written_with_what_it_cost_when_it_came_in(registry: 
     assert (after.model, after.version, after.tenant, after.key) == ("alias", "chat@2", "acme", "0123456789ab")
     assert (after.prompt_tokens, after.completion_tokens, after.exact, after.duration_ms) == (1000, 500, True, 500)
     assert (after.outcome, after.code, ledger.written, ledger.lost) == ("success", "", 2, 0)
+
+
+async def test_what_was_spent_is_told_with_what_waits_to_be_written_each_once(registry: BoundedRegistry) -> None:
+    ledger = Ledger(NEVER.model_copy(update={"prices": PRICES}), registry, Clock())
+    holders = [(("tenant", "acme"),), (("tenant", "acme"), ("key", "other")), (("tenant", "acme"), ("model", "alias"))]
+    day = [Budget(f"d{nth}", 1, "day", MIDNIGHT, MIDNIGHT + DAY, holder) for nth, holder in enumerate(holders)]
+    month = [Budget("m", 1, "month", MIDNIGHT - 15 * DAY, MIDNIGHT + 16 * DAY, holders[0])]
+    async with ledger.kept():
+        ledger.keep([ended(1, MIDNIGHT - 1), ended(2, MIDNIGHT)])
+        told = await asyncio.gather(*(ledger.spent([*day, *month]) for _ in range(5)))
+        assert told == [[2500, 0, 2500, 3750]] * 5
+        ledger.keep([ended(3, MIDNIGHT + 1)])
+        assert await ledger.spent(day[:1]) == [5000]
+    assert ledger.written == 3
+
+
+async def test_what_was_spent_can_t_be_told_while_the_database_is_away(
+    registry: BoundedRegistry, ledger_file: Path
+) -> None:
+    ledger = Ledger(NEVER, registry, Clock())
+    async with ledger.kept():
+        take_away(ledger_file)
+        with pytest.raises(LimitsAway):
+            await ledger.spent([Budget("d", 1, "day", MIDNIGHT, MIDNIGHT + DAY, (("tenant", "acme"),))])
+        bring_back(ledger_file)
 
 
 async def test_a_broken_answer_has_had_its_prompt_and_a_refused_request_nothing(registry: BoundedRegistry) -> None:
