@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from security.limits import script
-from security.limits.api import SECOND, Bucket, Cost, Quota, key
+from security.limits.api import SECOND, Bucket, Quota, key
 from security.limits.script import Call
 from tests.support.valkey import running_valkey
 
@@ -57,7 +57,7 @@ class Store:
         return wait, level
 
     def settle(self, paid: int, actual: int, now: int) -> None:
-        self._run(script.settle(self._quota, [paid * SECOND], Cost(actual), f"r{Store.names}", now))
+        self._run(script.settle(self._quota, [paid * SECOND], [actual * SECOND], f"r{Store.names}", now))
 
 
 @given(moments)
