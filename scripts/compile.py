@@ -69,7 +69,6 @@ MODULES = (
     "security/limits/purse.py",
     "security/limits/redis_store.py",
     "security/limits/spending.py",
-    "security/limits/wire.py",
 )
 """What each request and each chunk passes through. Declarations that a library reads at run time are not among it."""
 
