@@ -21,7 +21,7 @@ from gateway.quotas import Quotas, described
 from gateway.ratelimit_fields import RateLimitFields
 from router.model import Model
 from security.api import Principal
-from security.limits.api import NOTHING, Cost, Limit, OverLimit, Quota, Reservation
+from security.limits.api import NOTHING, Cost, Limit, LimitsAway, OverLimit, Quota, Reservation
 from security.limits.limiter import Limiter, Unread
 from security.limits.output import left_for_output, left_to_spend
 
@@ -86,7 +86,8 @@ class Purchase(Reserved):
 class Reserving:
     """As with who asks: `take` answers at once if that can be told here, else `reserve` has to be awaited.
 
-    Both raise OverLimit, NeverFits or LimitsAway. `ietf_headers`: whether callers are told in those, too.
+    Both raise OverLimit, NeverFits or LimitsAway, but let pass whoever nothing is enforced for: to try a plan must not
+    make an outage. `ietf_headers`: whether callers are told in those, too.
     """
 
     def __init__(self, quotas: Quotas, limiter: Limiter, prices: PriceList, *, ietf_headers: bool) -> None:
@@ -109,6 +110,8 @@ class Reserving:
             reservation = self.limiter.take(quota, cost)
         except Unread:
             return None
+        except LimitsAway as away:
+            return _let_pass(quota, away)
         except OverLimit as over:
             raise self._told(over, exchange) from None
         if reservation is None:
@@ -122,6 +125,8 @@ class Reserving:
         cost = self._asked(quota, model, prompt, exchange)
         try:
             reservation = await self.limiter.reserve(quota, cost)
+        except LimitsAway as away:
+            return _let_pass(quota, away)
         except OverLimit as over:
             raise self._told(over, exchange) from None
         if quota.cut:
@@ -180,6 +185,14 @@ class Reserving:
     def warnings(self) -> list[str]:
         """For readiness, which it does not touch: what holds without the store is a matter of plans."""
         return [self.limiter.trouble] if self.limiter.trouble else []
+
+
+def _let_pass(quota: Quota, away: LimitsAway) -> Hold:
+    """What can't be counted now is no matter where it would refuse nobody. Else raises what it is told."""
+    limits: tuple[Limit, ...] = (*quota.buckets, *quota.slots, *quota.budgets)
+    if any(limit.enforce for limit in limits):
+        raise away
+    return _UNBOUND
 
 
 def _expected(quota: Quota, model: Model, prompt: Prompt, exchange: Exchange) -> Cost:

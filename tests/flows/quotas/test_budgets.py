@@ -17,6 +17,7 @@ from tests.support import plain
 from tests.support.asking import ask, body
 from tests.support.fleet import SpawnedFleet
 from tests.support.gateway import RunningGateway, metric, running_gateway
+from tests.support.ledgers import bring_back, take_away
 from tests.support.limited import limited, plan
 from tests.support.queueing import Queueing, named
 from tests.support.valkey import ValkeyServer, running_valkey
@@ -184,6 +185,17 @@ def test_a_dry_run_counts_and_charges_all_the_same(fleet: SpawnedFleet, tmp_path
         over = over_limit(place, holder="key", limit="day_budget", enforced="false")
         assert over == 2
         assert counted(place)["day_budget"] == written(place, 2)
+
+
+def test_a_dry_run_refuses_nobody_where_money_can_t_be_counted(fleet: SpawnedFleet, tmp_path: Path) -> None:
+    with paying(fleet, tmp_path, plan(enforce=False, key={"budgets": {"day": 1}})) as place:
+        assert place.ask(named("known", model="nobody_s"), "acme").told == (404, "model_not_found")
+        take_away(tmp_path / "snowshed.db")
+        assert place.ask(named("asks"), "acme").told == (200, "")
+        bring_back(tmp_path / "snowshed.db")
+        assert place.ask(named("asks"), "acme").told == (200, "")
+        assert over_limit(place, holder="key", limit="day_budget", enforced="false") == 0
+        assert counted(place)["day_budget"] > 0
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["unary", "stream"])

@@ -217,3 +217,13 @@ def test_p03_a_gateway_starts_while_the_store_is_away(
         assert [answer.status for answer in outage(place, 3)] == [200, 200, 429]
         valkey.start()
         come_back(place)
+
+
+def test_p03_a_plan_that_is_only_tried_refuses_nobody_while_the_store_is_away(
+    fleet: SpawnedFleet, tmp_path: Path, valkey: ValkeyServer
+) -> None:
+    tried = plan(key={"requests_per_minute": 1, "concurrent_requests": 1}, without_store="closed", enforce=False)
+    with limited(fleet, tmp_path, tried, quotas=STORE) as place:
+        valkey.stop()
+        assert [place.ask(named("each"), "acme").told for _ in range(10)] == [(200, "")] * 10
+        assert metric(plain.get(f"{place.gateway.ops_url}/metrics").text, "snowshed_limit_store_up") == 0
