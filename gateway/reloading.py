@@ -16,7 +16,9 @@ from pydantic import BaseModel
 
 from engines.api import EngineError
 from gateway.config import Config, ConfigError, check_exposure, check_sources, load
+from gateway.config.entries import Unfit
 from gateway.config.loading import LONGEST
+from gateway.config.tree import quota_mistakes
 from gateway.exposition import family
 from gateway.quotas import Quotas
 
@@ -179,11 +181,20 @@ class Reloading:
 
 
 def _live(started_with: Config, file: Config) -> Config:
-    """What holds once as much of the file is taken over as may be."""
+    """What holds once as much of the file is taken over as may be.
+
+    Raises Unfit where budgets would be spent without the prices or the keys that the file has for them: they begin to
+    hold with a restart, and until then nothing would be counted, or nobody be let in.
+    """
     live = {name: getattr(file, name) for name in LIVE}
     live["admission"] = file.admission.model_copy(update={"costs": started_with.admission.costs})
     live["quotas"] = started_with.quotas.model_copy(update={"plans": file.quotas.plans})
-    return started_with.model_copy(update=live)
+    taken = started_with.model_copy(update=live)
+    if found := [
+        (path, f"{words}; what the file has of that takes a restart") for path, words in quota_mistakes(taken)
+    ]:
+        raise Unfit(found)
+    return taken
 
 
 def _parts(config: Config) -> dict[str, BaseModel]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import yaml
@@ -35,11 +36,11 @@ class Applied:
 
 
 class Stand:
-    """A file, and what becomes of it."""
+    """A file, and what becomes of it; it begins with `sections`, beside a model."""
 
-    def __init__(self, file: Path, **environment: str) -> None:
+    def __init__(self, file: Path, sections: Mapping[str, Any] = MappingProxyType({}), /, **environment: str) -> None:
         self.file = file
-        self.write(model())
+        self.write(model(), **sections)
         self.source = Source(file, environment)
         self.applied = Applied(self.source.read())
         self.quotas = Quotas(self.applied.file.quotas.plans)

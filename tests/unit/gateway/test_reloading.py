@@ -77,6 +77,22 @@ async def test_plans_are_taken_over_and_their_store_is_not(stand: Stand, monkeyp
     assert stand.quotas.plans.keys() == {"default", "new"}
 
 
+@pytest.mark.parametrize(
+    ("kind", "words"), [("none", "takes auth.kind keys"), ("keys", "m has no price")], ids=["no_ledger", "no_price"]
+)
+async def test_budgets_are_not_taken_over_without_what_they_are_counted_by(
+    tmp_path: Path, kind: str, words: str
+) -> None:
+    """They would pay for everything, or for nothing, until a restart."""
+    stand = Stand(tmp_path / "gateway.yaml", {"auth": {"kind": kind}})
+    spent = {"name": "default", "key": {"budgets": {"day": 5}}}
+    prices = [{"model": "m", "input": 1, "output": 1}]
+    stand.write(model(), auth={"kind": "keys"}, ledger={"prices": prices}, quotas={"plans": [spent]})
+    with pytest.raises(ConfigError, match=rf"quotas\.plans\[0\]\.key\.budgets: {words}.* takes a restart"):
+        await stand.reloading.reload()
+    assert (stand.quotas.plans, stand.valid) == ({}, 0)
+
+
 async def test_other_settings_are_told_and_not_taken_over(stand: Stand) -> None:
     stand.write(
         model(), model("n"), server={"port": 7000}, timeouts={"connect": 1, "total": 600}, logs={"level": "debug"}
