@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
+import sysconfig
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +23,8 @@ from tests.support import plain
 from tests.support.fleet import spawn_fleet
 from tests.support.waiting import PATIENCE, wait_until
 
-pytestmark = pytest.mark.skipif(not any(map(shutil.which, ("cc", "gcc", "clang"))), reason="there is no C compiler")
+CAN = any(map(shutil.which, ("cc", "gcc", "clang"))) and Path(sysconfig.get_path("include"), "Python.h").exists()
+pytestmark = pytest.mark.skipif(not CAN, reason="takes a C compiler and Python's headers (on Debian: gcc, python3-dev)")
 ASKED = {"model": "mock", "messages": [{"role": "user", "content": "Hello"}]}
 
 
