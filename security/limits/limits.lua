@@ -86,8 +86,8 @@ local function renew(slots, lasts)
   call('PEXPIRE', slots, 3 * ceil(lasts / 1000)) -- longer than any slot: whoever has one says so in time
 end
 
--- A budget is a hash: what is `spent`, known `since` when, and by the number of an hour what is held of that. No
--- reservation is known for longer than one: what was held two hours ago nobody holds any more.
+-- A budget is a hash: what is `spent`, known `since` when, and by the number of an hour what is held of that. What was
+-- held two hours ago counts no more: hardly a request lasts as long, and one that does is charged at its end.
 local function spent(budget)
   local known, level = false, 0
   local all = call('HGETALL', budget)

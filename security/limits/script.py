@@ -16,6 +16,8 @@ from security.limits.spending import costs
 
 KNOWN = 3_600_000
 """Milliseconds for which a reservation can be settled. Whatever takes longer has drained from most buckets."""
+PAYABLE = 90_000_000
+"""The same of one that holds money, which does not drain: no request lasts for longer than a day."""
 UNREAD = -2
 """How the answer begins where nothing is known of a budget, whose number then follows: nothing was taken."""
 BARRED = 60_000
@@ -55,7 +57,7 @@ def reserve(  # all that is taken
         arguments += (slots.limit, int(slots.enforce))
     arguments += advance
     if quota.budgets:
-        arguments[0] = "spend"
+        arguments[0], arguments[3] = "spend", PAYABLE
         for budget in quota.budgets:
             keys.append(budget.key)
             arguments += (budget.limit, int(budget.enforce))

@@ -42,6 +42,13 @@ def forget(valkey: ValkeyServer) -> None:
         client.flushall()
 
 
+def age(valkey: ValkeyServer, hours: int) -> None:
+    """What is known for a time, is known for so much less of it."""
+    with valkey.client() as client:
+        for key in client.keys("*"):
+            client.pexpire(key, client.pttl(key) - 3_600_000 * hours)
+
+
 async def end(stand: Gateway, quota: Quota, reservation: object, money: int) -> None:
     """It has used so much, and that is written down."""
     reservation.settle(Cost(1, money=money))  # type: ignore[attr-defined]
@@ -198,6 +205,17 @@ async def test_what_a_gateway_that_crashed_held_is_free_again(valkey: ValkeyServ
         assert (await other.refusal(quota, money=1)).remaining == 0
         other.later(3600.0)
         assert await other.spent(quota) == [100]
+
+
+@pytest.mark.parametrize("hours", [1, 2, 23])
+async def test_what_lasts_for_hours_is_charged_at_its_end_all_the_same(valkey: ValkeyServer, hours: int) -> None:
+    async with paying(valkey, Book(), [AT]) as stand:
+        quota = stand.quota(stand.budget("day", 1000))
+        reservation = await stand.ask(quota, money=100)
+        stand.later(3600.0 * hours)
+        age(valkey, hours)
+        await end(stand, quota, reservation, 70)
+        assert await stand.spent(quota) == [70]
 
 
 async def test_who_was_refused_is_refused_for_a_moment_without_a_question(valkey: ValkeyServer) -> None:
