@@ -20,7 +20,8 @@ def over(error: OverLimit) -> str:
     """Of slots nobody knows when one is free."""
     wait = f"{ceil(error.wait * 1000) / 1000:g} s"
     then = f"ask again in {wait}" if isinstance(error.limit, Slots) else f"there is room again in {wait}"
-    return f"Over {_spoken(error.limit)} ({error.remaining} are left); {then}."
+    few = ", fewer than this request may take" if error.remaining else ""
+    return f"Over {_spoken(error.limit)} ({error.remaining} are left{few}); {then}."
 
 
 def never(error: NeverFits) -> str:
