@@ -19,6 +19,11 @@ def paid(record: Record) -> tuple[int, int]:
     return min(prompt, MOST), min(record.completion_tokens, MOST)
 
 
+def priced_as(label: str) -> str:
+    """The model whose price a version has, by its label: its adapters cost the same."""
+    return label.partition("@")[0]
+
+
 def priced(record: Record, prices: PriceList, prompt: int, completion: int) -> int:
     """Millionths: by the model that answered, at the price that held when the request came in."""
-    return prices.cost(record.version.partition("@")[0], record.unix_ms // 1000, prompt, completion)
+    return prices.cost(priced_as(record.version), record.unix_ms // 1000, prompt, completion)

@@ -12,14 +12,14 @@ from msgspec.structs import replace
 
 from engines.api import Interrupted, Rejected
 from gateway import rate_headers
-from gateway.charging import paid, priced
+from gateway.charging import paid, priced, priced_as
 from gateway.exchange import Exchange
 from gateway.exposition import family, labels
 from gateway.pricing import PriceList
 from gateway.prompt import Prompt
 from gateway.quotas import Quotas, described
 from gateway.ratelimit_fields import RateLimitFields
-from router.model import Model
+from router.model import Model, Version
 from security.api import Principal
 from security.limits.api import NOTHING, Cost, Limit, LimitsAway, OverLimit, Quota, Reservation
 from security.limits.limiter import Limiter, Unread
@@ -197,7 +197,7 @@ def _let_pass(quota: Quota, away: LimitsAway) -> Hold:
 
 def _expected(quota: Quota, model: Model, prompt: Prompt, exchange: Exchange) -> Cost:
     """Before the call, by what is known of the model's first version: which one will answer is not known yet."""
-    version = model.only or next(iter(model.versions.values()))
+    version = _first(model)
     costs = version.admission.costs
     tokens = costs.prompt(prompt.text_bytes)
     if prompt.kind == "embedding":
@@ -211,7 +211,11 @@ def _expected(quota: Quota, model: Model, prompt: Prompt, exchange: Exchange) ->
 
 def _price_of(model: Model, exchange: Exchange) -> tuple[str, int]:
     """The model that is priced, and when."""
-    return model.name.partition(":")[0], exchange.record.unix_ms // 1000
+    return priced_as(_first(model).label), exchange.record.unix_ms // 1000
+
+
+def _first(model: Model) -> Version:
+    return model.only or next(iter(model.versions.values()))
 
 
 def used(exchange: Exchange, error: BaseException | None) -> Cost:

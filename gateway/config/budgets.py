@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from gateway.config.quotas import Allowance, Plan
 
@@ -10,8 +10,10 @@ Mistake = tuple[tuple[str | int, ...], str]
 """Its path in the section of quotas, and what is wrong."""
 
 
-def mistakes(plans: Sequence[Plan], kind: str, models: Collection[str], priced: Collection[str]) -> Iterator[Mistake]:
-    """`kind`: of how callers are known; `models`: the names that they may ask for, `priced`: those that have prices."""
+def mistakes(plans: Sequence[Plan], kind: str, models: Mapping[str, str], priced: Collection[str]) -> Iterator[Mistake]:
+    """`kind`: of how callers are known; `models`: the names that they may ask for, each with the model that has its
+    price; `priced`: those that have one.
+    """
     for at, plan in enumerate(plans):
         for path, allowance, named in _allowances(plan):
             if not allowance.budgets:
@@ -19,7 +21,7 @@ def mistakes(plans: Sequence[Plan], kind: str, models: Collection[str], priced: 
             where = ("plans", at, *path, "budgets")
             if kind != "keys":
                 yield where, "takes auth.kind keys: what was spent is read from the database of the keys"
-            free = sorted(name for name in models if named in (None, name) and name.partition(":")[0] not in priced)
+            free = sorted(name for name, model in models.items() if named in (None, name) and model not in priced)
             if free:
                 yield where, f"{free[0]} has no price: ledger.prices takes an entry for it, of 0 if it costs nothing"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from decimal import Decimal
 from typing import Annotated, Final, Literal
 
@@ -117,7 +117,7 @@ class Quotas(Section):
         (), description="Who is on a plan that is not listed is on the one named default, if that is."
     )
 
-    def mistakes(self, models: frozenset[str]) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    def mistakes(self, models: Collection[str]) -> Iterator[tuple[tuple[str | int, ...], str]]:
         """Their paths in this section, and what is wrong; `models` are the names that there are."""
         names: set[str] = set()
         for at, plan in enumerate(self.plans):

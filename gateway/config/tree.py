@@ -77,7 +77,7 @@ def _same_doors(config: Config) -> Iterator[Mistake]:
 
 def quota_mistakes(config: Config) -> Iterator[Mistake]:
     """Of its plans, beside all else that it says."""
-    models = frozenset(name for spec in config.models for name in spec.names)
+    models = {name: spec.name for spec in config.models for name in spec.names}
     priced = {price.model for price in config.ledger.prices}
     of_money = budgets.mistakes(config.quotas.plans, config.auth.kind, models, priced)
     for path, words in (*config.quotas.mistakes(models), *of_money):

@@ -19,7 +19,7 @@ from tests.support.fleet import SpawnedFleet
 from tests.support.gateway import RunningGateway, metric, running_gateway
 from tests.support.ledgers import bring_back, take_away
 from tests.support.limited import limited, plan
-from tests.support.queueing import Queueing, named
+from tests.support.queueing import Queueing, named, served
 from tests.support.valkey import ValkeyServer, running_valkey
 from tests.support.waiting import wait_until
 
@@ -104,6 +104,17 @@ def test_p17_what_is_spent_is_refused_as_openai_does_and_no_sdk_tries_again(
         over = over_limit(place, holder="tenant", limit="month_budget", enforced="true")
         assert over == 1
         assert place.record("once")["reason"] == "tenant:month_budget"
+
+
+def test_a_model_with_a_colon_in_its_name_costs_what_it_costs(fleet: SpawnedFleet, tmp_path: Path) -> None:
+    colon = "mock:7b"
+    prices = {"prices": [{**PRICES[0], "model": name} for name in (colon, "other")]}
+    models, spent = (
+        [served(fleet.urls, None, colon), served(fleet.urls, None, "other")],
+        {"budgets": {"day": "0.000001"}},
+    )
+    with limited(fleet, tmp_path, plan(tenant=spent), models=models, ledger=prices) as place:
+        assert place.ask(named("asks", model=colon), "acme").told == (429, EXHAUSTED)
 
 
 def test_what_is_charged_is_what_the_ledger_writes_down(fleet: SpawnedFleet, tmp_path: Path) -> None:

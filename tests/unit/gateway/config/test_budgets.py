@@ -41,6 +41,17 @@ def test_a_model_s_budget_takes_a_price_of_that_model_alone() -> None:
     assert "quotas.plans[0].models[1].budgets: b has no price" in told
 
 
+def test_a_colon_in_a_model_s_own_name_makes_no_adapter_of_it() -> None:
+    models = [{**MODELS[0], "name": "a:7b"}]
+
+    def given(priced: str) -> dict[str, Any]:
+        prices = {"prices": [{"model": priced, "input": 1, "output": 0}]}
+        return {**tree("keys", prices, key={"budgets": {"day": 1}}), "models": models}
+
+    check(given("a:7b"), "test")
+    assert "a:7b has no price" in mistakes(given("a"))
+
+
 @pytest.mark.parametrize("holder", ["key", "tenant"])
 def test_others_take_a_price_of_every_model(holder: str) -> None:
     told = mistakes(tree("keys", {}, **{holder: {"budgets": {"day": 1}}}))
