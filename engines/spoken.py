@@ -62,6 +62,20 @@ class Chunk(msgspec.Struct):
         return bytes(self.error) != b"null" or bytes(self.object) == b'"error"'
 
 
+class Finish(msgspec.Struct):
+    """Which choice of an event has ended, and why."""
+
+    index: int = 0
+    finish_reason: str | None = None
+
+
+class Ends(msgspec.Struct):
+    """An event of a stream, as far as it ends something."""
+
+    choices: list[Finish] = []
+    usage: msgspec.Raw = msgspec.Raw(b"null")
+
+
 class Answer(msgspec.Struct):
     """A whole document."""
 

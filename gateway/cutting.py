@@ -10,6 +10,7 @@ import msgspec
 
 from engines.api import Reply, Usage
 from engines.events import payload_of
+from engines.spoken import Ends
 from gateway import sse
 from gateway.exchange import Exchange
 from gateway.finish import NULL
@@ -19,18 +20,7 @@ BESIDE: Final = 2
 _HEAD: Final = ("id", "object", "created", "model", "system_fingerprint")
 """Members that are the same in all events of a stream."""
 
-
-class _Choice(msgspec.Struct):
-    index: int = 0
-    finish_reason: str | None = None
-
-
-class _Event(msgspec.Struct):
-    choices: list[_Choice] = []
-    usage: msgspec.Raw = msgspec.Raw(b"null")
-
-
-_decode = msgspec.json.Decoder(_Event).decode
+_decode = msgspec.json.Decoder(Ends).decode
 _encode = msgspec.json.Encoder().encode
 
 

@@ -33,6 +33,18 @@ def derived(paths: Iterable[Path], bases: set[str]) -> Iterator[str]:
                 yield f"{path}: {node.name}"
 
 
+def classes(path: Path) -> set[str]:
+    return {node.name for node in ast.walk(tree.syntax(path)) if isinstance(node, ast.ClassDef)}
+
+
+def decoded(path: Path) -> Iterator[str]:
+    """The names that msgspec is told to read as in `path`: arguments of `Decoder`, `decode` and `convert`."""
+    for call in ast.walk(tree.syntax(path)):
+        if isinstance(call, ast.Call) and ast.unparse(call.func).endswith(("Decoder", "decode", "convert")):
+            for argument in [*call.args, *(keyword.value for keyword in call.keywords)]:
+                yield from (part.id for part in ast.walk(argument) if isinstance(part, ast.Name))
+
+
 def held_awaits(path: Path) -> Iterator[str]:
     """Each `await` in `path` that stands in an `except` or `finally`."""
     for node in ast.walk(tree.syntax(path)):
@@ -44,14 +56,14 @@ def held_awaits(path: Path) -> Iterator[str]:
 def test_no_class_of_a_source_derives_from_a_compiled_one() -> None:
     """It could be imported, but not made: "interpreted classes cannot inherit from compiled"."""
     paths = compiled()
-    bases = {
-        f"{tree.module_name(path)}.{node.name}"
-        for path in paths
-        for node in ast.walk(tree.syntax(path))
-        if isinstance(node, ast.ClassDef)
-    }
+    bases = {f"{tree.module_name(path)}.{name}" for path in paths for name in classes(path)}
     others = [path for path in tree.python(*tree.PRODUCT) if path not in paths]
     assert list(derived(others, bases)) == []
+
+
+def test_nothing_is_read_as_a_compiled_class() -> None:
+    """What its members are is lost when it is compiled: a list of structs would be read as one of dicts."""
+    assert {str(path): read for path in compiled() if (read := classes(path).intersection(decoded(path)))} == {}
 
 
 def test_nothing_compiled_waits_while_it_handles_an_error() -> None:
