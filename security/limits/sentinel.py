@@ -23,12 +23,20 @@ LOOK = 1.0
 class MasterPool(SentinelConnectionPool):
     """Of connections to the master; it owns the Sentinels that it asks."""
 
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)  # type: ignore[no-untyped-call]
+        self._asking = asyncio.Lock()
+
+    async def get_master_address(self) -> Any:
+        async with self._asking:  # the driver, asking twice at a time, may put one Sentinel in the place of another
+            return await super().get_master_address()  # type: ignore[no-untyped-call]
+
     async def follow(self) -> None:
         """Notice that another is the master now, until cancelled: who was replaced without need answers for a while."""
         while True:
             await asyncio.sleep(LOOK)
             with suppress(RedisError, OSError):  # nobody knows of another, and this one may be well
-                await self.get_master_address()  # type: ignore[no-untyped-call]
+                await self.get_master_address()
 
     async def ensure_connection(self, connection: AbstractConnection) -> None:
         assert isinstance(connection, Connection)

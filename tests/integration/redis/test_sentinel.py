@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import ExitStack
 from pathlib import Path
 
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+
 from loadtests.bench.processes import free_ports
-from loadtests.quotas.sentinel import running_sentinel, sentinel_url
+from loadtests.quotas.sentinel import MASTER, running_sentinel, sentinel_url
+from security.limits.sentinel import MasterPool, connect
 from tests.support.limiting import gateway
 from tests.support.valkey import ValkeyServer, running_valkey
 from tests.support.waiting import until, until_told
@@ -23,6 +28,22 @@ async def test_sentinels_that_are_gone_or_silent_hide_nobody(valkey: ValkeyServe
             assert await stand.remaining(quota) == [700]
             with valkey.client() as client:
                 assert client.get(quota.buckets[0].key)
+
+
+async def test_however_many_ask_at_a_time_no_sentinel_is_lost(valkey: ValkeyServer) -> None:
+    """The one that answers is put first by each of them, in the place of one that does not."""
+    with running_sentinel(valkey.port) as silent, running_sentinel(valkey.port) as alive:
+        silent.freeze()
+        client = connect("redis", f"127.0.0.1:{silent.port},127.0.0.1:{alive.port}/{MASTER}", Retry(NoBackoff(), 0))
+        pool = client.connection_pool
+        assert isinstance(pool, MasterPool)
+        try:
+            known = set(map(id, pool.sentinel_manager.sentinels))
+            await asyncio.gather(*(pool.get_master_address() for _ in range(3)))  # type: ignore[no-untyped-call]
+            assert set(map(id, pool.sentinel_manager.sentinels)) == known
+        finally:
+            await client.aclose()
+            await pool.aclose()
 
 
 async def test_who_has_become_a_replica_is_left_for_the_new_master(tmp_path: Path) -> None:
