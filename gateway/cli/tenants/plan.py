@@ -16,5 +16,5 @@ def warn_if_not_listed(plan: str | None, place: Place) -> None:
     listed = book_at(place).plans()
     if plan not in listed:
         instead = f"that of {DEFAULT} holds" if DEFAULT in listed else "nothing is limited"
-        words = f"Neither the configuration has a plan {plan} (quotas.plans), nor was one set: {instead}."
+        words = f"There is no plan {plan}, neither in the configuration (quotas.plans) nor set since: {instead}."
         click.echo(words, err=True)

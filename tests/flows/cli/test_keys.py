@@ -187,7 +187,7 @@ def test_a_plan_that_is_not_listed_is_told(tmp_path: Path, listed: list[str], in
     desk.file.write_text(yaml.safe_dump({**desk.tree, "quotas": {"plans": [{"name": name} for name in listed]}}))
     at = ("--config", str(desk.file))
     created = snowshed("tenants", "create", "acme", "--plan", "golf", *at).stderr
-    assert f"a plan golf (quotas.plans), nor was one set: {instead}" in created
+    assert f"There is no plan golf, neither in the configuration (quotas.plans) nor set since: {instead}" in created
     changed = snowshed("tenants", "change", "acme", "--plan", "gold", *at).stderr
     assert ("a plan gold" in changed) is ("gold" not in listed)
     assert "a plan golf" in snowshed("tenants", "change", "acme", "--plan", "golf", *at).stderr
