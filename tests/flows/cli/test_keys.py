@@ -189,8 +189,8 @@ def test_a_plan_that_is_not_listed_is_told(tmp_path: Path, listed: list[str], in
     created = snowshed("tenants", "create", "acme", "--plan", "golf", *at).stderr
     assert f"There is no plan golf, neither in the configuration (quotas.plans) nor set since: {instead}" in created
     changed = snowshed("tenants", "change", "acme", "--plan", "gold", *at).stderr
-    assert ("a plan gold" in changed) is ("gold" not in listed)
-    assert "a plan golf" in snowshed("tenants", "change", "acme", "--plan", "golf", *at).stderr
-    assert "a plan" not in snowshed("tenants", "change", "acme", "--weight", "2", *at).stderr
+    assert ("no plan gold" in changed) is ("gold" not in listed)
+    assert "no plan golf" in snowshed("tenants", "change", "acme", "--plan", "golf", *at).stderr
+    assert "no plan" not in snowshed("tenants", "change", "acme", "--weight", "2", *at).stderr
     KeyBook(f"sqlite:///{tmp_path / 'keys.db'}").do(lambda them: them.plans.set("golf", {}, by=SOMEBODY))
-    assert "a plan" not in snowshed("tenants", "change", "acme", "--plan", "golf", *at).stderr, "it was set elsewhere"
+    assert "no plan" not in snowshed("tenants", "change", "acme", "--plan", "golf", *at).stderr, "it was set elsewhere"
