@@ -88,11 +88,11 @@ class HttpWire:
         if self._chunked:
             data = b"%x\r\n%b\r\n" % (len(data), data)
         if not self._held:
-            self._transport.write(data)
+            self._send(data)
         elif self._chunked:
             self._hold(data)
         else:
-            self._transport.write(self._held + data)
+            self._send(self._held + data)
             self._held = b""
         return not self._flow.write_paused
 
@@ -121,4 +121,8 @@ class HttpWire:
     def _leave(self) -> None:
         held, self._held = self._held, b""
         if held:
-            self._transport.write(held)
+            self._send(held)
+
+    def _send(self, data: bytes) -> None:
+        if not self._transport.is_closing():  # the client may have left in this turn; uvloop would raise at that
+            self._transport.write(data)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from typing import Any
 
 import pytest
+import uvloop
 
 from gateway.http_wire import TOGETHER, HttpWire
 
@@ -23,6 +25,9 @@ class Transport:
 
     def abort(self) -> None:
         self.aborted = True
+
+    def is_closing(self) -> bool:
+        return self.aborted
 
 
 class Flow:
@@ -110,3 +115,26 @@ async def test_what_is_cut_says_nothing_more(line: Line) -> None:
     wire.abort()
     await turn()
     assert line.transport.packets == []
+
+
+def test_what_was_held_for_a_client_that_has_left_is_forgotten() -> None:
+    """Of loops that would have an error of it: it came in the same turn as the news that the client has left."""
+    troubles: list[dict[str, Any]] = []
+
+    async def leave() -> None:
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda _loop, trouble: troubles.append(trouble))
+        ours, theirs = socket.socketpair()
+        with theirs:
+            transport, _ = await loop.create_connection(asyncio.Protocol, sock=ours)
+            line = Line()
+            line.transport = transport
+            wire = stream(line)
+            transport.abort()
+            wire.write(b"data: 1\n\n")
+            await turn()
+            await turn()
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(leave())
+    assert troubles == []
