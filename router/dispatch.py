@@ -19,7 +19,7 @@ SILENT_WAITS = 2
 """Each one more lets the client wait as long again, and has the prompt prefilled once more."""
 
 
-class Dispatched(msgspec.Struct, eq=False, gc=False):
+class Dispatched(msgspec.Struct, gc=False):
     """A reply together with its place on the replica; leaving the block gives up both, once and at once."""
 
     reply: Reply

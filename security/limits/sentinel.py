@@ -73,7 +73,7 @@ def connect(scheme: str, rest: str, retry: Retry) -> Redis:
     hurried = {"socket_timeout": PATIENCE, "socket_connect_timeout": PATIENCE, "retry": retry, "protocol": 2}
     ours = {"socket_timeout": None, "socket_connect_timeout": None, "retry": retry, "protocol": 2}
     sentinels = Sentinel(addresses, sentinel_kwargs={**who, **tls, **hurried})  # type: ignore[no-untyped-call]
-    return Redis.from_pool(MasterPool(unquote(master), sentinels, **{**ours, **options, **tls}))  # type: ignore[no-untyped-call]
+    return Redis.from_pool(MasterPool(unquote(master), sentinels, **{**ours, **options, **tls}))
 
 
 class SentinelUrlError(ValueError):

@@ -66,6 +66,19 @@ def test_nothing_is_read_as_a_compiled_class() -> None:
     assert {str(path): read for path in compiled() if (read := classes(path).intersection(decoded(path)))} == {}
 
 
+def test_nothing_compiled_is_told_how_it_is_made() -> None:
+    """Words beside a class's bases are lost when it is compiled; but for `gc`, which is a hint, they mean something."""
+    told = {
+        f"{path}: {node.name} {keyword.arg}"
+        for path in compiled()
+        for node in ast.walk(tree.syntax(path))
+        if isinstance(node, ast.ClassDef)
+        for keyword in node.keywords
+        if keyword.arg != "gc"
+    }
+    assert told == set()
+
+
 def test_nothing_compiled_waits_while_it_handles_an_error() -> None:
     """The error would be taken for the event loop's meanwhile, and for good where two wait in turn.
 

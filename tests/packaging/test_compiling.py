@@ -12,6 +12,7 @@ import sysconfig
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import pytest
@@ -51,7 +52,11 @@ class Served:
 
     @property
     def form(self) -> str:
-        return str(json.loads(self.log.read_text().splitlines()[0])["form"])
+        return str(self.events[0]["form"])
+
+    @property
+    def events(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.log.read_text().splitlines()]
 
 
 @contextlib.contextmanager
@@ -98,6 +103,8 @@ def test_the_image_serves_machine_code(sources: Path, tmp_path: Path) -> None:
         fleet.replicas[0].set(fault="status", status=500)
         broken = plain.post(address, json=ASKED)
     assert gateway.form == "compiled"
+    logged = [line for line in gateway.events if line["event"] == "request"]
+    assert [(line["status"], line["class"]) for line in logged] == [(code, "standard") for code in (200, 200, 400, 502)]
     assert (whole.status_code, whole.json()["usage"]["completion_tokens"]) == (200, 12)
     assert streamed.text.endswith("data: [DONE]\n\n")
     assert (refused.status_code, refused.json()["error"]["param"]) == (400, "max_tokens")
