@@ -6,6 +6,8 @@ put in its place at the end: who is interrupted has changed nothing.
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import os
 import shutil
@@ -77,10 +79,16 @@ def main() -> None:
     """Exit status 1, with the compiler's words, if it can't be done."""
     folder, fresh = compiled.FOLDER, ROOT / ".compiled.new"
     shutil.rmtree(fresh, ignore_errors=True)
-    extensions = mypycify(
-        ["--config-file", "pyproject.toml", *MODULES],
-        opt_level="3", debug_level="0", group_name=GROUP, target_dir=str(fresh / "c"),
-    )  # fmt: skip
+    said = io.StringIO()  # where all is well, only which lines might be faster
+    try:
+        with contextlib.redirect_stdout(said):
+            extensions = mypycify(
+                ["--config-file", "pyproject.toml", *MODULES],
+                opt_level="3", debug_level="0", group_name=GROUP, target_dir=str(fresh / "c"),
+            )  # fmt: skip
+    except SystemExit:
+        print(said.getvalue(), end="")
+        raise
     command = build_ext(Distribution({"name": GROUP, "ext_modules": extensions}))
     command.build_lib, command.build_temp = str(fresh), str(fresh / "c")
     command.finalize_options()
