@@ -63,7 +63,6 @@ MODULES = (
     "router/dispatch.py",
     "router/gate.py",
     "router/judging.py",
-    "router/limits.py",
     "router/outcomes.py",
     "router/outputs.py",
     "router/pool.py",
