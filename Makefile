@@ -37,7 +37,7 @@ fmt: ## Format, and mend what the linter can
 	$(run) ruff check --fix-only
 	$(run) ruff format
 
-compile: ## Compile the hot path to machine code, a sixth cheaper per request: takes a C compiler and Python's headers
+compile: ## Compile the hot path to machine code, a third cheaper per request: takes a C compiler and Python's headers
 	@scripts/setup dev
 	@.venv/bin/python scripts/compile.py
 
