@@ -39,7 +39,7 @@ async def test_however_many_ask_at_a_time_no_sentinel_is_lost(valkey: ValkeyServ
         assert isinstance(pool, MasterPool)
         try:
             known = set(map(id, pool.sentinel_manager.sentinels))
-            await asyncio.gather(*(pool.get_master_address() for _ in range(3)))  # type: ignore[no-untyped-call]
+            await asyncio.gather(*(pool.get_master_address() for _ in range(3)))
             assert set(map(id, pool.sentinel_manager.sentinels)) == known
         finally:
             await client.aclose()
