@@ -148,3 +148,14 @@ class LimiterStand:
         look, nothing = Quota(self.tenant, quota.buckets), Cost(0)
         with self.limiter.take(look, nothing) or await self.limiter.reserve(look, nothing) as probe:
             return [standing.remaining for standing in probe.standings]
+
+
+async def admitted(stand: LimiterStand, quota: Quota, tokens: int) -> int:
+    """How many pass, one after the other, until one is refused."""
+    passed = 0
+    while True:
+        try:
+            (await stand.ask(quota, tokens)).settle(Cost(1, tokens))
+        except OverLimit:
+            return passed
+        passed += 1

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from loadtests.quotas.replicated import Replicated, running_replicated
-from security.limits.api import Cost, OverLimit, Quota, key
+from security.limits.api import Cost, Quota, key
 from security.limits.line import DEADLINE
-from tests.support.limiting import LimiterStand, gateway
+from tests.support.limiting import LimiterStand, admitted, gateway
 from tests.support.relay import relaying
 from tests.support.valkey import running_valkey
 from tests.support.valkey_cluster import running_cluster
@@ -25,17 +25,6 @@ BACK = 2.0
 def stores() -> Iterator[Replicated]:
     with running_replicated() as replicated:
         yield replicated
-
-
-async def admitted(stand: LimiterStand, quota: Quota, tokens: int) -> int:
-    """How many pass, one after the other, until one is refused."""
-    count = 0
-    while True:
-        try:
-            (await stand.ask(quota, tokens)).settle(Cost(1, tokens))
-        except OverLimit:
-            return count
-        count += 1
 
 
 @pytest.mark.parametrize("how", ["killed", "frozen"])

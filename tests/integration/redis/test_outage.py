@@ -8,11 +8,11 @@ from contextlib import AbstractAsyncContextManager
 
 import pytest
 
-from security.limits.api import Cost, LimitsAway, Mode, NeverFits, OverLimit, Quota
+from security.limits.api import Cost, LimitsAway, Mode, NeverFits, Quota
 from security.limits.line import DEADLINE
 from security.limits.outbox import KEPT
 from tests.support import limiting
-from tests.support.limiting import LimiterStand
+from tests.support.limiting import LimiterStand, admitted
 from tests.support.valkey import ValkeyServer
 from tests.support.waiting import until, until_told
 
@@ -20,17 +20,6 @@ from tests.support.waiting import until, until_told
 def gateway(server: ValkeyServer, clock: list[float]) -> AbstractAsyncContextManager[LimiterStand]:
     """One that gives the store ten times as long as it would in earnest: what else runs here must not look like it."""
     return limiting.gateway(server.url, clock, deadline=10 * DEADLINE)
-
-
-async def admitted(stand: LimiterStand, quota: Quota, tokens: int) -> int:
-    """How many pass, one after the other, until one is refused."""
-    count = 0
-    while True:
-        try:
-            (await stand.ask(quota, tokens)).settle(Cost(1, tokens))
-        except OverLimit:
-            return count
-        count += 1
 
 
 async def timed(stand: LimiterStand, quota: Quota) -> float:
