@@ -57,23 +57,27 @@ class Place:
         (self.folder / "gateway.yaml").write_text(yaml.safe_dump({**written, "models": models}))
 
     def shell(self, block: str) -> str:
-        """What the block prints, with this place's names in it."""
+        """What the block prints."""
+        done = self.run(block)
+        assert done.returncode == 0, (block, done.stdout, done.stderr)
+        return done.stdout
+
+    def run(self, block: str, new: str = NEW) -> subprocess.CompletedProcess[str]:
+        """The block with this place's names in it, up to the first command that fails."""
         theirs = {
             **{f"http://triton-{n}.internal:8000": server.http for n, server in enumerate(self.servers, 1)},
             "http://127.0.0.1:8081": self.gateway.ops_url, "http://127.0.0.1:8080": self.gateway.url,
-            "chat_v1": OLD, "chat_v2": NEW, "PAUSE=300": "PAUSE=1",
+            "chat_v1": OLD, "chat_v2": new, "PAUSE=300": "PAUSE=1",
         }  # fmt: skip
         lines = re.sub("|".join(map(re.escape, theirs)), lambda found: theirs[found[0]], BLOCKS[0] + block)
         variables = environment(
             SNOWSHED_ADMIN_URL=self.admin, SNOWSHED_ADMIN_KEY=self.admin_key, SNOWSHED_API_KEY=self.key
         )
         variables["PATH"] = f"{self.folder / 'bin'}:{variables['PATH']}"
-        done = subprocess.run(
+        return subprocess.run(
             ["bash", "-e", "-o", "pipefail"], input=lines, env=variables, capture_output=True, text=True, timeout=120,
             check=False,
         )  # fmt: skip
-        assert done.returncode == 0, (lines, done.stdout, done.stderr)
-        return done.stdout
 
 
 @pytest.fixture(scope="module")
@@ -85,6 +89,7 @@ def servers() -> Iterator[list[TritonServer]]:
 @pytest.fixture
 def place(servers: list[TritonServer], tmp_path: Path) -> Iterator[Place]:
     placed(tmp_path)
+    assert [_loaded(server, OLD) for server in servers] == [200, 200]
     tokenizer = str(write_tiny_tokenizer(tmp_path / "tokenizer"))
     model = {"name": "chat", "engine": "triton", "replicas": [{"url": s.grpc, "tokenizer": tokenizer} for s in servers]}
     (port,) = free_ports(1)
@@ -103,6 +108,10 @@ def place(servers: list[TritonServer], tmp_path: Path) -> Iterator[Place]:
         ).split()
         wait_until(lambda: _opened(made.admin))
         yield made
+
+
+def _loaded(server: TritonServer, model: str) -> int:
+    return plain.post(f"{server.http}/v2/repository/models/{model}/load").status_code
 
 
 def _opened(url: str) -> bool:
@@ -169,7 +178,7 @@ async def calling(place: Place) -> AsyncIterator[Callers]:
         going_on.cancel()
 
 
-async def test_a_roll_over_by_the_guide_costs_no_caller_anything(place: Place) -> None:
+async def test_p30_a_roll_over_by_the_guide_costs_no_caller_anything(place: Place) -> None:
     """20 streams a second: none fails, before its first token or after it, and long ones end before the unload."""
     load, warm_up, shift, drain, restore, tidy = BLOCKS[1:]
     async with calling(place) as callers, asyncio.TaskGroup() as pinned:
@@ -202,6 +211,29 @@ async def test_a_roll_over_by_the_guide_costs_no_caller_anything(place: Place) -
     assert all(stream.text == "".join(words(0, stream.tokens)) for stream in over)
     assert callers.versions(shifted) == {"chat@1": PINNED, "chat@2": callers.versions(shifted)["chat@2"]}
     assert _code(place, "chat@1") == (404, "model_not_found")
+
+
+async def test_p30_what_fails_to_load_gets_no_caller_and_the_way_back_costs_none(place: Place) -> None:
+    """The guide's commands end where a server can't load the version; from one that is loaded callers come back."""
+    async with calling(place) as callers:
+        place.configured({"upstream": OLD}, {"upstream": NEW, "version": "2", "weight": 0})
+        failed = await asyncio.to_thread(place.run, BLOCKS[1], "absent")
+        assert failed.returncode == 22  # curl's, which bash -e ends with
+        assert "error: 500" in failed.stderr
+        await _only(callers, "chat@1")
+
+        await asyncio.to_thread(place.shell, BLOCKS[1])
+        for weights, version in (("1=0 2=100", "chat@2"), ("1=100 2=0", "chat@1")):
+            await asyncio.to_thread(place.shell, f"snowshed weights chat {weights}")
+            await _only(callers, version)
+    assert {stream.ended for stream in callers.streams if stream.ended} == {"stop"}
+
+
+async def _only(callers: Callers, version: str) -> None:
+    """A second's worth of streams from now on, all of that version."""
+    now = time.monotonic()
+    await until(lambda: callers.versions(now), lambda seen: seen.total() >= RATE)
+    assert set(callers.versions(now)) == {version}
 
 
 def _code(place: Place, model: str) -> tuple[int, str]:
