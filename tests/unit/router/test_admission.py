@@ -49,6 +49,28 @@ async def test_who_comes_while_others_wait_does_not_pass_them() -> None:
     later.cancel()
 
 
+async def test_a_newcomer_who_would_fit_does_not_barge_past_who_waits() -> None:
+    stage = Stage(requests=8, kv_tokens=100)
+    holder = stage.enter(60)
+    long = await stage.wait(Noted(60))
+    assert stage.pool.place(Noted(10), NO_AFFINITY) is stage.replicas[0], "there is room for it"
+    assert stage.admission.enter(Noted(10), NO_AFFINITY) is None
+    await stage.leave(holder)
+    assert long.done()
+    assert stage.admission.enter(Noted(10), NO_AFFINITY) is stage.replicas[0], "nobody waits any more"
+
+
+async def test_the_first_content_of_a_prompt_wakes_who_waits_for_its_room() -> None:
+    stage = Stage(requests=8, prompt_tokens=100)
+    holder = stage.enter(60)
+    waits = await stage.wait(Noted(60))
+    assert not waits.done()
+    stage.pool.answered(stage.replicas[0], holder)
+    await settle()
+    assert waits.done(), "without a refresh, and before the holder has left"
+    assert holder in stage.replicas[0].active
+
+
 async def test_what_fits_passes_another_tenants_that_does_not() -> None:
     stage = Stage(requests=8, kv_tokens=100)
     holder = stage.enter(60)
