@@ -25,7 +25,7 @@ class Ports:
 
     @classmethod
     def free(cls) -> Ports:
-        """Free just now, and never given to who takes any port: two gRPC servers would share one in silence."""
+        """Free just now, and never given to who takes any port; Triton does not start on one that is taken."""
         return cls(*free_ports(3))
 
 

@@ -54,9 +54,14 @@ def behind(name: str, tokenizer: Path, *replicas: Mapping[str, Any]) -> dict[str
     return {"name": name, "engine": "triton", "replicas": [{"tokenizer": str(tokenizer), **one} for one in replicas]}
 
 
+def need_served(server: TritonServer) -> None:
+    """Load what is missing of `SERVED`: others may have started the server again since. Else it takes 2 ms."""
+    server.need(*(model for model, _ in SERVED.values()))
+
+
 def real_models(server: TritonServer, tokenizer: Path, **options: Any) -> list[dict[str, Any]]:
     """All of `SERVED`, which the server loads; `options` for each."""
-    server.need(*(model for model, _ in SERVED.values()))
+    need_served(server)
     return [
         behind(
             name, weights() if name == "smollm2" else tokenizer, {"url": server.grpc, "model": model} | own | options

@@ -8,7 +8,7 @@ from functools import partial
 import pytest
 
 from loadtests.triton import TritonServer
-from tests.support.triton_stand import TRANSPORTS, Journal, TritonStand, real_models, triton_stand
+from tests.support.triton_stand import TRANSPORTS, Journal, TritonStand, need_served, real_models, triton_stand
 
 
 @pytest.fixture(scope="session", params=TRANSPORTS)
@@ -25,8 +25,9 @@ def shared(triton: TritonServer, transport: str, tmp_path_factory: pytest.TempPa
 
 
 @pytest.fixture
-def stand(shared: TritonStand) -> Iterator[TritonStand]:
-    """It thinks no ill of the server, which may have died before. Afterwards nothing may be held."""
+def stand(triton: TritonServer, shared: TritonStand) -> Iterator[TritonStand]:
+    """Its server has all models, and is thought no ill of: it may have died before. Afterwards nothing may be held."""
+    need_served(triton)
     shared.gateway.run(shared.gateway.forgive)
     yield shared
     shared.wait_idle()
