@@ -114,6 +114,8 @@ class Health:
 
     ready: bool
     reason: str = ""
+    starting: bool = False
+    """Whether nothing is wrong yet: this gateway starts it, for the first time."""
 
 
 @dataclass(slots=True, frozen=True)

@@ -14,9 +14,11 @@ from typing import Generic, Protocol, TypeVar
 
 import msgspec
 
-from engines.api import Unreachable
+from engines.api import Health, Unreachable
 
 _logger = logging.getLogger("snowshed")
+
+_BEGINNING = ("not started", "starting")
 
 
 @dataclass(slots=True, frozen=True)
@@ -91,12 +93,18 @@ class Supervisor(Generic[S]):
         self._served: S | None = None
         self._settled: asyncio.Future[None] | None = None
         self.pid: int | None = None
-        self.state = "not started"
+        self.state = _BEGINNING[0]
         self.restarts = 0
 
     def __repr__(self) -> str:
         pid = f" pid {self.pid}" if self.pid else ""
         return f"<Child{pid} [{self.state} · {self.restarts} restarts]>"
+
+    @property
+    def absence(self) -> Health:
+        """What a probe finds while there is no living child."""
+        starting = not self.restarts and self.state in _BEGINNING
+        return Health(ready=False, reason=self.state, starting=starting)
 
     @property
     def served(self) -> S:
@@ -154,7 +162,7 @@ class Supervisor(Generic[S]):
 
     async def _live(self) -> str:
         """One child from its start to its end; says how it ended."""
-        self.state = "starting"
+        self.state = _BEGINNING[1]
         process = await asyncio.create_subprocess_exec(
             *self._command, stdin=PIPE, stdout=PIPE, stderr=STDOUT,
             start_new_session=True,  # the terminal's Ctrl-C is for the parent, which ends the child after its streams

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 
+from engines.api import Health
 from router.api import Replica
 
 _logger = logging.getLogger("snowshed")
@@ -26,28 +27,29 @@ async def watch(replica: Replica) -> None:
 
 async def look(replica: Replica) -> None:
     """Make the replica's `verdict` current."""
-    verdict = await probe(replica)
+    health = await probe(replica)
+    verdict = "" if health.ready else health.reason
     if verdict != replica.verdict:
-        _tell(replica, verdict)
+        _tell(replica, health)
     replica.verdict = verdict
 
 
-def _tell(replica: Replica, verdict: str) -> None:
+def _tell(replica: Replica, health: Health) -> None:
     """Once for each change: the others of a model may hide from its clients that one is missing."""
-    if verdict:
-        _logger.warning("replica not ready", extra={"replica": replica.name, "reason": verdict})
-    else:
+    if health.ready:
         _logger.info("replica ready", extra={"replica": replica.name})
+    else:
+        level = logging.INFO if health.starting else logging.WARNING
+        _logger.log(level, "replica not ready", extra={"replica": replica.name, "reason": health.reason})
 
 
-async def probe(replica: Replica) -> str:
-    """Why the replica would not take a call; "" if it would."""
+async def probe(replica: Replica) -> Health:
+    """Whether the replica would take a call."""
     try:
         async with asyncio.timeout(PROBE_TIMEOUT):
-            health = await replica.engine.probe()
+            return await replica.engine.probe()
     except TimeoutError:
-        return f"no answer to a probe within {PROBE_TIMEOUT:g} s"
+        return Health(ready=False, reason=f"no answer to a probe within {PROBE_TIMEOUT:g} s")
     except Exception:  # an engine's mistake must not end the watch, and with it the process
         _logger.exception("probe broke", extra={"replica": replica.name})
-        return "the probe failed"
-    return "" if health.ready else health.reason
+        return Health(ready=False, reason="the probe failed")

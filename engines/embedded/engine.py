@@ -94,7 +94,7 @@ class EmbeddedEngine:
         try:
             return await self._child.served.health()
         except Unreachable:
-            return Health(ready=False, reason=self._child.state)
+            return self._child.absence
 
     async def aclose(self) -> None:
         await self._child.aclose()

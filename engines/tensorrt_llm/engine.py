@@ -107,7 +107,7 @@ class TensorrtLlmEngine:
         try:
             return await self._child.served.health()
         except Unreachable:
-            return Health(ready=False, reason=self._child.state)
+            return self._child.absence
 
     async def aclose(self) -> None:
         await self._surveillance.cancelling.aclose()

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from engines.api import Unreachable
+from engines.api import Health, Unreachable
 from engines.supervisor import Backoff, Manners, Supervisor
 from tests.support.running import running_process
 from tests.support.waiting import until
@@ -77,6 +77,7 @@ async def test_a_child_is_ready_once_it_said_where_it_is_and_gone_after_close() 
     connect = Connector()
     child = supervised(connect)
     assert repr(child) == "<Child [not started · 0 restarts]>"
+    assert child.absence == Health(ready=False, reason="not started", starting=True)
     await child.start(*python(GOOD))
     pid = pid_of(child)
     assert repr(child) == f"<Child pid {pid} [ready · 0 restarts]>"
@@ -99,6 +100,7 @@ async def test_a_killed_child_is_started_again_and_callers_are_refused_meanwhile
             os.kill(pid, signal.SIGKILL)
             await until(lambda: child.state.startswith("down"))
             assert "SIGKILL" in child.state
+            assert not child.absence.starting, "it should not have ended"
             assert connect.made[-1].closed
             with pytest.raises(Unreachable):
                 _ = child.served

@@ -119,3 +119,11 @@ async def test_a_replica_that_goes_and_comes_is_told_once_each(caplog: pytest.Lo
     assert [record.getMessage() for record in caplog.records] == ["replica not ready", "replica ready"]
     away, back = (vars(record) for record in caplog.records)
     assert (away["replica"], away["reason"], back["replica"]) == ("a-0", "it is away", "a-0")
+
+
+async def test_a_replica_that_starts_as_it_should_alarms_nobody(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "snowshed")
+    starting = Health(ready=False, reason="starting", starting=True)
+    await watched(catalog(over("a", Probed(starting, GOOD))), lambda reasons: not reasons)
+    told = [(record.getMessage(), record.levelname) for record in caplog.records]
+    assert told == [("replica not ready", "INFO"), ("replica ready", "INFO")]
