@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from datetime import date
+from operator import attrgetter
 from typing import Any, Final
 
 import msgspec
@@ -15,6 +17,7 @@ COUNTS: Final = ("requests", "failed", "prompt_tokens", "completion_tokens", "co
 Sums = Mapping[tuple[Any, ...], Sequence[int]]
 """COUNTS by what FIELDS are."""
 NONE: Final[Sums] = {}
+NOTHING: Final = (0,) * len(COUNTS)
 EPOCH: Final = date(1970, 1, 1).toordinal()
 DAY: Final = 86400
 
@@ -109,15 +112,26 @@ def fields_of(row: Spent) -> tuple[Any, ...]:
     return day_of(row.at), row.tenant, row.key, row.model, row.version
 
 
-def summed(rows: Iterable[Spent], beside: Sums = NONE) -> list[tuple[Any, ...]]:
+def summed(rows: Sequence[Spent], beside: Sums = NONE) -> list[tuple[Any, ...]]:
     """What they add up to: a tuple of FIELDS and COUNTS for each of FIELDS that is unlike the others.
 
     In one order, so that two who write can't wait for each other.
     """
-    sums = {of: list(counts) for of, counts in beside.items()}
-    for row in rows:
-        counts = sums.setdefault(fields_of(row), [0] * len(COUNTS))
-        spent = (1, row.outcome == "failed", row.prompt_tokens, row.completion_tokens, row.cost)
-        for nth, count in enumerate(spent):
-            counts[nth] += count
+    alike: defaultdict[tuple[Any, ...], list[Spent]] = defaultdict(list)
+    for day, of, row in zip([row.at // DAY for row in rows], map(_of, rows), rows, strict=True):
+        alike[day, of].append(row)
+    sums = {(day_of(day * DAY), *of): _counts(some) for (day, of), some in alike.items()}
+    for of, counts in beside.items():
+        sums[of] = [mine + other for mine, other in zip(sums.get(of, NOTHING), counts, strict=True)]
     return [(*of, *counts) for of, counts in sorted(sums.items())]
+
+
+def _counts(rows: Sequence[Spent]) -> Sequence[int]:
+    """COUNTS; column by column, which takes C a tenth of the time that it would take us row by row."""
+    failed = [*map(_outcome, rows)].count("failed")
+    return [len(rows), failed, sum(map(_prompt, rows)), sum(map(_completion, rows)), sum(map(_cost, rows))]
+
+
+_of = attrgetter(*FIELDS[1:])
+_outcome, _cost = attrgetter("outcome"), attrgetter("cost")
+_prompt, _completion = attrgetter("prompt_tokens"), attrgetter("completion_tokens")

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import date
-from typing import Any
+from typing import Any, Final
 
-import msgspec
+from msgspec.structs import astuple
 from sqlalchemy import Select, delete, func, insert, select, tuple_
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
@@ -29,6 +29,9 @@ from gateway.store.spending import (
     summed,
 )  # fmt: skip
 from gateway.store.tables import USAGE, USAGE_DAYS
+
+STEP: Final = 1000
+"""Rows that a driver is given at a time: it makes them up on the loop, which takes that a few milliseconds."""
 
 
 class UsageTable:
@@ -70,15 +73,18 @@ class UsageTable:
     async def _add_all(self, rows: Sequence[Spent], beside: Sums) -> None:
         """Raises IntegrityError if one is there, having waited for who is about to write it."""
         async with self._engine.begin() as connection:
-            await connection.exec_driver_sql(self._add, [msgspec.structs.astuple(row) for row in rows])
+            for some in _parts(rows):
+                await connection.exec_driver_sql(self._add, list(map(astuple, some)))
             sums = [(self._day(day), *others) for day, *others in summed(rows, beside)]
             await connection.exec_driver_sql(self._sum_up, sums)
 
     async def _without_those_there(self, rows: Sequence[Spent]) -> list[Spent]:
-        times = [row.at for row in rows]
-        of_them = USAGE.c.at.between(min(times), max(times)), USAGE.c.id.in_([row.id for row in rows])
+        there: set[str] = set()
         async with self._engine.connect() as connection:
-            there = set(await connection.scalars(select(USAGE.c.id).where(*of_them)))
+            for some in _parts(rows):
+                times = [row.at for row in some]
+                of_them = USAGE.c.at.between(min(times), max(times)), USAGE.c.id.in_([row.id for row in some])
+                there.update(await connection.scalars(select(USAGE.c.id).where(*of_them)))
         return [row for row in rows if row.id not in there]
 
     async def prune(self, before: int, most: int) -> int:
@@ -130,6 +136,10 @@ class UsageTable:
         async with self._engine.connect() as connection:
             found = await connection.execute(query.order_by(USAGE.c.at, USAGE.c.id).limit(limit))
         return [Seen(**{**row._mapping, "cost": decimal(row.cost)}) for row in found]  # noqa: SLF001  # as above
+
+
+def _parts(rows: Sequence[Spent]) -> Iterator[Sequence[Spent]]:
+    return (rows[first : first + STEP] for first in range(0, len(rows), STEP))
 
 
 def _itself(day: date) -> date:
