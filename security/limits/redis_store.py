@@ -104,7 +104,9 @@ class RedisLimiter:
         if decision.refused_by is not None:
             self._denials.note(decision, self._leases.gather(quota, decision.refused_by))
             raise OverLimit(quota, decision)
-        self._leases.grant(quota, granted)
+        if granted:  # what it pays is taken in advance like the rest, and what it leaves is the next one's here
+            self._leases.grant(quota, granted)
+            return Reservation(quota, decision, self._end_leased)
         self._hold(decision, name)
         end = partial(self._pay, name, self._cashier.now()) if quota.budgets else partial(self._end, name)
         return Reservation(quota, decision, end)

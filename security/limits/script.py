@@ -48,7 +48,8 @@ def reserve(  # all that is taken
     `now`: microseconds, where a test says what time it is; else 0, for the server's. `money`: to be held of budgets.
     """
     keys = [_reservation(quota, name)]
-    arguments: list[Argument] = ["reserve", now, name, KNOWN, int(LASTS * SECOND), len(asked)]
+    known = BARRED if advance else KNOWN  # who takes in advance has nothing settled, at most taken back
+    arguments: list[Argument] = ["reserve", now, name, known, int(LASTS * SECOND), len(asked)]
     for bucket, micros in zip(quota.buckets, asked, strict=True):
         keys.append(bucket.key)
         arguments += (micros, bucket.span, int(bucket.enforce))
