@@ -18,8 +18,6 @@ from engines.api import Health, Unreachable
 
 _logger = logging.getLogger("snowshed")
 
-_BEGINNING = ("not started", "starting")
-
 
 @dataclass(slots=True, frozen=True)
 class Manners:
@@ -93,7 +91,7 @@ class Supervisor(Generic[S]):
         self._served: S | None = None
         self._settled: asyncio.Future[None] | None = None
         self.pid: int | None = None
-        self.state = _BEGINNING[0]
+        self.state = "starting"
         self.restarts = 0
 
     def __repr__(self) -> str:
@@ -103,7 +101,7 @@ class Supervisor(Generic[S]):
     @property
     def absence(self) -> Health:
         """What a probe finds while there is no living child."""
-        starting = not self.restarts and self.state in _BEGINNING
+        starting = not self.restarts and self.state == "starting"
         return Health(ready=False, reason=self.state, starting=starting)
 
     @property
@@ -162,7 +160,7 @@ class Supervisor(Generic[S]):
 
     async def _live(self) -> str:
         """One child from its start to its end; says how it ended."""
-        self.state = _BEGINNING[1]
+        self.state = "starting"
         process = await asyncio.create_subprocess_exec(
             *self._command, stdin=PIPE, stdout=PIPE, stderr=STDOUT,
             start_new_session=True,  # the terminal's Ctrl-C is for the parent, which ends the child after its streams

@@ -38,9 +38,10 @@ def _tell(replica: Replica, health: Health) -> None:
     """Once for each change: the others of a model may hide from its clients that one is missing."""
     if health.ready:
         _logger.info("replica ready", extra={"replica": replica.name})
+    elif health.starting:
+        _logger.info("replica starting", extra={"replica": replica.name})
     else:
-        level = logging.INFO if health.starting else logging.WARNING
-        _logger.log(level, "replica not ready", extra={"replica": replica.name, "reason": health.reason})
+        _logger.warning("replica not ready", extra={"replica": replica.name, "reason": health.reason})
 
 
 async def probe(replica: Replica) -> Health:

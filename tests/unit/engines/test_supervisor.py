@@ -76,8 +76,8 @@ def test_the_pause_is_jittered_between_half_and_whole() -> None:
 async def test_a_child_is_ready_once_it_said_where_it_is_and_gone_after_close() -> None:
     connect = Connector()
     child = supervised(connect)
-    assert repr(child) == "<Child [not started · 0 restarts]>"
-    assert child.absence == Health(ready=False, reason="not started", starting=True)
+    assert repr(child) == "<Child [starting · 0 restarts]>"
+    assert child.absence == Health(ready=False, reason="starting", starting=True)
     await child.start(*python(GOOD))
     pid = pid_of(child)
     assert repr(child) == f"<Child pid {pid} [ready · 0 restarts]>"

@@ -126,4 +126,4 @@ async def test_a_replica_that_starts_as_it_should_alarms_nobody(caplog: pytest.L
     starting = Health(ready=False, reason="starting", starting=True)
     await watched(catalog(over("a", Probed(starting, GOOD))), lambda reasons: not reasons)
     told = [(record.getMessage(), record.levelname) for record in caplog.records]
-    assert told == [("replica not ready", "INFO"), ("replica ready", "INFO")]
+    assert told == [("replica starting", "INFO"), ("replica ready", "INFO")]
