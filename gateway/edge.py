@@ -38,7 +38,7 @@ class Bounds:
     idle_time: float = 75.0
     stall_time: float = 30.0
     total_time: float = 600.0
-    comment_grace: float = 10.0
+    comment_grace: float = 15.0
     comment_every: float = 10.0
 
 

@@ -11,6 +11,9 @@ from engines.units import Seconds
 from gateway.config.sections import Section
 from gateway.config.values import Bytes
 
+MOST_TOKENS = 10**9
+"""That anybody can mean for one replica: what is more is a mistake."""
+
 
 class StartWithin(Section):
     """How long a request of each class may wait for its start, before what its prompt takes by its length."""
@@ -53,9 +56,13 @@ class OwnStartWithin(Section):
 class ReplicaLimits(Section):
     """What one replica may have at a time, in place of what its engine says it takes."""
 
-    requests: int | None = Field(None, ge=1, description="Requests that are under way.")
-    prompt_tokens: int | None = Field(None, ge=1, description="Prompt tokens of requests without a first content yet.")
-    kv_tokens: int | None = Field(None, ge=1, description="Tokens of prompts and expected answers under way.")
+    requests: int | None = Field(None, ge=1, le=1_000_000, description="Requests that are under way.")
+    prompt_tokens: int | None = Field(
+        None, ge=1, le=MOST_TOKENS, description="Prompt tokens of requests without a first content yet."
+    )
+    kv_tokens: int | None = Field(
+        None, ge=1, le=MOST_TOKENS, description="Tokens of prompts and expected answers under way."
+    )
 
     @property
     def capacity(self) -> Capacity:

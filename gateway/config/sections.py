@@ -62,7 +62,7 @@ class Timeouts(Section):
     )
     inter_token: Seconds = Field(60.0, description="For the next content of a stream.")
     total: Seconds = Field(600.0, description="For the whole request; a caller may ask for less.")
-    comment_grace: Seconds = Field(10.0, description="Before the first keep-alive comment of a silent stream.")
+    comment_grace: Seconds = Field(15.0, description="Before the first keep-alive comment of a silent stream.")
     comment_every: Seconds = Field(10.0, description="Between further keep-alive comments.")
 
 

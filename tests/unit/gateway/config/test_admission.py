@@ -9,6 +9,7 @@ import pytest
 
 from engines.api import Capacity
 from gateway.config import Config, ConfigError, check
+from router.admission import PER_TOKEN
 
 
 def configured(admission: dict[str, Any] | None = None, **model: Any) -> Config:
@@ -27,6 +28,10 @@ def test_without_a_word_the_queue_is_short_and_replicas_have_no_limits_but_their
     assert (admission.queue, admission.queue_bytes, admission.tenant_share) == (2000, 256 * 1024 * 1024, 0.25)
     assert config.models[0].capacity == Capacity()
     assert waits() == (1, 2, 10)
+
+
+def test_nobody_waits_by_default_until_the_status_of_a_refusal_is_lost() -> None:
+    assert configured().timeouts.comment_grace > max(waits()) + PER_TOKEN * 32_768
 
 
 def test_a_version_says_how_long_its_requests_wait_class_by_class() -> None:
@@ -62,10 +67,13 @@ def test_what_a_replica_may_have_is_set_one_by_one() -> None:
         ({}, {"start_within": {"batch": "25h"}}, "models[0].start_within.batch"),
         ({}, {"start_within": 5}, "models[0].start_within"),
         ({}, {"limits": {"requests": 0}}, "models[0].limits.requests"),
+        ({}, {"limits": {"requests": 10**25}}, "models[0].limits.requests"),
+        ({}, {"limits": {"prompt_tokens": 10**25}}, "models[0].limits.prompt_tokens"),
+        ({}, {"limits": {"kv_tokens": 10**25}}, "models[0].limits.kv_tokens"),
         ({}, {"limits": {"prompt_tokens": "8kB"}}, "models[0].limits.prompt_tokens"),
         ({}, {"limits": {"tokens": 1}}, "models[0].limits.tokens"),
     ],
-    ids=range(13),
+    ids=range(16),
 )
 def test_what_can_t_be_meant_is_refused_with_its_path(
     admission: dict[str, Any], model: dict[str, Any], path: str
