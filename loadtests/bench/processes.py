@@ -16,6 +16,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from loadtests.bench.ports import claim
+
 PROC = Path("/proc")
 TICK = 1 / os.sysconf("SC_CLK_TCK")
 PAGE = os.sysconf("SC_PAGE_SIZE")
@@ -40,7 +42,7 @@ def apart() -> Iterator[tuple[int, set[int]]]:
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports of 127.0.0.1 that nobody listens on right now.
+    """Ports of 127.0.0.1 that nobody listens on right now, and that no other caller is given while this process runs.
 
     They are none of those that Linux by default gives to connections, and to servers that take any: before its own
     server comes, or while that is away, another one would now and then have got such a port.
@@ -51,7 +53,8 @@ def free_ports(count: int) -> list[int]:
             port = random.SystemRandom().randrange(10_000, 32_768)
             with suppress(OSError):
                 held.enter_context(socket.create_server(("127.0.0.1", port)))
-                ports.append(port)
+                if claim(port):
+                    ports.append(port)
     return ports
 
 
