@@ -11,6 +11,7 @@ from typing import Final
 
 from router.api import Affinity, NoReplica, Notes, Rank, Reason, Replica, Shed
 from router.busy import load
+from router.comebacks import Comebacks
 from router.cost import Costs, Finished
 from router.fair_queue import FairQueue
 from router.pool import Ended, Pool
@@ -26,8 +27,6 @@ PATIENCE: Final = 0.25
 """Seconds for which the first may be passed; then a replica is kept free for it."""
 AT_ONCE: Final = 256
 """Places given, or requests told that they are too late, before others have the event loop: some milliseconds' work."""
-SOONEST, LATEST = 1.0, 30.0
-"""Seconds after which who is refused may come back; spread over twice as long, lest all come at once."""
 SHEDDING: Final = 1.0
 """Seconds since the last refusal for which nothing that can be left alone is done besides."""
 
@@ -50,6 +49,7 @@ class Admission:
         self._random = random
         self._pressed = pressed
         self._refused_at = -SHEDDING
+        self._comebacks = Comebacks()
         self._reserved_for: Ticket | None = None
 
     def __repr__(self) -> str:
@@ -72,7 +72,7 @@ class Admission:
         refusal = self.refusal(notes.rank, notes.tenant, notes.weight, patience, notes.body_bytes)
         # Who would fit may pass those that don't, so that what waits before it tells nothing.
         if refusal and (refusal.reason != "too_long" or self.pool.place(notes, affinity) is None):
-            raise self.shed(refusal, notes.rank)
+            raise self.shed(refusal, notes.rank, notes.tenant, notes.weight)
         ticket = Ticket(notes, affinity, now + patience)
         self.queue.add(ticket)
         self.serve()
@@ -111,15 +111,16 @@ class Admission:
             return None
         return work * held / (self.pool.in_flight or 1)
 
-    def shed(self, refusal: Refusal, rank: Rank) -> Shed:
+    def shed(self, refusal: Refusal, rank: Rank, tenant: str, weight: int) -> Shed:
         """Count it; to be raised. Where no wait can be foreseen, it is taken for as long as one may be."""
         reason, wait = refusal
         self.refused[reason, rank] += 1
-        self._refused_at = self._clock()
+        now = self._refused_at = self._clock()
         self.pool.shedding = True
         if wait is None:
             wait = self.terms.start_within[rank]
-        wait = SOONEST if wait < SOONEST else min(wait, LATEST)
+        takes = self.seconds(self.queue.apiece(rank, tenant, weight)) or 0.0
+        wait = self._comebacks.book(rank, tenant, now, wait, takes)
         return Shed(reason, wait * (1 + self._random.random()))
 
     def replace(self, replicas: Iterable[Replica], terms: Terms) -> None:
@@ -137,8 +138,10 @@ class Admission:
         self._learn()
         for ticket in self.queue.expire(now, AT_ONCE):
             rank = ticket.notes.rank
-            refusal = Refusal("too_late", self.wait(rank, ticket.tenant, ticket.weight))
-            self._refuse(ticket, self.shed(refusal, rank))
+            tenant, weight = ticket.tenant, ticket.weight
+            refusal = Refusal("too_late", self.wait(rank, tenant, weight))
+            self._refuse(ticket, self.shed(refusal, rank, tenant, weight))
+        self._comebacks.forget(now)
         self.pool.shedding = now < self._refused_at + SHEDDING
         self.serve()
 

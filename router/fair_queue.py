@@ -150,6 +150,13 @@ class FairQueue(Generic[T]):
         """
         return sum(lane.work for lane in self._lanes[:rank]) + self._lanes[rank].ahead(tenant, weight, due)
 
+    def apiece(self, rank: int, tenant: str, weight: int) -> float:
+        """Seconds of the work that is served while one more request of this tenant is, with what the others of its
+        class get meanwhile, each by its weight. By those that wait in it; 0.0: none do. O(1).
+        """
+        lane = self._lanes[rank]
+        return lane.work / lane.depth * (1 + lane.others(tenant) / weight) if lane.depth else 0.0
+
     def depth(self, rank: int) -> int:
         """Requests that wait in this class."""
         return self._lanes[rank].depth

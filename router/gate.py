@@ -56,4 +56,4 @@ class Gate:
                     least = admission, refusal
         if least is not None:
             admission, refusal = least
-            raise admission.shed(refusal, rank)
+            raise admission.shed(refusal, rank, asker.tenant, asker.weight)

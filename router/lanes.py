@@ -139,9 +139,14 @@ class Lane(Generic[T]):
         if backlog is None:
             return 0.0
         own = backlog.due_before(due)
-        others = self.weights - (backlog.weight if backlog.tickets else 0)
+        others = self.others(tenant)
         lead = max(0.0, backlog.counter - self.floor) * (self.work / self.charge if self.charge else 0.0)
         return min(self.work, own + others * (lead + own / weight))
+
+    def others(self, tenant: str) -> int:
+        """Weights of the other tenants that have something waiting."""
+        backlog = self._backlogs.get(tenant)
+        return self.weights - (backlog.weight if backlog and backlog.tickets else 0)
 
     def shares(self) -> Iterator[tuple[str, int, float]]:
         """Of each tenant that is remembered: its name, how many wait, its counter."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from engines.api import Capacity
-from router.admission import AT_ONCE, LATEST, SHEDDING, SOONEST
+from router.admission import AT_ONCE, SHEDDING
+from router.comebacks import LATEST
 from router.fair_queue import Bounds
 from tests.support.admission_stage import NEVER, WITHIN, Stage, refused
 from tests.support.gates import Noted
@@ -31,9 +32,11 @@ async def test_who_would_have_to_wait_for_too_long_is_refused_at_once() -> None:
     tasks = [await stage.wait() for _ in range(8)]
     assert sum(task.done() for task in tasks) == 4
     assert stage.waiting == 4  # the last of them would be served after 1.5 s
-    told = await refused(tasks[-1])
-    assert told.reason == "too_long"
-    assert SOONEST <= told.retry_after <= 2 * 2.0
+    for behind, task in enumerate(task for task in tasks if task.done()):
+        told = await refused(task)
+        assert told.reason == "too_long"
+        wait = 2.0 + 0.5 * behind  # each behind those who were told before
+        assert wait <= told.retry_after <= 2 * wait
     assert stage.pool.shedding
     await stage.rest(SHEDDING + 0.01)
     assert not stage.pool.shedding
