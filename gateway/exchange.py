@@ -7,7 +7,7 @@ import logging
 from types import TracebackType
 from typing import Self
 
-from engines.api import Call, Kind, Usage
+from engines.api import Call, Interrupted, Kind, Usage
 from engines.sweeper import NEVER
 from gateway import preamble, sse
 from gateway.answer import Answer, Wire
@@ -136,6 +136,17 @@ class Exchange(Answer):
             return self.deadline < self.record.headers_at + self._edge.bounds.total_time
         return self._reason is None
 
+    def owes(self, error: BaseException, completion: int) -> bool:
+        """Whether a request that ended so is charged what it has used, so many tokens of an answer among that.
+
+        What came of an answer is; who leaves before that is charged as soon as a model server has the prompt. Failures
+        and mistakes cost nothing, whatever a model server has counted by then.
+        """
+        cancelled = isinstance(error, asyncio.CancelledError)
+        if completion > 0 and (cancelled or isinstance(error, Interrupted)):
+            return True
+        return cancelled and self.unwanted and self.record.attempts > 0
+
     # From outside
 
     def give_up(self, reason: Problem) -> None:
@@ -177,7 +188,7 @@ class Exchange(Answer):
         """Have the record say how the request ended, for who must know before it is answered. Twice is as once."""
         if error is None:
             return
-        if (spent := self.spent) is not None:
+        if (spent := self.spent) is not None and self.owes(error, spent.completion):
             self.record.use(spent.prompt, spent.completion, exact=spent.exact)
         if isinstance(error, asyncio.CancelledError) and self._reason is None:
             self._leave()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
 from collections.abc import Iterator
 from types import TracebackType
@@ -10,7 +9,7 @@ from typing import Final, Protocol, Self
 
 from msgspec.structs import replace
 
-from engines.api import Interrupted, Rejected
+from engines.api import Rejected
 from gateway import rate_headers
 from gateway.charging import paid, priced, priced_as
 from gateway.exchange import Exchange
@@ -64,7 +63,11 @@ class Reserved:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None) -> None:
-        self._reservation.settle(used(self._exchange, exc))
+        with self._reservation as reservation:  # which, whatever breaks in here, does not stay held
+            reservation.settle(self._owed(exc))
+
+    def _owed(self, error: BaseException | None) -> Cost:
+        return used(self._exchange, error)
 
 
 class Purchase(Reserved):
@@ -76,11 +79,11 @@ class Purchase(Reserved):
         super().__init__(reservation, exchange)
         self._prices = prices
 
-    def __exit__(self, kind: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None) -> None:
+    def _owed(self, error: BaseException | None) -> Cost:
         exchange = self._exchange
-        exchange.conclude(exc)
+        exchange.conclude(error)
         money = priced(exchange.record, self._prices, *paid(exchange.record))
-        self._reservation.settle(replace(used(exchange, exc), money=money))
+        return replace(used(exchange, error), money=money)
 
 
 class Reserving:
@@ -116,9 +119,7 @@ class Reserving:
             raise self._told(over, exchange) from None
         if reservation is None:
             return None
-        if quota.cut:
-            exchange.most = self._most(reservation, cost, model, prompt, exchange)
-        return self._hold(reservation, exchange)
+        return self._hold(reservation, quota, cost, model, prompt, exchange)
 
     async def reserve(self, principal: Principal, model: Model, prompt: Prompt, exchange: Exchange) -> Hold:
         quota = self._quotas.of(principal, model, exchange.record.unix_ms) or Quota(principal.tenant)
@@ -129,14 +130,20 @@ class Reserving:
             return _let_pass(quota, away)
         except OverLimit as over:
             raise self._told(over, exchange) from None
-        if quota.cut:
-            exchange.most = self._most(reservation, cost, model, prompt, exchange)
-        return self._hold(reservation, exchange)
+        return self._hold(reservation, quota, cost, model, prompt, exchange)
 
-    def _hold(self, reservation: Reservation, exchange: Exchange) -> Reserved:
-        for limit in reservation.waived:
-            self._count(limit)
-        exchange.limit(self._spelled(reservation.quota, reservation.decision))
+    def _hold(  # all that is known
+        self, reservation: Reservation, quota: Quota, cost: Cost, model: Model, prompt: Prompt, exchange: Exchange
+    ) -> Reserved:
+        try:
+            for limit in reservation.waived:
+                self._count(limit)
+            exchange.limit(self._spelled(reservation.quota, reservation.decision))
+            if quota.cut:
+                exchange.most = self._most(reservation, cost, model, prompt, exchange)
+        except BaseException:  # then nobody leaves the block
+            reservation.settle(NOTHING)
+            raise
         if reservation.quota.budgets:
             return Purchase(reservation, exchange, self._prices)
         return Reserved(reservation, exchange)
@@ -231,12 +238,8 @@ def used(exchange: Exchange, error: BaseException | None) -> Cost:
         prompt, completion = spent.prompt, spent.completion
     if isinstance(error, Rejected):
         return Cost(1)  # as ever so often with a caller's mistakes
-    cancelled = isinstance(error, asyncio.CancelledError)
-    left = cancelled and exchange.unwanted and record.attempts > 0
-    produced = completion > 0 and (cancelled or isinstance(error, Interrupted))
-    untold = not (prompt or completion)
-    if untold and (error is None or (left and record.whole)):  # a text in one piece, which nobody has counted
+    if error is not None and not exchange.owes(error, completion):
+        return NOTHING
+    if not (prompt or completion) and (error is None or record.whole):  # a text in one piece, which nobody has counted
         return Cost(1, record.prompt, record.tokens - record.prompt)
-    if error is None or left or produced:
-        return Cost(1, prompt or record.prompt, completion)
-    return NOTHING
+    return Cost(1, prompt or record.prompt, completion)

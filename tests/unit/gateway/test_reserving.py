@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 from collections.abc import Iterator
 from typing import Any
@@ -10,17 +11,26 @@ from typing import Any
 import pytest
 
 from engines.api import Call, Failed, Interrupted, Overloaded, Rejected, TimedOut, Unreachable, Usage
+from gateway.charging import paid
 from gateway.config import check
 from gateway.edge import Edge
 from gateway.errors import DEADLINE, DRAINING
 from gateway.exchange import Exchange
 from gateway.intake import Intake
-from gateway.reserving import used
+from gateway.pricing import PriceList
+from gateway.prompt import parse
+from gateway.quotas import Quotas
+from gateway.reserving import Purchase, Reserving, used
 from gateway.wiring import build
 from router.api import NoReplica, Quarantined, Shed
-from security.limits.api import NOTHING, Cost
+from security.limits.api import NOTHING, Cost, Quota, Slots, key
+from security.limits.budget import Budget
+from security.limits.local import LocalLimiter
 from tests.flows.failure.test_every_await import HEADERS, PatientSource, SlowWire
+from tests.support.asking import body
 from tests.support.gateway import configuration
+from tests.support.limiting import Book
+from tests.unit.gateway.test_quotas import CHAT, caller, plan
 
 EXPECTED = 40
 """Tokens of the prompt, before a model server has counted; with its answer it is ten times that."""
@@ -41,6 +51,20 @@ def exchange(edge: Edge) -> Exchange:
     made = Exchange(edge, "chat", HEADERS, SlowWire(), Intake(PatientSource(), edge.memory, edge.bounds.body))
     made.record.prompt, made.record.tokens, made.record.attempts = EXPECTED, 10 * EXPECTED, 1
     return made
+
+
+class Breaking(PriceList):
+    """Prices that nobody can reckon with."""
+
+    def cost(self, model: str, at: int, prompt: int, completion: int) -> int:
+        raise ZeroDivisionError
+
+
+class Deaf(Exchange):
+    """Which can't be told how limits stand."""
+
+    def limit(self, lines: bytes) -> None:
+        raise ZeroDivisionError
 
 
 def call(spent: Usage | None) -> Call:
@@ -141,3 +165,36 @@ def test_a_mistake_that_the_model_server_found_is_charged_as_a_request(exchange:
 )  # fmt: skip
 def test_a_failure_without_content_is_charged_nothing(exchange: Exchange, error: BaseException) -> None:
     assert used(exchange, error) == NOTHING
+
+
+async def test_what_was_paid_for_a_mistake_before_it_was_found_is_not_written_down(exchange: Exchange) -> None:
+    """As some model servers have counted the prompt by then."""
+    exchange._call = call(Usage(30, 0))
+    for error in (Rejected("Too long."), Failed("Nonsense."), TimedOut("first_token", 1.0)):
+        exchange.conclude(error)
+        assert paid(exchange.record) == (0, 0)
+    exchange._call = call(Usage(30, 7))
+    exchange.conclude(Interrupted("It broke."))
+    assert paid(exchange.record) == (30, 7)
+
+
+async def test_what_an_end_would_cost_that_can_not_be_reckoned_is_not_held_for_ever(exchange: Exchange) -> None:
+    limiter = LocalLimiter(lambda: 0.0, Book())
+    mine = Slots(key("acme", "slots"), 1)
+    quota = Quota("acme", slots=(mine,), budgets=(Budget(key("acme", "day_budget"), 100, "day", 0, 86_400, (), True),))
+    for error in (None, LEFT):
+        with pytest.raises(ZeroDivisionError):
+            Purchase(await limiter.reserve(quota, Cost(1, money=5)), exchange, Breaking(())).__exit__(None, error, None)
+        levels = await limiter.levels(quota)
+        assert (levels.slots, levels.budgets) == ([0], [0])
+
+
+@pytest.mark.parametrize("waits", [False, True])
+async def test_who_can_not_be_told_how_limits_stand_holds_nothing(edge: Edge, waits: bool) -> None:
+    limiter, quotas = LocalLimiter(lambda: 0.0), Quotas([plan(tenant={"concurrent_requests": 1})])
+    reserving = Reserving(quotas, limiter, PriceList(()), ietf_headers=False)
+    deaf = Deaf(edge, "chat", HEADERS, SlowWire(), Intake(PatientSource(), edge.memory, edge.bounds.body))
+    asked = caller(), CHAT, parse("chat", json.dumps(body()).encode()), deaf
+    with pytest.raises(ZeroDivisionError):
+        await reserving.reserve(*asked) if waits else reserving.take(*asked)
+    assert limiter._used == {}
