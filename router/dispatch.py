@@ -11,6 +11,7 @@ from engines.api import Call, EngineError, Overloaded, Reply, TimedOut
 from router.api import Affinity, NoReplica, Notes, Replica
 from router.hedging import Hedge
 from router.model import Version
+from router.oversize import refuse_oversize
 from router.pool import Pool
 from router.quarantine import DEATHS, Quarantine
 from router.racing import Race
@@ -65,10 +66,11 @@ class Dispatcher:
     ) -> Dispatched:
         """A reply whose first content is here, once there is a place for it.
 
-        Raises Shed, NoReplica, Quarantined, or the EngineError that decided.
+        Raises Shed, NoReplica, Quarantined, or the EngineError that decided; Rejected for what no replica can hold.
         """
         quarantine, pool, admission = self._quarantine, version.pool, version.admission
         quarantine.check(call)
+        refuse_oversize(call, notes, pool.largest_prompt)
         replica = admission.enter(notes, affinity) or await admission.turn(notes, affinity, call.deadline)
         pool.retries.admitted(notes.tokens)
         asked: list[Replica] = []

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from math import ceil
+from math import ceil, inf
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from engines.api import Capacity
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
 
 HEADROOM: Final = (0.0, 0.05, 0.15)
 """The part of each limit that a class leaves to those above it."""
+CERTAIN: Final = 2
+"""Times what a server holds is too much for it: half of an estimate may be wrong, and to be refused for it is final."""
 
 
 class Room(NamedTuple):
@@ -60,6 +63,12 @@ def limits_of(set_for_it: Capacity, said: Capacity | None) -> Limits:
         set_for_it.prompt_tokens or engine.prompt_tokens or MOST.prompt_tokens,
         set_for_it.kv_tokens or engine.kv_tokens or MOST.kv_tokens,
     )
+
+
+def largest_prompt(replicas: Iterable[Replica]) -> float:
+    """Tokens, by estimate, beyond which none of them could ever hold a prompt; without end if one does not tell."""
+    told = [replica.said.kv_tokens if replica.said else None for replica in replicas]
+    return max((tokens * CERTAIN if tokens else inf for tokens in told), default=inf)
 
 
 def has_room(replica: Replica, notes: Notes) -> bool:

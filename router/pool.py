@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
+from math import inf
 from random import Random
 from typing import NamedTuple
 
@@ -55,6 +56,8 @@ class Pool:
         self.policy = policy
         self.capacity = UNSAID
         """What was set for each of its replicas, over what their engines say."""
+        self.largest_prompt = inf
+        """Tokens, by estimate, beyond which no replica could ever hold a prompt."""
         self.reserved: Replica | None = None
         """Gets nothing new but what it is reserved for, and what fits beside that: see `reserve`."""
         self._spare = Room(0, 0.0, 0.0)  # of its limits, beside what it is reserved for and what came since
@@ -203,7 +206,7 @@ class Pool:
         """What time, the others and its engine tell of each; some ten times a second."""
         now = self._clock()
         listen(self.replicas)
-        self._standing.heed(self.replicas, self.capacity)
+        self.largest_prompt = self._standing.heed(self.replicas, self.capacity)
         self._usual.note_first(self.replicas)
         for replica, pace in zip(self.replicas, paces(self.replicas), strict=True):
             breaker = replica.breaker
@@ -220,7 +223,7 @@ class Pool:
         self.replicas = tuple(replicas)
         for replica in self.replicas:
             replica.breaker.outcomes.turn(now)
-        self._standing.heed(self.replicas, self.capacity, anew=True)
+        self.largest_prompt = self._standing.heed(self.replicas, self.capacity, anew=True)
         self._standing.arrange(self.replicas, now)
 
     def eject(self, replica: Replica, seconds: float | None) -> None:

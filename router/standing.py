@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from engines.api import Capacity
 from router.api import Replica
-from router.limits import limits_of
+from router.limits import largest_prompt, limits_of
 from router.outcomes import SPAN
 
 LEAST_IN_PANIC = 0.05
@@ -47,9 +47,9 @@ class Standing:
         for replica in replicas:
             self.weigh(replica, now)
 
-    def heed(self, replicas: tuple[Replica, ...], capacity: Capacity, *, anew: bool = False) -> None:
+    def heed(self, replicas: tuple[Replica, ...], capacity: Capacity, *, anew: bool = False) -> float:
         """The limits that were set for each, and those of which its engine tells; unless `anew`, only where it tells
-        something else than before.
+        something else than before. Returns the tokens, by estimate, of the largest prompt that one could ever hold.
         """
         for replica in replicas:
             said = getattr(replica.engine, "capacity", None)
@@ -57,6 +57,7 @@ class Standing:
                 replica.said = said
                 replica.limits = limits_of(capacity, said)
                 replica.room = replica.limits.by_rank(replica.weight)
+        return largest_prompt(replicas)
 
     def weigh(self, replica: Replica, now: float) -> None:
         """Its share, and with it how much of its limits."""
