@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Literal, Self
-
-import msgspec
 
 from engines.api import EngineError
 from router.api import Rank
@@ -16,12 +13,19 @@ Outcome = Literal["success", "ignored", "failed"]
 """success; ignored: the client left or made a mistake, which says nothing about us; failed: ours or the upstream's."""
 
 
-@dataclass(slots=True, eq=False)
 class Record:
     """Everything one request leaves behind. Times are seconds on the loop's clock unless a name says otherwise.
 
     Never holds content: no prompt, no answer, no credential, no header value but validated labels.
     """
+
+    __slots__ = (
+        "answers", "attempts", "body_at", "body_bytes", "chunks", "client_gone", "code", "completion_tokens", "cut",
+        "dispatched_at", "ended_at", "failed", "fallback", "first_at", "gap_max", "headers_at", "id", "key", "kind",
+        "label", "last_at", "model", "outcome", "output_cap", "overhead", "paused", "prompt", "prompt_tokens",
+        "queued", "rank", "reason", "replica", "sent_bytes", "status", "stream", "tenant", "text_bytes", "tokens",
+        "unix_ms", "usage_exact", "version", "weight", "whole", "why", "work",
+    )  # fmt: skip
 
     id: str
     label: str
@@ -30,66 +34,88 @@ class Record:
     """chat, completion, embedding; or unparsed, for what never became a request."""
     headers_at: float
     unix_ms: int
-    model: str = ""
+    model: str
     """Public name from the catalog; "" until one was found: never what a caller made up."""
-    version: str = ""
+    version: str
     """`model@version` that answered, or was asked last."""
-    why: str = ""
+    why: str
     """Why it was that one, in the words of a `router.api.Choice`."""
-    fallback: str = ""
+    fallback: str
     """The trouble in which another model was asked; "" if none was."""
-    replica: str = ""
-    failed: Sequence[tuple[str, type[EngineError]]] = ()
+    replica: str
+    failed: Sequence[tuple[str, type[EngineError]]]
     """The attempts that came to nothing: which replica, and how."""
-    rank: Rank = 1
-    weight: int = 1
+    rank: Rank
+    weight: int
     """Its tenant's, among those who wait."""
-    answers: int = 1
-    prompt: int = 0
+    answers: int
+    prompt: int
     """Tokens of its prompt, estimated, as are those of prompt and answer, and a replica's seconds; for the router."""
-    tokens: int = 0
-    work: float = 0.0
-    stream: bool = False
-    whole: bool = False
+    tokens: int
+    work: float
+    stream: bool
+    whole: bool
     """Whether the client gets a text in one piece."""
-    status: int = 0
+    status: int
     """As sent; 0 if nothing was."""
-    code: str = ""
+    code: str
     """Error code as sent, "" if none."""
-    reason: str = ""
+    reason: str
     """Which of the reasons for that code it was, where there are several: in our words."""
-    outcome: Outcome = "ignored"
-    client_gone: bool = False
-    attempts: int = 0
-    body_at: float = 0.0
-    dispatched_at: float = 0.0
-    first_at: float = 0.0
+    outcome: Outcome
+    client_gone: bool
+    attempts: int
+    body_at: float
+    dispatched_at: float
+    first_at: float
     """First content handed to the client."""
-    last_at: float = 0.0
-    ended_at: float = 0.0
-    paused: bool = False
+    last_at: float
+    ended_at: float
+    paused: bool
     """Whether the client has to read before it can get more."""
-    gap_max: float = 0.0
-    queued: float = 0.0
+    gap_max: float
+    queued: float
     """Seconds for which it waited for a place on a replica."""
-    overhead: float = 0.0
+    overhead: float
     """Our own share of the time to the first content, without waiting for client or upstream."""
-    chunks: int = 0
-    body_bytes: int = 0
-    text_bytes: int = 0
+    chunks: int
+    body_bytes: int
+    text_bytes: int
     """The same with images and sound as if they were text: what its prompt's tokens are estimated by."""
-    sent_bytes: int = 0
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-    usage_exact: bool = False
-    output_cap: int = 0
+    sent_bytes: int
+    prompt_tokens: int
+    completion_tokens: int
+    usage_exact: bool
+    output_cap: int
     """Tokens at which each answer was to end, as its caller's limits had no more left; 0: they left what was asked."""
-    cut: bool = False
+    cut: bool
     """Whether a model server went on beyond that, and its stream was ended here."""
-    tenant: str = ""
+    tenant: str
     """Who asked; "" without authentication, and for who was refused."""
-    key: str = ""
+    key: str
     """Id of the key, which is no secret."""
+
+    def __init__(self, request_id: str, label: str, kind: str, headers_at: float, unix_ms: int) -> None:
+        self.id = request_id
+        self.label = label
+        self.kind = kind
+        self.headers_at = headers_at
+        self.unix_ms = unix_ms
+        self.model = self.version = self.why = self.fallback = self.replica = self.code = ""
+        self.reason = self.tenant = self.key = ""
+        self.failed = ()
+        self.rank = self.weight = self.answers = 1
+        self.prompt = self.tokens = self.status = self.attempts = self.chunks = self.body_bytes = 0
+        self.text_bytes = self.sent_bytes = self.prompt_tokens = self.completion_tokens = 0
+        self.output_cap = 0
+        self.work = self.body_at = self.dispatched_at = self.first_at = self.last_at = 0.0
+        self.ended_at = self.gap_max = self.queued = self.overhead = 0.0
+        self.stream = self.whole = self.client_gone = self.paused = self.usage_exact = False
+        self.cut = False
+        self.outcome = "ignored"
+
+    def __repr__(self) -> str:
+        return f"<Record {self.id}: {self.kind} {self.model or '?'}, {self.outcome}>"
 
     def use(self, prompt: int, completion: int, *, exact: bool) -> None:
         """Tokens of prompt and answer."""
@@ -129,11 +155,17 @@ class Accounts:
         self._finished.append(record)
 
 
-class OpenRecord(msgspec.Struct, eq=False, gc=False):
+class OpenRecord:
     """Hold of one request on its record."""
 
-    _accounts: Accounts
-    _record: Record
+    __slots__ = ("_accounts", "_record")
+
+    def __init__(self, accounts: Accounts, record: Record) -> None:
+        self._accounts = accounts
+        self._record = record
+
+    def __repr__(self) -> str:
+        return f"<OpenRecord of {self._record.id}>"
 
     def __enter__(self) -> Self:
         self._accounts.in_flight += 1

@@ -33,6 +33,7 @@ MODULES = (
     "engines/openai.py",
     "engines/replies.py",
     "engines/sweeper.py",
+    "gateway/accounts.py",
     "gateway/answer.py",
     "gateway/capping.py",
     "gateway/charging.py",

@@ -62,7 +62,8 @@ def bring_back(file: Path) -> None:
 
 
 def ended(nth: int = 0, at: int = MIDNIGHT, key: str = "0123456789ab", outcome: Outcome = "success") -> Record:
-    record = Record(f"req_{nth:05}", "", "chat", 100.0, at * 1000 + 999, "alias", "chat@2", outcome=outcome)
+    record = Record(f"req_{nth:05}", "", "chat", 100.0, at * 1000 + 999)
+    record.model, record.version, record.outcome = "alias", "chat@2", outcome
     record.tenant, record.key = "acme" if key else "", key
     record.attempts, record.first_at, record.ended_at = 1, 100.1, 100.5
     record.use(1000, 500, exact=True)

@@ -8,7 +8,9 @@ from gateway.recent import KEPT, Recent
 
 
 def record(number: int, code: str = "") -> Record:
-    return Record(f"req_{number}", "", "chat", 0.0, 0, code=code)
+    made = Record(f"req_{number}", "", "chat", 0.0, 0)
+    made.code = code
+    return made
 
 
 def test_the_last_ones_are_found_and_older_ones_forgotten() -> None:
