@@ -270,6 +270,13 @@ def test_a_little_slower_is_all_right(paces: tuple[float, float, float]) -> None
     assert not stage.changes
 
 
+def test_a_second_of_slowness_is_all_right() -> None:
+    stage = Stage(3)
+    work_at_paces(stage, 1, 0.6, 0.1, 0.1)
+    work_at_paces(stage, 10, 0.1, 0.1, 0.1)
+    assert not stage.changes
+
+
 def test_a_suspect_of_which_nothing_is_heard_is_cleared() -> None:
     stage = Stage(3)
     replica = stage.replicas[0]

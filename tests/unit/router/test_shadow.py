@@ -9,7 +9,7 @@ from random import Random
 import pytest
 from msgspec.structs import replace
 
-from engines.api import Call, EngineError, Failed, Interrupted, Overloaded, Unreachable
+from engines.api import Call, Capacity, EngineError, Failed, Interrupted, Overloaded, Unreachable
 from gateway.finish import FinishEar
 from gateway.shadow_scores import ShadowScores
 from router.api import NO_AFFINITY, Quarantined, Replica
@@ -134,6 +134,29 @@ async def test_p36_a_shadow_that_pushes_back_gets_no_more() -> None:
     stand.replica.breaker.pushed_back(0.0, 0.0, 60.0)
     assert not stand.shadow.wants(stand.version)
     assert dict(stand.scores.outcomes) == {"dropped": 1}
+
+
+async def test_p36_a_copy_for_which_there_is_no_place_is_dropped_and_waits_for_none() -> None:
+    stand = Stand()
+    pool = stand.version_of_shadow.pool
+    pool.capacity = Capacity(requests=1)
+    pool.replace(pool.replicas)
+    placed, dropped = stand.copy(), stand.copy()
+    await settle()
+    assert (stand.replica.in_flight, len(stand.gate.calls), dropped.replica) == (1, 1, "")
+    assert dict(stand.scores.outcomes) == {"dropped": 1}
+    placed.cancel()
+    await settle()
+    assert stand.is_idle()
+
+
+async def test_p36_while_somebody_waits_for_the_shadow_version_itself_it_gets_no_copy() -> None:
+    stand = Stand()
+    stand.version_of_shadow.pool.freed = lambda: None
+    assert not stand.shadow.wants(stand.version)
+    assert dict(stand.scores.outcomes) == {"dropped": 1}
+    stand.version_of_shadow.pool.freed = None
+    assert stand.shadow.wants(stand.version)
 
 
 def test_a_share_is_copied_and_never_what_the_shadow_answers_itself() -> None:
