@@ -1,4 +1,4 @@
-"""What images and sound in a chat count for, where its tokens are estimated by its size."""
+"""What images, sound, film and files in a chat count for, where its tokens are estimated by its size."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from gateway.messages import Message, Part
 from router.cost import TOKENS_PER_BYTE
 
 TOKENS: Final = 1024
-"""Of an image, or of a piece of sound, before anything is learned. Models take some hundred to some thousand for an
-image, by its pixels and not by its bytes (OpenAI's 85 to 1105; LLaVA 576 and Qwen2.5-VL 1369 for one of a megapixel),
-and 750 for half a minute of sound.
+"""Of each of them, before anything is learned. Models take some hundred to some thousand for an image, by its pixels
+and not by its bytes (OpenAI's 85 to 1105; LLaVA 576 and Qwen2.5-VL 1369 for one of a megapixel), and 750 for half a
+minute of sound. Films and files may take more, but by their bytes they would be refused for ever.
 """
 BYTES: Final = int(TOKENS / TOKENS_PER_BYTE)
 """Of text that would come to as many."""
 
 
 def text_bytes(body: bytes, messages: Sequence[Message]) -> int:
-    """The size of a body as if each image and piece of sound in it were BYTES of text."""
+    """The size of a body as if each image, film, file and piece of sound in it were BYTES of text."""
     # Most contents are one text; only where there are parts are they looked at.
     media = [data for message in messages if type(message.content) is list for data in _media(message.content)]
     if not media:
@@ -32,6 +32,9 @@ def _media(parts: Sequence[Part]) -> Iterator[str]:
     for part in parts:
         if part.input_audio is not None:
             yield part.input_audio.data
-        if part.image_url is not None:
-            url = part.image_url.url
-            yield url if url.startswith("data:") else ""
+        if part.file is not None:
+            yield part.file.file_data or ""
+        for there in (part.image_url, part.video_url, part.audio_url):
+            if there is not None:
+                url = there if isinstance(there, str) else there.url
+                yield url if url.startswith("data:") else ""

@@ -20,7 +20,7 @@ class Object(msgspec.Struct, kw_only=True, gc=False):
 
 
 class Url(Object):
-    """Where an image is: an address or a data URL."""
+    """Where an image, a film or a piece of sound is: an address or a data URL."""
 
     url: Text
 
@@ -32,6 +32,12 @@ class Audio(Object):
     format: Text
 
 
+class File(Object):
+    """A document, base64, or its name at the model server."""
+
+    file_data: str | None = None
+
+
 class Part(Object):
     """One piece of a message's content. Kinds that are not known here pass: engines know more of them."""
 
@@ -40,14 +46,17 @@ class Part(Object):
     refusal: str | None = None
     image_url: Url | None = None
     input_audio: Audio | None = None
-    file: dict[str, msgspec.Raw] | None = None
+    file: File | None = None
+    video_url: Url | str | None = None
+    audio_url: Url | str | None = None
 
     def __post_init__(self) -> None:
         if self.type in _PART_MEMBERS and getattr(self, self.type) is None:
             raise missing(self.type)
 
 
-_PART_MEMBERS = frozenset(Part.__struct_fields__) - {"type"}
+_PART_MEMBERS = frozenset(Part.__struct_fields__) - {"type", "video_url", "audio_url"}
+"""OpenAI's: what other kinds have to have is the model server's to say."""
 
 Parts = Annotated[list[Part], Meta(min_length=1)]
 

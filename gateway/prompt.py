@@ -31,8 +31,8 @@ class Prompt(msgspec.Struct, gc=False):
 
     `model` is the public name asked for. `fields` are the top-level members as the caller spelled them. `max_tokens`
     is the largest cap given, None if none was. `n` is how many answers it costs: the larger of `n` and `best_of`, for
-    each prompt of a batch. `text_bytes` is the body's size, by which its tokens are estimated, with images and sound as
-    if they were text.
+    each prompt of a batch. `text_bytes` is the body's size, by which its tokens are estimated, with images, sound and
+    files as if they were text.
     """
 
     kind: Kind
