@@ -8,6 +8,7 @@ import pytest
 
 from router.api import NoSuchModel, NotPermitted
 from router.catalog import Catalog, Snapshot
+from router.model import Fallback
 from tests.support.models import made_of
 
 
@@ -31,6 +32,13 @@ def test_a_model_is_found_by_each_of_its_names(name: str) -> None:
     assert CATALOG.find(name, Asker()).name == "chat"
     pinned = CATALOG.find(f"{name}@1", Asker(scopes=STEERING))
     assert (pinned.name, pinned.why, set(pinned.versions)) == ("chat", "pin", {"1"})
+
+
+def test_who_asks_for_a_version_gets_no_other_model_s_answers() -> None:
+    falls_back = replace(made_of("chat", []), fallback=Fallback(("other",), frozenset({"outage"})))
+    catalog = Catalog(Snapshot([falls_back, made_of("other", [])]))
+    assert catalog.find("chat", Asker()).fallback is falls_back.fallback
+    assert catalog.find("chat@1", Asker(scopes=STEERING)).fallback is None
 
 
 @pytest.mark.parametrize("name", ["chat@1", "chat@2", "gpt@1", "gpt@next", "chat@"])

@@ -139,6 +139,23 @@ async def test_p16_attempts_are_bounded() -> None:
     assert (taken.attempts, in_flight(of)) == (3, 0)
 
 
+async def test_p16_beyond_the_budget_nothing_is_tried_again() -> None:
+    taken, of = Noted(), version(Failed("x"), Told())
+    while of.pool.retries.may_retry(10**9):
+        pass
+    with pytest.raises(Failed):
+        await dispatcher().ask(of, CALL, taken)
+    assert (taken.attempts, in_flight(of)) == (1, 0)
+
+
+async def test_p16_while_requests_are_turned_away_nothing_is_tried_again() -> None:
+    taken, of = Noted(), version(Failed("x"), Told())
+    of.pool.shedding = True
+    with pytest.raises(Failed):
+        await dispatcher().ask(of, CALL, taken)
+    assert (taken.attempts, in_flight(of)) == (1, 0)
+
+
 async def test_p16_no_replica_is_asked_twice() -> None:
     taken, of = Noted(), version(Failed("x"), Failed("x"))
     with pytest.raises(Failed):

@@ -150,6 +150,21 @@ async def test_p36_a_copy_for_which_there_is_no_place_is_dropped_and_waits_for_n
     assert stand.is_idle()
 
 
+async def test_p36_copies_leave_room_to_all_that_somebody_waits_for() -> None:
+    stand = Stand(concurrency=8)
+    pool = stand.version_of_shadow.pool
+    pool.capacity = Capacity(requests=8)
+    pool.replace(pool.replicas)
+    copies = [stand.copy() for _ in range(8)]
+    await settle()
+    assert (stand.replica.in_flight, dict(stand.scores.outcomes)) == (7, {"dropped": 1})
+    assert pool.place(Noted(5), NO_AFFINITY) is stand.replica
+    for copy in copies:
+        copy.cancel()
+    await settle()
+    assert stand.is_idle()
+
+
 async def test_p36_while_somebody_waits_for_the_shadow_version_itself_it_gets_no_copy() -> None:
     stand = Stand()
     stand.version_of_shadow.pool.freed = lambda: None
