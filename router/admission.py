@@ -75,8 +75,8 @@ class Admission:
             raise self.shed(refusal, notes.rank, notes.tenant, notes.weight)
         ticket = Ticket(notes, affinity, now + patience)
         self.queue.add(ticket)
-        self.serve()
         try:
+            self.serve()
             return await ticket.turn
         except BaseException as error:
             self._withdraw(ticket, error)

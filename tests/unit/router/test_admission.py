@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 import pytest
 
 from engines.api import Capacity, Failed
 from router.admission import PATIENCE
-from router.api import NO_AFFINITY, NoReplica, Rank, Replica
+from router.api import NO_AFFINITY, Affinity, NoReplica, Rank, Replica
 from tests.support.admission_stage import WITHIN, Stage
 from tests.support.choosing import SaysLoad
 from tests.support.gates import Noted
+from tests.support.pools import LightestFirst
 from tests.support.waiting import settle
+
+
+class Lost(LightestFirst):
+    """A policy that breaks."""
+
+    def pick(self, replicas: Sequence[Replica], affinity: Affinity) -> Replica:
+        raise ZeroDivisionError
 
 
 def test_a_place_is_the_charge_of_a_replica() -> None:
@@ -141,6 +150,16 @@ async def test_who_leaves_while_waiting_is_gone_at_once() -> None:
     assert (first.cancelled(), stage.waiting) == (True, 1)
     await stage.leave(holder)
     assert second.done()
+
+
+async def test_who_breaks_down_in_looking_for_a_place_does_not_stay_in_the_queue() -> None:
+    """Else a place would be given to nobody, and held for ever."""
+    stage = Stage(replicas=2)
+    stage.pool.policy = Lost()
+    task = await stage.wait()
+    with pytest.raises(ZeroDivisionError):
+        await task
+    assert stage.waiting == 0
 
 
 async def test_a_turn_that_comes_in_the_moment_of_leaving_goes_on_to_the_next() -> None:
