@@ -6,11 +6,13 @@ import logging
 from collections import Counter
 from collections.abc import Iterator
 from itertools import cycle
+from math import ceil
 from typing import Final, Literal, Protocol, get_args
 
 from engines.sweeper import TICK
 from gateway.errors import FILES_SHORT, LOOP_LATE, MEMORY_SHORT, Problem
 from gateway.exposition import family, labels
+from gateway.idling import Idlers
 
 _logger = logging.getLogger("snowshed")
 
@@ -20,16 +22,21 @@ _PROBLEMS: Final[dict[Reason, Problem]] = {"memory": MEMORY_SHORT, "files": FILE
 
 SELDOM: Final = 1.0
 """Seconds between two looks at what takes a while to grow and costs something to read."""
+FILES_HIGH, FILES_LOW = 0.80, 0.75
+"""Shares of what may be open: from where on there is too much, and down to where."""
 JITTER: Final = 8
 """Different times at which those refused are asked to come back, between one second and two."""
 
 
 class Vitals(Protocol):
-    """Readings of this process: seconds of a processor had so far, and shares (0 to 1) of what it may have."""
+    """Readings of this process: seconds of a processor had so far, shares (0 to 1) of what it may have, and how many
+    files that is.
+    """
 
     def worked(self) -> float: ...
     def memory(self) -> float: ...
     def files(self) -> float: ...
+    def most_files(self) -> int: ...
 
 
 class Strain:
@@ -69,9 +76,11 @@ class SelfProtection:
         """Why requests are refused now; None if they are not."""
         self.refused: Counter[Reason] = Counter()
         self.vitals = vitals
+        self.idlers = Idlers()
+        """Connections that go before anybody is refused for want of files."""
         self._strains: dict[Reason, Strain] = {
             "memory": Strain(0.85, 0.80, 0.0, 5.0),
-            "files": Strain(0.80, 0.75, 0.0, 5.0),
+            "files": Strain(FILES_HIGH, FILES_LOW, 0.0, 5.0),
             "lag": Strain(0.05, 0.025, 1.0, 2.0),  # a second of late beats and no good one: no collection, no hiccup
         }
         self._problems = {
@@ -91,7 +100,7 @@ class SelfProtection:
         if now - self._read_at >= SELDOM:
             self._read_at = now
             strains["memory"].note(now, vitals.memory())
-            strains["files"].note(now, vitals.files())
+            strains["files"].note(now, self._files())
         reason = next((reason for reason in REASONS if strains[reason].on), None)
         if reason != self.reason:
             self.reason = reason
@@ -99,6 +108,15 @@ class SelfProtection:
                 _logger.info("requests taken again")
             else:
                 _logger.warning("requests refused", extra={"reason": reason})
+
+    def _files(self) -> float:
+        """The share that is open, without connections that were idle and have just been closed for it."""
+        vitals = self.vitals
+        files = vitals.files()
+        if files <= (FILES_LOW if self._strains["files"].on else FILES_HIGH):
+            return files
+        most = vitals.most_files()
+        return files - self.idlers.close(ceil((files - FILES_LOW) * most)) / most
 
     def _late(self, now: float) -> float:
         """Lateness by the loop's own work: of that by others who had the processor, no request less takes any away."""

@@ -77,6 +77,7 @@ class Turns(HttpToolsProtocol):
         super().connection_made(transport)  # type: ignore[arg-type]  # uvicorn narrows the base class's parameter
         self.transport.set_write_buffer_limits(high=BUFFER)
         self.edge.sweeper.add(self)
+        self.edge.protection.idlers.add(self)
         self.due = self.edge.sweeper.soon(self.edge.bounds.head_time)
         crowd = len(self.connections) - self.edge.bounds.connections
         if crowd > 0:
@@ -86,6 +87,7 @@ class Turns(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.edge.sweeper.discard(self)
+        self.edge.protection.idlers.discard(self)
         self._deaf = True
         self._waiting.clear()
         for exchange in self._exchanges:
@@ -132,6 +134,18 @@ class Turns(HttpToolsProtocol):
             self._refuse(errors.SLOW_HEAD)
         else:
             self.transport.close()
+
+    # What who looks for idle connections asks
+
+    @property
+    def idle_until(self) -> float:
+        """Of one that has had an answer, and has nothing arriving nor leaving."""
+        busy = self._active or self._in_head or self._deaf or self._cold_reading or self._reading is not None
+        unread = self.flow.write_paused or self.transport.get_write_buffer_size()
+        return NEVER if busy or unread or not self._arrived else self.due
+
+    def close_idle(self) -> None:
+        self.transport.close()
 
     # What an answer tells
 

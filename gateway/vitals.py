@@ -35,10 +35,15 @@ class Vitals:
             self._most = min((os.sysconf("SC_PHYS_PAGES") * page, *self._allowed()))
         return resident * page / self._most
 
+    def most_files(self) -> int:
+        """File descriptors that may be open, 0 if there is no limit."""
+        most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        return 0 if most == resource.RLIM_INFINITY else most
+
     def files(self) -> float:
         """Share of the file descriptors that may be open."""
-        most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-        if most == resource.RLIM_INFINITY:
+        most = self.most_files()
+        if not most:
             return 0.0
         folder = self._proc / "fd"
         try:

@@ -156,6 +156,9 @@ class Full:
     def memory(self) -> float:
         return 0.9
 
+    def most_files(self) -> int:
+        return 1000
+
     def files(self) -> float:
         return 0.1
 

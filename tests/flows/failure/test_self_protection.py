@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import resource
+import select
 import threading
 import time
 from collections.abc import Iterator
@@ -51,6 +52,9 @@ class Readings:
 
     def files(self) -> float:
         return 0.1
+
+    def most_files(self) -> int:
+        return 1000
 
 
 @contextmanager
@@ -163,3 +167,31 @@ def test_short_of_descriptors_it_closes_the_connections_of_those_refused(fleet: 
             wait_until(lambda: not troubled(gateway.ops_url, "files"))
             with plain.client(base_url=gateway.url) as http:
                 assert ask(http, body("tokens=2")).status == 200
+
+
+def is_closed(client: RawClient) -> bool:
+    """By the gateway, whatever it had sent before."""
+    while select.select([client.socket], [], [], 0)[0]:
+        if not client.socket.recv(4096):
+            return True
+    return False
+
+
+def test_short_of_descriptors_it_closes_what_is_idle_before_it_refuses_anybody(
+    fleet: SpawnedFleet, tmp_path: Path
+) -> None:
+    """Who keeps connections and asks nothing takes no place from who asks."""
+    with spawned_gateway(configuration(fleet.urls), tmp_path) as gateway, ExitStack() as connections:
+        clients = [connections.enter_context(RawClient(gateway.url)) for _ in range(60)]
+        for client in clients:
+            client.socket.sendall(request_bytes(body("tokens=1")))
+            client.until(b"}}")
+        with under_way(gateway.url) as stream:
+            restrict(gateway, 0.85)
+            wait_until(lambda: any(map(is_closed, clients)))
+            assert not troubled(gateway.ops_url, "files")
+            with plain.client(base_url=gateway.url) as http:
+                assert ask(http, body("tokens=2")).status == 200
+            assert series(gateway.ops_url, "snowshed_self_protection_refused_total", "files") == 0
+            assert not all(map(is_closed, clients)), "no more than it takes"
+            stream.until(b"data: ")

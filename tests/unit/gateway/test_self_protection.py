@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 import pytest
 
-from engines.sweeper import TICK
+from engines.sweeper import NEVER, TICK
 from gateway.self_protection import JITTER, SelfProtection, Strain
 
 
@@ -30,6 +31,9 @@ class Patient:
 
     def files(self) -> float:
         return self.opened
+
+    def most_files(self) -> int:
+        return 100
 
     def live(self, lates: Iterable[float], busy: float = 0.9) -> None:
         """A beat for each lateness, in which the loop worked for a share of the time."""
@@ -120,6 +124,34 @@ def test_memory_and_files_count_at_once_and_need_a_margin_to_be_forgotten(
     assert patient.protection.reason is not None
     patient.rest(3)
     assert patient.protection.reason is None
+
+
+@dataclass(eq=False)
+class Connection:
+    idle_until: float
+    closed: bool = False
+
+    def close_idle(self) -> None:
+        self.closed = True
+
+
+def test_before_anybody_is_refused_those_that_were_idle_for_longest_are_closed(patient: Patient) -> None:
+    idle = [Connection(float(number)) for number in range(20)]
+    asking = [Connection(NEVER) for _ in range(50)]
+    for connection in (*reversed(idle), *asking):
+        patient.protection.idlers.add(connection)
+    patient.opened = 0.84
+    patient.rest(1.1)
+    assert patient.protection.reason is None
+    assert [connection.closed for connection in idle] == [True] * 9 + [False] * 11, "down to 75 of 100"
+    assert not any(connection.closed for connection in asking)
+
+
+def test_where_idle_ones_are_too_few_newcomers_are_refused_all_the_same(patient: Patient) -> None:
+    patient.protection.idlers.add(Connection(1.0))
+    patient.opened = 0.84
+    patient.rest(1.1)
+    assert patient.protection.reason == "files"
 
 
 def test_what_costs_something_is_read_once_a_second(patient: Patient) -> None:
