@@ -9,6 +9,7 @@ from typing import Final
 
 from gateway.budgets import MARK, budgets_of
 from gateway.config.quotas import DEFAULT, Allowance, Plan
+from gateway.overriding import NEVER, NONE, BothOverrides, Overrides, laid
 from router.model import Model
 from security.api import Principal
 from security.limits.api import Bucket, Limit, Quota, Slots, Unit, key
@@ -42,35 +43,47 @@ class Quotas:
     and a reservation is settled by the limits that it was made by.
     """
 
-    def __init__(self, plans: Sequence[Plan]) -> None:
+    def __init__(self, plans: Sequence[Plan], overrides: Overrides = NONE) -> None:
         self.file: Mapping[str, Plan] = {}
         """What the file says, by name."""
         self.entries: Mapping[str, Plan] = {}
         """What was set over the admin API, which holds over it."""
         self.plans: Mapping[str, Plan] = {}
         """What both come to."""
+        self.file_overrides = self.set_overrides = self.overrides = NONE
+        """What the file has other for single tenants and keys, what was set over the admin API, and what holds."""
         self.unlisted = 0
         """Callers whose plan is not listed, each once for each model that it asks for, until plans change."""
         self._known: OrderedDict[tuple[str, str, str, str], Quota | None] = OrderedDict()
         self._told: set[str] = set()
-        self.apply(plans)
+        self._ends_ms = NEVER
+        self.apply(plans, overrides)
 
     def __repr__(self) -> str:
         return f"<Quotas of {len(self.plans)} plans, {len(self._known)} callers known>"
 
-    def apply(self, plans: Sequence[Plan]) -> None:
+    def apply(self, plans: Sequence[Plan], overrides: Overrides = NONE) -> None:
         """From the next request on the file says these."""
         self.file = {plan.name: plan for plan in plans}
+        self.file_overrides = overrides
         self._hold()
 
-    def lay(self, entries: Mapping[str, Plan]) -> None:
+    def lay(self, entries: Mapping[str, Plan], overrides: Overrides = NONE) -> None:
         """From the next request on these hold over the file's."""
         self.entries = entries
+        self.set_overrides = overrides
         self._hold()
+
+    def keep(self, at_ms: int) -> None:
+        """Overrides that have ended by that time, in Unix milliseconds, hold no more."""
+        if at_ms >= self._ends_ms:
+            self._hold(at_ms // 1000)
 
     def of(self, principal: Principal, model: Model, at_ms: int = 0) -> Quota | None:
         """None: nothing binds it. Budgets are those of that time, in Unix milliseconds."""
-        if not self.plans:
+        if at_ms >= self._ends_ms:
+            self.keep(at_ms)
+        if not (self.plans or self.overrides.tenants or self.overrides.keys):
             return None
         name = principal.key_id, principal.tenant, principal.plan, model.name
         try:
@@ -85,11 +98,23 @@ class Quotas:
 
     def _put_together(self, name: tuple[str, str, str, str], at: int) -> Quota | None:
         key_id, tenant, called, model = name
-        plan = self.plans.get(called) or self.plans.get(DEFAULT)
+        plan = self.plan_of(called, tenant, key_id)
         quota = self._known[name] = None if plan is None else quota_of(plan, tenant, key_id, model, at)
         if len(self._known) > REMEMBERED:
             self._known.popitem(last=False)
         return quota
+
+    def plan_of(self, called: str, tenant: str, key_id: str | None) -> Plan | None:
+        """What binds them who are on the plan of that name, with their overrides; None: nothing."""
+        plan = self.plans.get(called) or self.plans.get(DEFAULT)
+        for_tenant, for_key = self.overrides_of(tenant, key_id)
+        if for_tenant is None and for_key is None:
+            return plan
+        return laid(plan or Plan(name=DEFAULT), for_tenant, for_key)
+
+    def overrides_of(self, tenant: str, key_id: str | None) -> BothOverrides:
+        """Those that hold for them."""
+        return self.overrides.tenants.get(tenant), self.overrides.keys.get(key_id or "")
 
     def seen(self, name: str) -> tuple[str, str, str] | None:
         """Key's id, tenant and plan of who came last of those with this id or tenant; None: nobody since plans hold."""
@@ -100,8 +125,10 @@ class Quotas:
         """Whether who is on this plan is bound by it, and by no other; where there is none, any name will do."""
         return name in self.plans or name == DEFAULT or not self.plans
 
-    def _hold(self) -> None:
+    def _hold(self, at: int = 0) -> None:
         self.plans = {**self.file, **self.entries}
+        self.overrides = self.set_overrides.over(self.file_overrides).at(at)
+        self._ends_ms = self.overrides.ends_ms()
         self._known.clear()
 
     def _tell(self, plan: str) -> None:

@@ -20,6 +20,7 @@ from gateway.config.entries import Unfit
 from gateway.config.loading import LONGEST
 from gateway.config.tree import quota_mistakes
 from gateway.exposition import family
+from gateway.overriding import listed
 from gateway.quotas import Quotas
 
 _logger = logging.getLogger("snowshed")
@@ -166,7 +167,7 @@ class Reloading:
             after = _parts(taken)
             if after != before:
                 await self._upstreams.apply(taken)
-                self._quotas.apply(taken.quotas.plans)
+                self._quotas.apply(taken.quotas.plans, listed(taken.quotas.overrides))
         except (ConfigError, EngineError):
             self._valid = False
             raise
@@ -188,7 +189,9 @@ def _live(started_with: Config, file: Config) -> Config:
     """
     live = {name: getattr(file, name) for name in LIVE}
     live["admission"] = file.admission.model_copy(update={"costs": started_with.admission.costs})
-    live["quotas"] = started_with.quotas.model_copy(update={"plans": file.quotas.plans})
+    live["quotas"] = started_with.quotas.model_copy(
+        update={"plans": file.quotas.plans, "overrides": file.quotas.overrides}
+    )
     taken = started_with.model_copy(update=live)
     if found := [
         (path, f"{words}; what the file has of that takes a restart") for path, words in quota_mistakes(taken)
@@ -204,6 +207,8 @@ def _parts(config: Config) -> dict[str, BaseModel]:
         **{f"routing of {spec.model}": spec for spec in config.routing},
         "admission": config.admission,
         **{f"plan {plan.name}": plan for plan in config.quotas.plans},
+        **{f"override of tenant {one.name}": one for one in config.quotas.overrides.tenants},
+        **{f"override of key {one.name}": one for one in config.quotas.overrides.keys},
     }
 
 

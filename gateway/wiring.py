@@ -28,6 +28,7 @@ from gateway.log_form import Form
 from gateway.logs import report_loop_error
 from gateway.metrics import Metrics
 from gateway.ops import OpsServer
+from gateway.overriding import listed
 from gateway.pauses import Pauses
 from gateway.pipeline import Pipeline
 from gateway.pricing import PriceList
@@ -143,7 +144,7 @@ def build(
     random, events = Random(), Events()  # noqa: S311  # spreads load, guards nothing
     pools = Pools(clock, random, teller(events))
     upstreams = Upstreams(config, ReplicaMaker(surroundings), pools, Discovery(resolve))
-    quotas = Quotas(config.quotas.plans)
+    quotas = Quotas(config.quotas.plans, listed(config.quotas.overrides))
     catalog, reloading = upstreams.catalog, Reloading(source or Source(), upstreams, quotas)
     accounts, traffic = Accounts(clock), Traffic()
     trusting = not config.server.open and config.auth.kind == "none"  # then the Host is all that tells strangers

@@ -21,6 +21,7 @@ from gateway.admin.routes import (
     keys,
     limits,
     models,
+    overrides,
     plans,
     queues,
     replicas,
@@ -86,6 +87,7 @@ def _every(ways: Ways) -> Iterator[APIRouter]:
     yield tenants.routes(registry, ways.steering.planning)
     yield keys.routes(registry)
     yield plans.routes(shown.quotas, ways.steering.planning, registry)
+    yield overrides.routes(shown.quotas, ways.steering.planning)
     yield limits.routes(shown.quotas, shown.limiter, registry)
     yield versions.routes(shown.upstreams, ways.steering.laying)  # first: a version may be called weights
     yield models.routes(shown.upstreams, ways.steering)

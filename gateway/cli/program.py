@@ -24,6 +24,7 @@ COMMANDS = {
     "tenants": "gateway.cli.tenants.group",
     "keys": "gateway.cli.keys.group",
     "plans": "gateway.cli.plans.group",
+    "overrides": "gateway.cli.overrides.group",
     "usage": "gateway.cli.usage",
     "audit": "gateway.cli.audit",
     "limits": "gateway.cli.limits.group",

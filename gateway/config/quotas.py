@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
+from datetime import date
 from decimal import Decimal
 from typing import Annotated, Final, Literal
 
@@ -13,7 +14,11 @@ from engines.units import Seconds
 from gateway.config.sections import Section
 from gateway.config.values import Printable
 from security.api import DEFAULT_PLAN, IS_NAME
+from security.ids import LONGEST
+from security.keys import key_id
 
+Mistake = tuple[tuple[str | int, ...], str]
+"""Its path in the section of quotas, and what is wrong."""
 DEFAULT: Final = DEFAULT_PLAN
 """The plan of who is on none that is listed, too."""
 MOST: Final = 10**12
@@ -27,6 +32,24 @@ def _plan_name(value: str) -> str:
 
 
 PlanName = Annotated[str, AfterValidator(_plan_name)]
+
+
+def _tenant_name(value: str) -> str:
+    if not IS_NAME(value):
+        msg = "takes a tenant's name: letters, digits and ._-, the first of them no sign"
+        raise ValueError(msg)
+    return value
+
+
+def _key_name(value: str) -> str:
+    if key_id(value.encode()):
+        msg = "takes a key's id alone, the twelve characters behind sk-snow-: the rest is secret"
+        raise ValueError(msg)
+    return value
+
+
+TenantName = Annotated[str, AfterValidator(_tenant_name)]
+KeyName = Annotated[str, Field(pattern=rf"^[\x21-\x7e]{{1,{LONGEST}}}$"), AfterValidator(_key_name)]
 
 
 def _limit(description: str) -> int | None:
@@ -98,6 +121,37 @@ class Plan(Section):
     )
 
 
+def _until() -> date | None:
+    return Field(
+        None, description="The day (UTC) at whose beginning it ends; null: it holds until it is taken out.",
+        examples=["2027-02-01"],
+    )  # fmt: skip
+
+
+class TenantOverride(Plan):
+    """What holds for one tenant in the place of what its plan says; what is left out stays as the plan has it."""
+
+    name: TenantName = Field(description="The tenant's name.", examples=["acme"])
+    until: date | None = _until()
+
+
+class KeyOverride(Allowance):
+    """What one key may ask for in the place of what its tenant's plan says of each key."""
+
+    name: KeyName = Field(
+        description="The key's id, or that of who shows a token or comes through a mesh, as in the log.",
+        examples=["3f9c2a71b0de", "jwt:alice"],
+    )
+    until: date | None = _until()
+
+
+class Overrides(Section):
+    """Single figures that are other for one tenant or key than its plan has them; null lifts a limit."""
+
+    tenants: tuple[TenantOverride, ...] = Field((), description="Laid over the plans that tenants are on.")
+    keys: tuple[KeyOverride, ...] = Field((), description="Laid over that, for single keys.")
+
+
 class Quotas(Section):
     """How much callers may ask for. Whoever asks for more is told with 429 when to come back."""
 
@@ -116,18 +170,35 @@ class Quotas(Section):
     plans: tuple[Plan, ...] = Field(
         (), description="Who is on a plan that is not listed is on the one named default, if that is."
     )
+    overrides: Overrides = Field(Overrides(), description="What is other for single tenants and keys.")
 
-    def mistakes(self, models: Collection[str]) -> Iterator[tuple[tuple[str | int, ...], str]]:
-        """Their paths in this section, and what is wrong; `models` are the names that there are."""
-        names: set[str] = set()
-        for at, plan in enumerate(self.plans):
-            if plan.name in names:
-                yield ("plans", at, "name"), "there is a plan of that name already"
-            names.add(plan.name)
-            listed: set[str] = set()
-            for nth, allowance in enumerate(plan.models):
+    def mistakes(self, models: Collection[str]) -> Iterator[Mistake]:
+        """`models` are the names that there are."""
+        named: list[tuple[tuple[str, ...], Sequence[Plan | KeyOverride], str]] = [
+            (("plans",), self.plans, "a plan"),
+            (("overrides", "tenants"), self.overrides.tenants, "an override"),
+            (("overrides", "keys"), self.overrides.keys, "an override"),
+        ]
+        for base, listed, what in named:
+            for at in _repeated([each.name for each in listed]):
+                yield (*base, at, "name"), f"there is {what} of that name already"
+        for path, plan in self.policies():
+            for at, allowance in enumerate(plan.models):
                 if allowance.model not in models:
-                    yield ("plans", at, "models", nth, "model"), "there is no model of that name"
-                elif allowance.model in listed:
-                    yield ("plans", at, "models", nth, "model"), "this model is listed already"
-                listed.add(allowance.model)
+                    yield (*path, "models", at, "model"), "there is no model of that name"
+            for at in _repeated([allowance.model for allowance in plan.models]):
+                yield (*path, "models", at, "model"), "this model is listed already"
+
+    def policies(self) -> Iterator[tuple[tuple[str | int, ...], Plan]]:
+        """Plans, whole ones and such as are laid over them, each with its path in this section."""
+        yield from ((("plans", at), plan) for at, plan in enumerate(self.plans))
+        yield from ((("overrides", "tenants", at), override) for at, override in enumerate(self.overrides.tenants))
+
+
+def _repeated(names: Sequence[str]) -> Iterator[int]:
+    """The places of those that stand further ahead, too."""
+    seen: set[str] = set()
+    for at, name in enumerate(names):
+        if name in seen:
+            yield at
+        seen.add(name)

@@ -79,7 +79,7 @@ def quota_mistakes(config: Config) -> Iterator[Mistake]:
     """Of its plans, beside all else that it says."""
     models = {name: spec.name for spec in config.models for name in spec.names}
     priced = {price.model for price in config.ledger.prices}
-    of_money = budgets.mistakes(config.quotas.plans, config.auth.kind, models, priced)
+    of_money = budgets.mistakes(config.quotas, config.auth.kind, models, priced)
     for path, words in (*config.quotas.mistakes(models), *of_money):
         yield ("quotas", *path), words
 

@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from gateway.store.changing import Change, changing
 from gateway.store.database import comparable
+from gateway.store.limit_overrides import LimitOverrideTable
 from gateway.store.plans import PlanTable
 from gateway.store.records import (
     PAGE,
@@ -46,6 +47,7 @@ class Registry:
         self._make = make
         self.steering = SteeringTable(engine, wall)
         self.plans = PlanTable(engine, wall)
+        self.limit_overrides = LimitOverrideTable(engine, wall)
         self.usage = UsageTable(engine)
 
     def __repr__(self) -> str:

@@ -101,6 +101,18 @@ PLANS = Table(
 )
 """The entry of each plan of limits that was set over the file's; few rows, as OVERRIDES."""
 
+LIMIT_OVERRIDES = Table(
+    "limit_overrides",
+    METADATA,
+    Column("holder", String(16), primary_key=True),
+    Column("name", String(128), primary_key=True),
+    Column("value", JSON, nullable=False),
+    Column("changed_by", String(255), nullable=False),
+    Column("changed_at", BigInteger, nullable=False),
+)
+"""What was set that single tenants and keys may ask for in the place of what their plan says; few rows, as OVERRIDES.
+`holder`: `tenant`, or `key`, which may be nobody's but an issuer's."""
+
 USAGE = Table(
     "usage",
     METADATA,

@@ -39,7 +39,10 @@ expected-statuses = [400, 401, 404, 405, 409, 414, 415]
 include-name = "PUT /v1/models/{{model}}/versions/{{version}}"
 checks.positive_data_acceptance.enabled = false
 [[operations]]
-include-name = "PUT /v1/plans/{{plan}}"
+include-path-regex = "^/v1/plans"
+checks.positive_data_acceptance.enabled = false
+[[operations]]
+include-path-regex = "^/v1/overrides"
 checks.positive_data_acceptance.enabled = false
 [[operations]]
 include-path-regex = "^/v1/tenants"
@@ -49,7 +52,8 @@ include-path-regex = "^/v1/usage"
 checks.positive_data_acceptance.enabled = false
 """
 """What makes a good version, such as the form of a URL, is more than a schema can say; so is how many
-decimals money of a plan has, which plans there are, and what a page's `next` was.
+decimals money of a plan or an override has, which plans there are, and what a page's `next` was. In answers about
+plans, `plan` is no name, as which it is taken in further requests.
 
 With a good key alone: what is asked without one ends at the door, and would be half of all requests. A key that was
 just revoked at random gets one 401."""

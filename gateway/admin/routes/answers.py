@@ -8,7 +8,7 @@ import msgspec
 from starlette.responses import Response
 
 from gateway.accounts import Outcome
-from gateway.admin.routes.limit_answers import SeenLimits
+from gateway.admin.routes.limit_answers import OverrideList, SeenLimits, SeenOverride
 from gateway.admin.routes.queue_answers import QueueList, Used
 from gateway.admission_metrics import Limit
 from gateway.store.records import Entry, Key, Tenant
@@ -224,7 +224,8 @@ class Error(msgspec.Struct):
 
 _ANSWERS: Final = (
     Tenant, TenantPage, Key, KeyPage, MadeKey, EntryPage, WhoAmI, ModelList, ReplicaList, QueueList, EventPage,
-    Explanation, Reloaded, SumPage, SpentPage, PlanList, SeenPlan, SeenLimits, Error,
+    Explanation, Reloaded, SumPage, SpentPage, PlanList, SeenPlan, SeenLimits,
+    SeenOverride, OverrideList, Error,
 )  # fmt: skip
 
 

@@ -20,7 +20,7 @@ from pydantic_core import CoreSchema
 from engines import ENGINES
 from gateway.config import ModelSpec
 from gateway.config.entries import OWN_PATH
-from gateway.config.quotas import Plan
+from gateway.config.quotas import KeyOverride, Plan, TenantOverride
 from gateway.store.records import LABEL, LONGEST
 from security.api import PRIORITIES, WEIGHTS
 
@@ -141,15 +141,37 @@ class VersionEntry(RootModel[dict[str, Any]]):
         }
 
 
+def _without_name(
+    entry: type[RootModel[Any]], kind: type[Plan | KeyOverride], inner: GetJsonSchemaHandler
+) -> JsonSchemaValue:
+    """What it may hold is checked with the rest of the configuration, as the file is."""
+    whole = inner.resolve_ref_schema(inner(kind.__pydantic_core_schema__))
+    left = {name: setting for name, setting in whole["properties"].items() if name != "name"}
+    return {**whole, "title": entry.__name__, "description": entry.__doc__, "properties": left, "required": []}
+
+
 class PlanEntry(RootModel[dict[str, Any]]):
     """As an entry of `quotas.plans` in the file, whose name is that of the path."""
 
     @classmethod
     def __get_pydantic_json_schema__(cls, schema: CoreSchema, inner: GetJsonSchemaHandler) -> JsonSchemaValue:
-        """What it may hold is checked with the rest of the configuration, as the file is."""
-        whole = inner.resolve_ref_schema(inner(Plan.__pydantic_core_schema__))
-        left = {name: setting for name, setting in whole["properties"].items() if name != "name"}
-        return {**whole, "title": cls.__name__, "description": cls.__doc__, "properties": left, "required": []}
+        return _without_name(cls, Plan, inner)
+
+
+class TenantEntry(RootModel[dict[str, Any]]):
+    """As an entry of `quotas.overrides.tenants` in the file, whose name is that of the path."""
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, inner: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return _without_name(cls, TenantOverride, inner)
+
+
+class KeyEntry(RootModel[dict[str, Any]]):
+    """As an entry of `quotas.overrides.keys` in the file, whose name is that of the path."""
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, inner: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return _without_name(cls, KeyOverride, inner)
 
 
 class Ejection(Asked):

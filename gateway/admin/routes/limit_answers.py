@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
+from gateway.config.plans import Holder
+from gateway.overriding import Origin
 from security.limits.budget import Period
 
 NamedBy = Literal["tenant", "token", "mesh"]
@@ -16,7 +18,7 @@ class SeenLimit(msgspec.Struct):
 
     `limit`: how much may be asked for at once; `remaining`: how much of that now. `full_in`: seconds after which it is
     all of it again, if nobody asks. `in_use`: requests under way, where those are what it bounds; nobody knows when
-    they end.
+    they end. `said_by`: the `plan`, or the override of the `tenant` or the `key`.
     """
 
     holder: str
@@ -26,6 +28,7 @@ class SeenLimit(msgspec.Struct):
     remaining: int
     full_in: float | None
     in_use: int | None
+    said_by: Origin
 
 
 class SeenBudget(msgspec.Struct):
@@ -41,6 +44,22 @@ class SeenBudget(msgspec.Struct):
     spent: str | None
     remaining: str | None
     ends: int
+    said_by: Origin
+
+
+class SeenOverride(msgspec.Struct):
+    """What is other for a `tenant` or a `key` than its plan has it: `override` is what was said, as `PUT` takes it."""
+
+    holder: Holder
+    name: str
+    set_by: Literal["admin", "file"]
+    override: dict[str, Any]
+
+
+class OverrideList(msgspec.Struct):
+    """Tenants' first, by name."""
+
+    data: list[SeenOverride]
 
 
 class SeenLimits(msgspec.Struct):
@@ -49,7 +68,7 @@ class SeenLimits(msgspec.Struct):
     `plan`: which one holds; null: none. `named`: the one that the tenant, the token or the mesh's entry names; where
     that is not listed, `default` holds, if that is. `enforced`: whether anybody is refused. `store`: limits are counted
     in this process (`local`) or by all `gateways` together (`shared`); `away`: they can't be asked about, and stand as
-    told last and used here since. Then `without_store` says what holds.
+    told last and used here since. Then `without_store` says what holds. `overrides`: those that are laid over the plan.
     """
 
     key: str | None
@@ -64,3 +83,4 @@ class SeenLimits(msgspec.Struct):
     gateways: int
     limits: list[SeenLimit]
     budgets: list[SeenBudget]
+    overrides: list[SeenOverride]

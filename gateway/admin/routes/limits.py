@@ -12,7 +12,9 @@ from starlette.responses import Response
 
 from gateway.admin.routes.answers import answer, documented
 from gateway.admin.routes.limit_answers import NamedBy, SeenBudget, SeenLimit, SeenLimits
+from gateway.admin.routes.overrides import seen_overrides
 from gateway.config.quotas import DEFAULT
+from gateway.overriding import BothOverrides, origin
 from gateway.pricing import decimal
 from gateway.quotas import Quotas, described, named, quota_of
 from gateway.store.bounded import BoundedRegistry
@@ -77,41 +79,52 @@ def _seen(quotas: Quotas, name: str) -> _Caller:
 
 
 async def _stand(quotas: Quotas, limiter: Limiter, caller: _Caller) -> SeenLimits:
-    plan = quotas.plans.get(caller.plan) or quotas.plans.get(DEFAULT)
-    quota = (plan and quota_of(plan, caller.tenant, caller.key, None, int(time.time()))) or Quota(caller.tenant)
+    now = int(time.time())
+    quotas.keep(now * 1000)
+    named_plan = quotas.plans.get(caller.plan) or quotas.plans.get(DEFAULT)
+    plan = quotas.plan_of(caller.plan, caller.tenant, caller.key)
+    quota = (plan and quota_of(plan, caller.tenant, caller.key, None, now)) or Quota(caller.tenant)
+    overrides = quotas.overrides_of(caller.tenant, caller.key)
     levels = await limiter.levels(quota)
     return SeenLimits(
         key=caller.key,
         tenant=caller.tenant,
-        plan=None if plan is None else plan.name,
-        plan_from=None if plan is None else "admin" if plan.name in quotas.entries else "file",
+        plan=None if named_plan is None else named_plan.name,
+        plan_from=None if named_plan is None else "admin" if named_plan.name in quotas.entries else "file",
         named=caller.plan,
         named_by=caller.named_by,
         enforced=plan is not None and plan.enforce,
         without_store=None if plan is None else plan.without_store,
         store=levels.store,
         gateways=levels.gateways,
-        limits=list(_limits(quota, levels)),
-        budgets=list(_budgets(quota, levels)),
+        limits=list(_limits(quota, levels, overrides)),
+        budgets=list(_budgets(quota, levels, overrides)),
+        overrides=[seen for seen in seen_overrides(quotas) if seen.name == _holders(caller).get(seen.holder)],
     )
 
 
-def _limits(quota: Quota, levels: Levels) -> Iterator[SeenLimit]:
+def _holders(caller: _Caller) -> dict[str, str | None]:
+    return {"tenant": caller.tenant, "key": caller.key}
+
+
+def _limits(quota: Quota, levels: Levels, overrides: BothOverrides) -> Iterator[SeenLimit]:
     for bucket, level in zip(quota.buckets, levels.buckets, strict=True):
         holder, name = described(bucket)
-        left, full_in = bucket.left(level), round(level / SECOND, 3)
-        yield SeenLimit(holder, _model(bucket), name, bucket.burst, left, full_in, None)
+        left, full_in, model = bucket.left(level), round(level / SECOND, 3), _model(bucket)
+        said_by = origin(name, holder, model, *overrides)
+        yield SeenLimit(holder, model, name, bucket.burst, left, full_in, None, said_by)
     for slots, taken in zip(quota.slots, levels.slots, strict=True):
-        holder, name = described(slots)
-        yield SeenLimit(holder, _model(slots), name, slots.limit, max(0, slots.limit - taken), None, taken)
+        (holder, name), model, left = described(slots), _model(slots), max(0, slots.limit - taken)
+        yield SeenLimit(holder, model, name, slots.limit, left, None, taken, origin(name, holder, model, *overrides))
 
 
-def _budgets(quota: Quota, levels: Levels) -> Iterator[SeenBudget]:
+def _budgets(quota: Quota, levels: Levels, overrides: BothOverrides) -> Iterator[SeenBudget]:
     for budget, spent in zip(quota.budgets, levels.budgets, strict=True):
         left = None if spent is None else decimal(max(0, budget.limit - spent))
         told = None if spent is None else decimal(spent)
         holder, model = described(budget)[0], _model(budget)
-        yield SeenBudget(holder, model, budget.period, decimal(budget.limit), told, left, budget.ends)
+        said_by = origin(f"budgets.{budget.period}", holder, model, *overrides)
+        yield SeenBudget(holder, model, budget.period, decimal(budget.limit), told, left, budget.ends, said_by)
 
 
 def _model(limit: Limit) -> str:

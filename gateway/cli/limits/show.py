@@ -16,7 +16,7 @@ from gateway.cli.versions import part
 from gateway.rate_headers import span
 from security.keys import key_id
 
-HEAD = ("OF", "LIMIT", "AT ONCE", "LEFT", "FULL AGAIN")
+HEAD = ("OF", "LIMIT", "AT ONCE", "LEFT", "FULL AGAIN", "SAID BY")
 AWAY = {
     "share": "each of {} gateways lets its part of what was left pass",
     "closed": "nobody passes",
@@ -56,6 +56,10 @@ def command(*, name: str, access: Access, as_json: bool) -> None:
 def _told(found: SeenLimits) -> Iterator[tuple[str, str]]:
     yield "caller", f"tenant {found.tenant}, {f'key {found.key}' if found.key else 'all of its keys'}"
     yield "plan", _plan(found)
+    for one in found.overrides:
+        until = one.override.get("until")
+        set_by = "set over the admin listener" if one.set_by == "admin" else "of the file"
+        yield "override", f"of the {one.holder}, {set_by}{f', until {until}' if until else ''}"
     if found.limits or found.budgets:
         yield "enforced", "yes" if found.enforced else "no: it is only counted what would be refused"
         yield "counted", _counted(found)
@@ -64,7 +68,8 @@ def _told(found: SeenLimits) -> Iterator[tuple[str, str]]:
 def _plan(found: SeenLimits) -> str:
     named = f"named by the {found.named_by}"
     if found.plan is None:
-        return f"none: {found.named}, {named}, is not listed, nor is there a default: nothing binds"
+        binds = "only overrides bind" if found.overrides else "nothing binds"
+        return f"none: {found.named}, {named}, is not listed, nor is there a default: {binds}"
     said = (
         f"{found.plan}, {named}"
         if found.plan == found.named
@@ -86,7 +91,7 @@ def _counted(found: SeenLimits) -> str:
 
 
 def _row(limit: SeenLimit) -> tuple[str, ...]:
-    return _of(limit), limit.name.replace("_", " "), str(limit.limit), str(limit.remaining), _when(limit)
+    return _of(limit), limit.name.replace("_", " "), str(limit.limit), str(limit.remaining), _when(limit), _by(limit)
 
 
 def _when(limit: SeenLimit) -> str:
@@ -97,8 +102,12 @@ def _when(limit: SeenLimit) -> str:
 
 def _spent(budget: SeenBudget) -> tuple[str, ...]:
     left = "not known now" if budget.remaining is None else budget.remaining
-    return _of(budget), f"budget of a {budget.period}", budget.limit, left, moment(budget.ends)
+    return _of(budget), f"budget of a {budget.period}", budget.limit, left, moment(budget.ends), _by(budget)
 
 
 def _of(limit: SeenLimit | SeenBudget) -> str:
     return f"{limit.holder} {limit.model}".rstrip()
+
+
+def _by(limit: SeenLimit | SeenBudget) -> str:
+    return "plan" if limit.said_by == "plan" else f"override of the {limit.said_by}"

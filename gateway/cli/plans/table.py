@@ -24,19 +24,20 @@ def print_plans(found: list[SeenPlan], *, as_json: bool) -> None:
 
 def _row(seen: SeenPlan) -> tuple[str, ...]:
     enforced = "yes" if seen.plan.get("enforce", True) else "no"
-    return seen.name, seen.set_by, str(seen.tenants), enforced, ", ".join(_limits(seen.plan)) or "none"
+    return seen.name, seen.set_by, str(seen.tenants), enforced, ", ".join(figures(seen.plan)) or "none"
 
 
-def _limits(plan: dict[str, Any]) -> Iterator[str]:
+def figures(plan: dict[str, Any], *, unlimited: bool = False) -> Iterator[str]:
     """Each with whose it is, as in `key requests_per_minute 60` and `tenant budgets.day 25.00`."""
     for holder in ("key", "tenant"):
-        yield from _told(holder, plan.get(holder, {}))
+        yield from told(holder, plan.get(holder, {}), unlimited=unlimited)
     for allowance in plan.get("models", ()):
-        yield from _told(allowance["model"], allowance)
+        yield from told(allowance["model"], allowance, unlimited=unlimited)
 
 
-def _told(holder: str, allowance: dict[str, Any]) -> Iterator[str]:
+def told(holder: str, allowance: dict[str, Any], *, unlimited: bool = False) -> Iterator[str]:
+    """`unlimited`: say of what has no limit that it has none."""
     budgets = {f"budgets.{period}": money for period, money in allowance.get("budgets", {}).items()}
     for name, limit in {**allowance, **budgets}.items():
-        if name not in ("model", "budgets") and limit is not None:
-            yield f"{holder} {name} {limit}"
+        if name not in ("model", "budgets", "until") and (unlimited or limit is not None):
+            yield f"{holder} {name} {'unlimited' if limit is None else limit}"

@@ -50,6 +50,13 @@ ROUTES = [
     Route("PUT", "/v1/plans/{plan}", OPERATOR, {"key": {"requests_per_minute": 100_000}}),
     Route("GET", "/v1/plans/{plan}", VIEWER),  # behind what sets it
     Route("DELETE", "/v1/plans/{plan}", OPERATOR),
+    Route("GET", "/v1/overrides", VIEWER, stored=False),
+    Route("PUT", "/v1/overrides/tenants/{name}", OPERATOR, {"key": {"requests_per_minute": 100_000}}),
+    Route("GET", "/v1/overrides/tenants/{name}", VIEWER, stored=False),  # behind what sets it
+    Route("DELETE", "/v1/overrides/tenants/{name}", OPERATOR),
+    Route("PUT", "/v1/overrides/keys/{key_id}", OPERATOR, {"requests_per_minute": 100_000}),
+    Route("GET", "/v1/overrides/keys/{key_id}", VIEWER, stored=False),
+    Route("DELETE", "/v1/overrides/keys/{key_id}", OPERATOR),
     Route("POST", "/v1/keys", OPERATOR, {"tenant": "acme"}, 201),
     Route("POST", "/v1/keys/{key_id}/revoke", OPERATOR),
     Route("POST", "/v1/keys/{key_id}/rotate", OPERATOR, {"overlap": 60}, 201),

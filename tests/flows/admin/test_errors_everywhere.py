@@ -31,12 +31,11 @@ OF_NOTHING = [
 def test_p25_what_is_not_there_and_what_it_does_not_take(admin: Administration) -> None:
     client = admin.client()
     for route in ROUTES:
-        other = "PATCH" if route.path.endswith(("/weights", "/{version}", "/{plan}")) else "DELETE"
+        taken = ("/weights", "/{version}", "/{plan}", "/overrides/tenants/{name}", "/overrides/keys/{key_id}")
+        other = "PATCH" if route.path.endswith(taken) else "DELETE"
         enveloped(client.request(other, route.at()), 405, "method_not_allowed")
         below = client.request(route.method, f"{route.at()}/{SECRET}/{SECRET}")
-        if "/limits/" in route.path:  # whose names may hold slashes
-            enveloped(below, 404, "not_found", "name")
-        else:
+        if not any(names in route.path for names in ("/limits/", "/overrides/keys/")):  # which may hold slashes
             enveloped(below, 404, "unknown_url")
     for path in (SECRET, "%F0%9F", "a%00b", admin.keys["admin"].text):
         enveloped(client.get(f"/v1/keys/{path}"), 400, "invalid_value", "key_id")
@@ -44,7 +43,7 @@ def test_p25_what_is_not_there_and_what_it_does_not_take(admin: Administration) 
         enveloped(client.get(f"/v1/tenants/{path}"), 400, "invalid_value", "name")
     for path in ("%ff", "a%00b", "a" * 129):
         enveloped(client.get(f"/v1/limits/{path}"), 400, "invalid_value", "name")
-    for path in ("absent", admin.keys["admin"].text):
+    for path in ("absent", admin.keys["admin"].text, f"acme/{SECRET}"):
         enveloped(client.get(f"/v1/limits/{path}"), 404, "not_found", "name")
     enveloped(client.get("/v1/keys/000000000000"), 404, "not_found", "id")
     enveloped(client.get("/v1/tenants/absent"), 404, "not_found", "tenant")

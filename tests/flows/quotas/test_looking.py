@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -164,14 +165,24 @@ def test_people_are_told_in_a_table(fleet: SpawnedFleet, tmp_path: Path) -> None
             "enforced yes",
             "counted  in this gateway, for itself",
         ]
-    assert head.split() == ["OF", "LIMIT", "AT", "ONCE", "LEFT", "FULL", "AGAIN"]
-    assert [row.split()[:-3] for row in rows[1:]] == [
+    assert head.split() == ["OF", "LIMIT", "AT", "ONCE", "LEFT", "FULL", "AGAIN", "SAID", "BY"]
+    assert [row.split()[:-4] for row in rows[1:]] == [
         ["key", "concurrent", "requests", "3", "2"],
         ["model", "mock", "concurrent", "requests", "2", "1"],
     ]
-    assert rows[1].endswith("  1 under way")
-    assert rows[0].split()[-2] == "in"
-    assert rows[0].endswith("s")
+    assert rows[1].endswith("  1 under way  plan")
+    assert re.search(r"  in [\dhms.]+s +plan$", rows[0])
+
+
+def test_who_has_said_each_limit_is_told(fleet: SpawnedFleet, tmp_path: Path) -> None:
+    overrides = {"tenants": [{"name": "acme", "until": "2999-01-01", "key": {SLOTS: 9}}]}
+    with looked_at(fleet, tmp_path, RICH, quotas={"overrides": overrides}) as (place, viewer):
+        said = viewer.said(place.keys["acme"].id)
+        assert "override of the tenant, of the file, until 2999-01-01" in said.splitlines()
+        slots = next(row for row in said.splitlines() if row.startswith("key") and "concurrent" in row)
+        assert slots.split()[3:] == ["9", "9", "0", "under", "way", "override", "of", "the", "tenant"]
+        by = {(one["holder"], one["name"]): one["said_by"] for one in viewer.show(place.keys["acme"].id)["limits"]}
+        assert by == {("key", DAY): "plan", ("key", SLOTS): "tenant", ("model", SLOTS): "plan"}
 
 
 def test_what_is_left_of_budgets_and_when_they_begin_anew_is_shown(
@@ -198,7 +209,7 @@ def test_what_is_left_of_budgets_and_when_they_begin_anew_is_shown(
         rows = viewer.said(key).splitlines()[-2:]
         assert [row.split()[0] for row in rows] == ["key", "model"]
         assert "budget of a day" in rows[0]
-        assert rows[0].endswith("00:00:00 UTC")
+        assert rows[0].endswith("00:00:00 UTC  plan")
 
 
 def test_while_the_store_is_away_what_is_known_is_shown(

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from gateway.config import Config, ConfigError, check
+from security.keys import mint
 
 MODELS = [{"name": name, "engine": "scripted"} for name in ("chat", "other")]
 ROUTING = [{"model": "chat", "aliases": ["gpt"]}]
@@ -82,3 +83,41 @@ def test_the_store_is_pointed_to_and_never_written_down() -> None:
     with pytest.raises(ConfigError, match=r"quotas\.store: ") as caught:
         configured(GOOD, store="redis://:h1dden@127.0.0.1")
     assert "h1dden" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "path", "told"),
+    [
+        ({"tenants": [{}]}, "tenants[0].name", "is required"),
+        ({"tenants": [{"name": "a b"}]}, "tenants[0].name", "takes a tenant's name"),
+        ({"tenants": [{"name": "a"}, {"name": "a"}]}, "tenants[1].name", "there is an override of that name already"),
+        ({"tenants": [plan(until="soon")]}, "tenants[0].until", "takes a day"),
+        ({"tenants": [plan(key={"tokens_per_day": 0})]}, "tenants[0].key.tokens_per_day", "must be at least 1"),
+        ({"tenants": [plan(models=[{"model": "absent"}])]}, "tenants[0].models[0].model", "there is no model of that"),
+        ({"tenants": [plan(tenant={"budgets": {"day": 1}})]}, "tenants[0].tenant.budgets", "takes auth.kind keys"),
+        ({"keys": [{"name": "k"}, {"name": "k"}]}, "keys[1].name", "there is an override of that name already"),
+        (
+            {"keys": [{"name": "k", "requests_per_minute": "many"}]},
+            "keys[0].requests_per_minute",
+            "takes a whole number",
+        ),
+        ({"keys": [{"name": "k", "tenant": {}}]}, "keys[0].tenant", "there is no such setting"),
+        ({"keys": [{"name": mint().text}]}, "keys[0].name", "takes a key's id alone"),
+        ({"keys": [{"name": "k", "budgets": {"day": 1}}]}, "keys[0].budgets", "takes auth.kind keys"),
+        ({"plans": []}, "plans", "there is no such setting"),
+    ],
+    ids=range(13),
+)
+def test_an_override_that_makes_no_sense_is_refused(overrides: dict[str, Any], path: str, told: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        configured(GOOD, overrides=overrides)
+    (_, line, *_) = str(caught.value).splitlines()
+    assert line.strip().startswith(f"quotas.overrides.{path}: {told}")
+
+
+def test_all_that_can_be_said_of_overrides_is_taken() -> None:
+    tenant = {**GOOD, "name": "acme", "until": "2027-02-01", "enforce": False}
+    keys = [{"name": "3f9c2a71b0de", "requests_per_minute": None}, {"name": "mesh:spiffe://a/b", "tokens_per_day": 1}]
+    overrides = configured(overrides={"tenants": [tenant], "keys": keys}).quotas.overrides
+    assert (str(overrides.tenants[0].until), overrides.tenants[0].enforce) == ("2027-02-01", False)
+    assert [one.tokens_per_day for one in overrides.keys] == [None, 1]
