@@ -154,8 +154,6 @@ class Lane(Generic[T]):
 
     def _activate(self, backlog: Backlog[T]) -> None:
         self._resting.discard(backlog)
-        if backlog.counter < self.floor:
-            backlog.counter = backlog.least = self.floor
         self._waiting.put(backlog, backlog.counter)
 
     def _count(self, backlog: Backlog[T], tokens: float) -> None:
