@@ -23,7 +23,7 @@ from gateway.quotas import Quotas
 from gateway.reserving import Purchase, Reserving, used
 from gateway.wiring import build
 from router.api import NoReplica, Quarantined, Shed
-from security.limits.api import NOTHING, Cost, Quota, Slots, key
+from security.limits.api import NOTHING, SECOND, Cost, Quota, Slots, key
 from security.limits.budget import Budget
 from security.limits.local import LocalLimiter
 from tests.flows.failure.test_every_await import HEADERS, PatientSource, SlowWire
@@ -187,6 +187,17 @@ async def test_what_an_end_would_cost_that_can_not_be_reckoned_is_not_held_for_e
             Purchase(await limiter.reserve(quota, Cost(1, money=5)), exchange, Breaking(())).__exit__(None, error, None)
         levels = await limiter.levels(quota)
         assert (levels.slots, levels.budgets) == ([0], [0])
+
+
+@pytest.mark.parametrize(("n", "tokens"), [(1, 7), (3, 21)])
+async def test_of_each_answer_the_whole_cap_is_reserved(exchange: Exchange, n: int, tokens: int) -> None:
+    limiter, quotas = LocalLimiter(lambda: 0.0), Quotas([plan(tenant={"output_tokens_per_minute": 60})])
+    asked = parse("chat", json.dumps(body(n=n, max_tokens=7)).encode())
+    hold = Reserving(quotas, limiter, PriceList(()), ietf_headers=False).take(caller(), CHAT, asked, exchange)
+    assert hold is not None
+    quota = quotas.of(caller(), CHAT)
+    assert quota is not None
+    assert (await limiter.levels(quota)).buckets == [tokens * SECOND]
 
 
 @pytest.mark.parametrize("waits", [False, True])

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from engines.api import Failed
+from engines.api import Call, Failed
 from router.api import Rank
 from router.hedging import Hedge, HedgeAccount
+from router.pool import Pool
 from router.retries import RetryBudget
 from tests.support.gates import Answer, Gate
 from tests.support.hedged import CALL, Hedged
@@ -72,6 +73,26 @@ async def test_a_pool_that_pushes_back_is_not_hedged() -> None:
     assert on.version.pool.saturated
     await until(lambda: on.outcomes == {"withheld": 1})
     on.gates[0].end(Answer())
+    with await on.task:
+        assert on.gates[1].calls == []
+
+
+class Awaited(Gate):
+    """Once it is asked, somebody waits for a place."""
+
+    pool: Pool
+
+    async def call(self, call: Call) -> Answer:
+        self.pool.freed = lambda: None
+        return await super().call(call)
+
+
+async def test_a_place_that_somebody_waits_for_is_none_for_a_hedge() -> None:
+    first = Awaited()
+    on = Hedged(first, Gate())
+    first.pool = on.version.pool
+    await until(lambda: on.outcomes == {"withheld": 1})
+    first.end(Answer())
     with await on.task:
         assert on.gates[1].calls == []
 
