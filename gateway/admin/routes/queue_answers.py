@@ -39,8 +39,18 @@ class SeenShare(msgspec.Struct):
     ahead: float
 
 
+class SeenCosts(msgspec.Struct):
+    """What a token takes of a replica, in microseconds, as learned from requests that have ended there."""
+
+    prompt_us: float
+    answer_us: float
+
+
 class SeenQueue(msgspec.Struct):
-    """In front of one version. `tenants`: of those with most waiting, a hundred at most."""
+    """In front of one version. `tenants`: of those with most waiting, a hundred at most.
+
+    `costs`: by replica, of those on which something has ended lately.
+    """
 
     version: str
     models: list[str]
@@ -48,6 +58,7 @@ class SeenQueue(msgspec.Struct):
     bytes: Used
     classes: dict[str, SeenClass]
     tenants: list[SeenShare]
+    costs: dict[str, SeenCosts]
 
 
 class QueueList(msgspec.Struct):

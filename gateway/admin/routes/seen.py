@@ -7,7 +7,7 @@ from heapq import nlargest
 from typing import Literal
 
 from gateway.admin.routes.answers import SeenModel, SeenReplica
-from gateway.admin.routes.queue_answers import SeenClass, SeenQueue, SeenShare, Used
+from gateway.admin.routes.queue_answers import SeenClass, SeenCosts, SeenQueue, SeenShare, Used
 from gateway.admission_metrics import RANKED, backlog, homes, uses
 from gateway.replica_metrics import REASONS
 from gateway.upstreams import Upstreams
@@ -15,6 +15,7 @@ from router.admission import Admission
 from router.api import Rank, Replica
 from router.fair_queue import RANKS
 from router.pool import Pool
+from router.rates import Rates
 
 TENANTS = 100
 """Of each queue, at most: there may be as many as requests."""
@@ -76,6 +77,7 @@ def queues(upstreams: Upstreams) -> Iterator[SeenQueue]:
             Used(queue.size, bounds.size),
             {name: _class(admission, rank) for rank, name in RANKED},
             _shares(queue.shares()),
+            {name: _costs(rates) for name, rates in admission.costs.replicas.items()},
         )
 
 
@@ -83,6 +85,10 @@ def _class(admission: Admission, rank: Rank) -> SeenClass:
     queue, seconds = admission.queue, backlog(admission, rank)
     shed = {reason: count for (reason, of_class), count in admission.refused.items() if of_class == rank}
     return SeenClass(queue.depth(rank), round(queue.charge(rank)), seconds and round(seconds, 3), shed)
+
+
+def _costs(rates: Rates) -> SeenCosts:
+    return SeenCosts(round(1e6 * rates.first.price, 3), round(1e6 * rates.decoding.value, 3))
 
 
 def _shares(shares: Sequence[tuple[str, int, int, float]]) -> list[SeenShare]:

@@ -115,3 +115,15 @@ def test_those_who_leave_are_gone_from_it_at_once(crowd: Crowd) -> None:
                 others.come("emca")
             wait_until(lambda: queue(client), lambda seen: seen["requests"]["used"] == 3)
         wait_until(lambda: queue(client), lambda seen: (seen["requests"]["used"], seen["tenants"]) == (0, []))
+
+
+def test_what_a_token_takes_is_told_of_each_replica_once_something_has_ended_there(crowd: Crowd) -> None:
+    with visiting(admin_port(crowd.gateway), crowd.keys["ops"]) as client:
+        assert queue(client)["costs"] == {}
+        sent: Any = headers(crowd.keys["acme"])
+        asked = body("tokens=2,service_ms=10")
+        assert plain.post(f"{crowd.gateway.url}/v1/chat/completions", json=asked, headers=sent).status_code == 200
+        costs = wait_until(lambda: queue(client)["costs"])
+        assert costs.keys() == {"mock-0"}
+        assert costs["mock-0"].keys() == {"prompt_us", "answer_us"}
+        assert min(costs["mock-0"].values()) > 0

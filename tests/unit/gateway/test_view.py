@@ -15,6 +15,7 @@ def look(at: float, shed: int = 0, calls: int = 0, backlog: float | None = 0.25,
         "chat@1", ["chat"], Used(waiting, 2000), Used(10, 1000),
         {"critical": quiet, "standard": SeenClass(waiting, 700, backlog, {"too_long": shed}), "batch": quiet},
         [SeenShare("acme", "standard", waiting, 40), SeenShare("rests", "standard", 0, 90)],
+        {},
     )  # fmt: skip
     limits: dict[Limit, Used] = {"requests": Used(6, 8), "prompt_tokens": Used(100, 1000), "kv_tokens": Used(900, 1000)}
     replica = SeenReplica(
