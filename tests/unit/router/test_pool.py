@@ -6,6 +6,7 @@ import pytest
 
 from engines.api import Unreachable
 from router.api import NO_AFFINITY, NoReplica
+from router.breaker import LEAST
 from tests.support.pools import Sent, Stage
 
 GONE = Unreachable("no connection")
@@ -252,3 +253,14 @@ def test_what_probes_said_of_a_replica_is_kept_as_long_as_it_is() -> None:
     stage.rest(0.1)
     stage.pool.replace([doubted])
     assert stage.pool._standing._doubted == {doubted: stage.now}
+
+
+@pytest.mark.parametrize(("replicas", "share"), [(1, 1.0), (2, LEAST), (3, LEAST)])
+def test_one_that_is_probed_has_next_to_no_share_unless_it_is_all_that_there_is(replicas: int, share: float) -> None:
+    stage = Stage(replicas)
+    broken = stage.replicas[0]
+    stage.eject(broken, GONE)
+    while broken.breaker.state == "ejected":
+        stage.rest(1.0)
+    assert (broken.breaker.state, broken.weight) == ("probing", share)
+    assert stage.pool.panicking == (replicas == 1)
