@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from typing import Final
 
+from gateway.charging import priced_as
 from gateway.config.quotas import Plan
 from gateway.pricing import millionths
 from gateway.quotas import described, named, quota_of
@@ -65,6 +66,8 @@ class Replay:
         """By tenant and key."""
         self.aside = 0
         """Requests that no model was asked for: of what they would have used nothing is known."""
+        self.free: Counter[str] = Counter()
+        """By model, requests that budgets bound and that used tokens which cost nothing in the ledger."""
         self.first = self.last = 0
         """When the first and the last request came in, in Unix seconds; 0: there was none."""
 
@@ -98,6 +101,8 @@ class Replay:
     def _hold(self, row: Seen, quota: Quota, caller: Caller) -> None:
         prompt, completion = row.prompt_tokens, row.completion_tokens
         money = millionths(row.cost) if quota.budgets else 0
+        if quota.budgets and not money and row.outcome != "failed" and (prompt or completion):
+            self.free[priced_as(row.version)] += 1
         used = Cost(1, prompt, completion, money)
         most = quota.most_output(prompt)
         expected = used if completion <= most else Cost(1, prompt, max(0, most), money)  # the rest is a debt, as ever

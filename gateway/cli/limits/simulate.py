@@ -57,6 +57,8 @@ def command(*, plan: str, since: float | None, tenant: str | None, place: Place,
 
     book.requests(Wanted(first=first, tenant=tenant), feed)
     replay.end()
+    if tenant is not None and not (replay.callers or replay.aside):
+        _check_tenant(tenant, book)
     callers = sorted(replay.callers.values(), key=lambda caller: (-caller.refused.total(), caller.tenant, caller.key))
     if as_json:
         print_json(_document(replay, callers))
@@ -80,6 +82,12 @@ def _plan(named: str, book: Book) -> Plan:
         raise Mistake(f"{named}: {error}") from None
 
 
+def _check_tenant(name: str, book: Book) -> None:
+    """One of whom there are no requests may be one that there is not. Raises Mistake."""
+    if name not in {tenant.name for tenant in book.tenants()}:
+        raise Mistake(f"{name}: is no tenant that there is, nor whose any of these requests are.")
+
+
 def _print(replay: Replay, callers: list[Caller]) -> None:
     requests, refused = sum(one.requests for one in callers), sum(one.refused.total() for one in callers)
     span = f" from {moment(replay.first)} to {moment(replay.last)}" if requests else ""
@@ -87,6 +95,9 @@ def _print(replay: Replay, callers: list[Caller]) -> None:
     click.echo(f"{requests} requests{span}: {refused} would have been refused{share}.")
     if replay.aside:
         click.echo(f"Left aside: {replay.aside} for which no model was asked, as they were refused or mistaken.")
+    if replay.free:
+        models = ", ".join(f"{model} ({count})" for model, count in replay.free.most_common())
+        click.echo(f"Budgets count nothing of what cost nothing in the ledger, by models and requests: {models}.")
     if refused:
         click.echo()
         print_table(HEAD, [_row(caller) for caller in callers if caller.refused])
@@ -106,6 +117,7 @@ def _document(replay: Replay, callers: list[Caller]) -> dict[str, Any]:
         "requests": sum(one.requests for one in callers),
         "refused": sum(one.refused.total() for one in callers),
         "aside": replay.aside,
+        "free": dict(replay.free.most_common()),
         "callers": [
             {
                 "tenant": one.tenant,

@@ -34,8 +34,9 @@ PLANS = {"plans": [{"name": "tight", "key": {"requests_per_minute": 20}}]}
 class Trier:
     """Who calls the command, with the options that say where."""
 
-    def __init__(self, place: list[str], environment: dict[str, Any], folder: Path) -> None:
+    def __init__(self, place: list[str], environment: dict[str, Any], folder: Path, book: KeyBook) -> None:
         self.place = place
+        self.book = book
         self.environment = environment
         self.folder = folder
 
@@ -68,11 +69,11 @@ def trier(
     if request.param == "beside":
         file = tmp_path / "gateway.yaml"
         file.write_text(yaml.safe_dump({**admin_tree(database), "quotas": PLANS}))
-        yield Trier(["--config", str(file)], {VARIABLE: database}, tmp_path)
+        yield Trier(["--config", str(file)], {VARIABLE: database}, tmp_path, book)
     else:
         with administration(book, quotas=PLANS) as admin:
             place = ["--admin-url", f"http://127.0.0.1:{admin.port}"]
-            yield Trier(place, {"SNOWSHED_ADMIN_KEY": admin.keys["viewer"].text}, tmp_path)
+            yield Trier(place, {"SNOWSHED_ADMIN_KEY": admin.keys["viewer"].text}, tmp_path, book)
 
 
 def test_a_plan_of_a_file_and_those_that_there_are_are_tried(trier: Trier) -> None:
@@ -101,7 +102,23 @@ def test_some_requests_are_chosen_and_what_is_told_can_be_read(trier: Trier) -> 
     assert trier.run("--plan", "wide", "--tenant", "other").splitlines()[1:] == [
         "Left aside: 1 for which no model was asked, as they were refused or mistaken."
     ]
-    assert trier.run("--plan", "wide", "--tenant", "nobody") == "0 requests: 0 would have been refused.\n"
+
+
+def test_a_tenant_that_there_is_not_is_told_and_one_without_requests_is_not(trier: Trier) -> None:
+    said = trier.refused("--plan", "wide", "--tenant", "nobody", status=2)
+    assert said == "nobody: is no tenant that there is, nor whose any of these requests are."
+    trier.book.tenant("idle")
+    assert trier.run("--plan", "wide", "--tenant", "idle") == "0 requests: 0 would have been refused.\n"
+
+
+def test_what_cost_nothing_is_told_where_there_are_budgets(trier: Trier) -> None:
+    trier.book.do(lambda registry: registry.usage.write([spent("req_free", at=NOW - 60, tenant="free", cost=0)]))
+    plan = trier.file(tenant={"budgets": {"day": 1}})
+    line = "Budgets count nothing of what cost nothing in the ledger, by models and requests: chat (1)."
+    assert line in trier.run("--plan", plan).splitlines()
+    assert trier.told("--plan", plan)["free"] == {"chat": 1}
+    assert line not in trier.run("--plan", plan, "--tenant", "acme").splitlines()
+    assert trier.told("--plan", "wide")["free"] == {}
 
 
 def test_mistakes_are_told(trier: Trier) -> None:
