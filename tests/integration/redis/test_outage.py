@@ -188,6 +188,19 @@ async def test_slots_hold_without_the_store_too(valkey: ValkeyServer) -> None:
             await until(lambda: not client.zcard(quota.slots[0].key))
 
 
+async def test_two_gateways_share_slots_without_the_store(valkey: ValkeyServer) -> None:
+    clock = [1000.0]
+    async with gateway(valkey, clock) as one, gateway(valkey, clock) as other:
+        quota = one.quota(one.slots("k", 4))
+        await one.limiter.beat()  # type: ignore[attr-defined]  # sees that there are two
+        valkey.stop()
+        for stand in (one, other):
+            held = [await stand.ask(quota) for _ in range(2)]
+            assert (await stand.refusal(quota)).limit == quota.slots[0]
+            for reservation in held:
+                reservation.settle(Cost())
+
+
 async def test_a_flushed_script_costs_one_reload(valkey: ValkeyServer) -> None:
     async with gateway(valkey, [1000.0]) as stand:
         quota = stand.quota(stand.bucket("tpm", 1000))

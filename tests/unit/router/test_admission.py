@@ -123,6 +123,42 @@ async def test_a_replica_is_not_kept_free_from_the_classes_above() -> None:
     assert idle.done()
 
 
+async def test_where_a_replica_that_is_kept_free_gets_no_more_work_another_one_is() -> None:
+    stage = Stage(replicas=2, requests=8, kv_tokens=100)
+    for _ in stage.replicas:
+        stage.enter(50)
+    big = await stage.wait(Noted(80))
+    await stage.rest(PATIENCE + 0.01)
+    kept = stage.kept
+    assert kept is not None
+    kept.draining = True
+    await stage.rest(0.1)
+    assert {kept, stage.kept} == set(stage.replicas)
+    big.cancel()
+
+
+def of(tenant: str) -> Noted:
+    notes = Noted()
+    notes.tenant = tenant
+    return notes
+
+
+async def test_a_longer_answer_than_expected_is_charged_to_its_tenant_before_its_next_turn() -> None:
+    stage = Stage()
+    holder, first = stage.enter(), of("long")
+    waiting = [await stage.wait(notes) for notes in (first, of("long"), *(of("other") for _ in range(3)))]
+    await stage.rest(0.1)
+    await stage.leave(holder)
+    assert waiting[0].done()
+    first.prompt_tokens, first.completion_tokens = 1, 100
+    await stage.leave(first)
+    await stage.rest(0.1)
+    counters = {tenant: counter for tenant, _, _, counter in stage.admission.queue.shares()}
+    assert counters["long"] > 200 > counters["other"]
+    for task in waiting:
+        task.cancel()
+
+
 @pytest.mark.parametrize("ends", ["cancelled", "too late", "replica gone"])
 async def test_a_replica_is_not_kept_free_for_who_is_gone(ends: str) -> None:
     stage = Stage(requests=8, kv_tokens=100)
