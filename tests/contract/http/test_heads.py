@@ -7,7 +7,7 @@ import time
 import pytest
 
 from tests.support.fleet import SpawnedReplica
-from tests.support.gateway import RunningGateway
+from tests.support.gateway import Adapter, RunningGateway, configuration, running_gateway
 from tests.support.promises import Promises
 from tests.support.talk import Talk, chat, chunked, chunked_head, request
 
@@ -101,6 +101,18 @@ def test_a_head_that_does_not_end_is_refused_in_time(
             talk.send(begin)
         (answer,), end = talk.ending(SLACK)
         assert (answer.status, answer.closes, answer.error["code"], end) == (408, True, "request_timeout", "eof")
+
+
+def test_a_head_that_begins_on_an_idle_connection_has_its_own_time(
+    adapter: Adapter, upstream: SpawnedReplica, promises: Promises
+) -> None:
+    if not promises.heads_are_timed:
+        return
+    settings = configuration([upstream.url], timeouts={"head": 0.5})
+    with running_gateway(settings, adapter) as gateway, Talk(gateway.url) as talk:
+        assert talk.ask(GOOD).status == 200
+        (answer,), end = talk.send(GOOD[:60]).ending(SLACK)
+        assert (answer.status, answer.error["code"], end) == (408, "request_timeout", "eof")
 
 
 def test_a_head_drop_by_drop_meets_the_same_time(hasty: RunningGateway, promises: Promises) -> None:
