@@ -152,10 +152,12 @@ class FairQueue(Generic[T]):
 
     def apiece(self, rank: int, tenant: str, weight: int) -> float:
         """Seconds of the work that is served while one more request of this tenant is, with what the others of its
-        class get meanwhile, each by its weight. By those that wait in it; 0.0: none do. O(1).
+        class get meanwhile, each by its weight. By those that wait in it, or else in the others; 0.0: none do. O(1).
         """
         lane = self._lanes[rank]
-        return lane.work / lane.depth * (1 + lane.others(tenant) / weight) if lane.depth else 0.0
+        if lane.depth:
+            return lane.work / lane.depth * (1 + lane.others(tenant) / weight)
+        return sum(other.work for other in self._lanes) / len(self._dues) if self._dues else 0.0
 
     def depth(self, rank: int) -> int:
         """Requests that wait in this class."""

@@ -168,3 +168,13 @@ def test_no_operation_looks_at_all_that_waits() -> None:
         for count in (100, 10_000)
     )
     assert steps(lambda: live(many)) < 3 * steps(lambda: live(few))
+
+
+def test_what_one_more_takes_is_what_those_that_wait_take_and_what_others_get_meanwhile() -> None:
+    queue: FairQueue[Ticket] = FairQueue(Bounds())
+    assert queue.apiece(1, "a", 1) == 0.0, "nobody knows"
+    filled(queue, Ticket("a", rank=1, work=2.0), Ticket("a", rank=1, work=4.0))
+    assert queue.apiece(1, "a", 1) == 3.0
+    assert queue.apiece(2, "a", 1) == 3.0, "as those of the other classes, where none of its own wait"
+    filled(queue, Ticket("b", rank=1, work=6.0, weight=3))
+    assert (queue.apiece(1, "a", 1), queue.apiece(1, "b", 3), queue.apiece(1, "c", 4)) == (16.0, 16 / 3, 8.0)
