@@ -27,7 +27,7 @@ MANIFEST: Final = "manifest.json"
 """In the folder: `fingerprint`, and `modules`, the file of each by its name."""
 ROOMS: Final = ("engines", "gateway", "router", "security")
 SWITCH: Final = "SNOWSHED_COMPILED"
-"""An environment variable; "off" runs the sources."""
+"""An environment variable: "off" runs the sources, "on" what was compiled or nothing; without it, what fits is used."""
 
 
 class _Finder(MetaPathFinder):
@@ -49,10 +49,17 @@ class _Finder(MetaPathFinder):
 def use(folder: Path = FOLDER) -> Form:
     """Import from `folder` from now on what was compiled there; nothing if any of it has been imported from elsewhere.
 
-    To be called before the hot path is imported. `form` tells afterwards what has come of it.
+    To be called before the hot path is imported. `form` tells afterwards what has come of it. Raises ValueError, fit
+    for people, for a switch that says something else, and for one that is on where nothing fits.
     """
+    switch = os.environ.get(SWITCH, "")
+    if switch not in ("", "on", "off"):
+        raise ValueError(f"{SWITCH}: takes on or off.")
     if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
-        _Now.form = _find(folder)
+        _Now.form = "interpreted" if switch == "off" else _find(folder)
+    if switch == "on" and _Now.form != "compiled":
+        why = "it is of other sources" if _Now.form == "stale" else "there is nothing that was compiled"
+        raise ValueError(f"{SWITCH}: is on, but {why}: run make compile, or leave it out.")
     return _Now.form
 
 
@@ -62,7 +69,7 @@ def form() -> Form:
 
 
 def _find(folder: Path) -> Form:
-    if os.environ.get(SWITCH) == "off" or not (folder / MANIFEST).exists():
+    if not (folder / MANIFEST).exists():
         return "interpreted"
     manifest = json.loads((folder / MANIFEST).read_bytes())
     if manifest["fingerprint"] != fingerprint():

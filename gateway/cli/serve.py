@@ -41,7 +41,10 @@ def command(config: Path | None, log_format: Form | None, log_level: str | None)
     Ctrl-C let it finish what it has begun; a second Ctrl-C does not wait. SIGHUP has it read FILE again, which it also
     does when FILE changes: models and routing are taken over while requests go on.
     """
-    compiled.use()  # before the first of what may be compiled is imported, as are these
+    try:
+        compiled.use()  # before the first of what may be compiled is imported, as are these
+    except ValueError as error:
+        raise Mistake(str(error)) from None
     from gateway.config import ConfigError, check_sources
     from gateway.logs import configure
     from gateway.reloading import Source

@@ -127,6 +127,19 @@ def test_what_is_compiled_is_used_only_for_the_sources_that_it_was_made_of(sourc
         assert gateway.form == "stale"
 
 
+def test_where_it_has_to_be_used_it_is(sources: Path) -> None:
+    def told(switch: str, folder: Path) -> list[str]:
+        script = "import sys, pathlib; from gateway import compiled; print(compiled.use(pathlib.Path(sys.argv[1])))"
+        ended = subprocess.run(
+            [sys.executable, "-c", script, str(folder)], cwd=sources, capture_output=True, text=True, check=False,
+            env={**os.environ, "SNOWSHED_COMPILED": switch},
+        )  # fmt: skip
+        return (ended.stdout or ended.stderr).splitlines()
+
+    assert told("on", sources / ".compiled") == ["compiled"]
+    assert told("off", sources / ".compiled") == ["interpreted"]
+
+
 def test_it_is_all_of_it_or_nothing(sources: Path) -> None:
     """Classes of both kinds do not go together: what came from a source before is not joined by what was compiled."""
 
