@@ -20,10 +20,10 @@ serve-triton: ## The same in front of a real Triton server on this CPU, whose po
 	@scripts/triton
 	@exec scripts/serve-triton $(ARGS)
 
-test: ## Set up and run all tests (ARGS="tests/unit -k retry")
+test: ## Set up and run all tests, by two processes, as most of them wait (ARGS="tests/unit -k retry")
 	@scripts/setup dev
 	@scripts/triton
-	@exec $(run) pytest $(ARGS)
+	@exec $(run) pytest --numprocesses 2 --dist loadfile $(ARGS)
 
 check: ## Lint, formatting, types and import contracts
 	@scripts/setup dev
