@@ -8,7 +8,8 @@ one go frees it for all; nor is money, so that it is spent to the end.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from security.limits.api import SECOND, Bucket, Cost, Decision, Limit, Quota
@@ -22,6 +23,8 @@ BUSY = 10
 """Questions for a limit in one second that make it worth while."""
 WATCHED = 20_000
 """Most limits of which it is known how busy they are."""
+TOGETHER = 100
+"""Most buckets of one charge."""
 
 
 @dataclass(slots=True)
@@ -133,3 +136,14 @@ class Leases:
             pace.before = pace.count if now - pace.since < 2 * SECOND else 0
             pace.since, pace.count = now, 0
         pace.count += 1
+
+
+def together(debts: Iterable[tuple[Quota, int]]) -> Iterator[tuple[Quota, Sequence[int]]]:
+    """What single buckets are charged, in as few charges as can be: each is of one tenant's buckets."""
+    tenants: defaultdict[str, dict[Bucket, int]] = defaultdict(dict)
+    for quota, micros in debts:
+        tenants[quota.tenant][quota.buckets[0]] = micros
+    for tenant, owed in tenants.items():
+        buckets, charged = tuple(owed), tuple(owed.values())
+        for at in range(0, len(buckets), TOGETHER):
+            yield Quota(tenant, buckets[at : at + TOGETHER]), charged[at : at + TOGETHER]

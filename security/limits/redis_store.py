@@ -17,7 +17,7 @@ from security.limits.cashier import Cashier
 from security.limits.denials import Denials
 from security.limits.gcra import SLOT_WAIT, charges, owes, refuse_misfits
 from security.limits.known import Known
-from security.limits.leases import Leases
+from security.limits.leases import Leases, together
 from security.limits.limiter import AWAY, Levels
 from security.limits.line import RETRY, Away, Line
 from security.limits.shares import Shares
@@ -218,8 +218,8 @@ class RedisLimiter:
         self._charge(self._leases.end(quota, decision, actual))
 
     def _charge(self, debts: Iterable[tuple[Quota, int]]) -> None:
-        for quota, micros in debts:
-            self._line.tell(script.charge(quota, [micros], self._mint(), self._now()))
+        for quota, micros in together(debts):
+            self._line.tell(script.charge(quota, micros, self._mint(), self._now()))
 
     def _end_alone(self, name: str, mine: Reservation, quota: Quota, decision: Decision, actual: Cost) -> None:
         mine.settle(actual)

@@ -20,14 +20,15 @@ SECONDS, TAKES = 30.0, 0.5
 
 
 class Crowd:
-    """Asks two gateways, at random times, so many times more than they may let pass."""
+    """Asks two gateways, at random times, so many times more than they may let pass by each of so many limits."""
 
-    def __init__(self, url: str, times: float) -> None:
+    def __init__(self, url: str, times: float, limits: int = 1) -> None:
         self.clock = [1000.0]
         self.limiters = [shared(url, self.clock, BUSY) for _ in range(2)]
         stand = self.stands = [LimiterStand(limiter, "acme", self.clock) for limiter in self.limiters]
         one = stand[0]
-        self.quota = one.quota(one.bucket("tpm", 60 * RATE, burst=BURST), one.bucket("rpm", 10**6, unit="requests"))
+        tokens = [one.bucket(f"tpm-{number}", 60 * RATE, burst=BURST) for number in range(limits)]
+        self.quota = one.quota(*tokens, one.bucket("rpm", 10**6, unit="requests"))
         self.chance = Random(7)
         self.pace = times * RATE / MEAN
         self.under_way: deque[tuple[float, Reservation, int]] = deque()
@@ -60,9 +61,11 @@ class Crowd:
         self.under_way.append((self.clock[0] + TAKES, held, used))
 
 
-@pytest.mark.parametrize(("times", "calls"), [(0.5, 0.6), (1.2, 0.25), (4.0, 0.15), (20.0, 0.03)])
-async def test_the_store_is_asked_little(valkey: ValkeyServer, times: float, calls: float) -> None:
-    crowd = Crowd(valkey.url, times)
+@pytest.mark.parametrize(
+    ("times", "limits", "calls"), [(0.5, 1, 0.6), (1.2, 1, 0.25), (4.0, 1, 0.13), (4.0, 3, 0.13), (20.0, 1, 0.03)]
+)
+async def test_the_store_is_asked_little(valkey: ValkeyServer, times: float, limits: int, calls: float) -> None:
+    crowd = Crowd(valkey.url, times, limits)
     with valkey.client() as client:
         await crowd.live()
         asked = client.info("commandstats")["cmdstat_evalsha"]["calls"]

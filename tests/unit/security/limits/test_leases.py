@@ -9,7 +9,7 @@ import pytest
 from security.limits.api import SECOND, Bucket, Cost, Decision, Quota, Slots
 from security.limits.gcra import charges
 from security.limits.known import Known
-from security.limits.leases import BUSY, CHUNK, IDLE, Leases
+from security.limits.leases import BUSY, CHUNK, IDLE, TOGETHER, Leases, together
 
 TPM, RPM = Bucket("tpm", "tokens", 600, 60.0), Bucket("rpm", "requests", 600, 60.0)
 QUOTA = Quota("acme", (RPM, TPM))
@@ -115,3 +115,14 @@ def test_room_gathers_where_a_chunk_is_wanted() -> None:
     desk.made_busy()
     assert desk.leases.gather(QUOTA, TPM) == CHUNK
     assert desk.leases.gather(QUOTA, Bucket("small", "tokens", 600, 60.0, 4)) == SECOND // 10
+
+
+def test_what_buckets_of_a_tenant_are_charged_goes_together() -> None:
+    """A cluster keeps tenants on different nodes."""
+    many = [Bucket(f"b{number}", "tokens", 600, 60.0) for number in range(TOGETHER + 1)]
+    debts = [(Quota("acme", (bucket,)), number) for number, bucket in enumerate(many)]
+    assert list(together([(Quota("other", (TPM,)), -7), *debts])) == [
+        (Quota("other", (TPM,)), (-7,)),
+        (Quota("acme", tuple(many[:TOGETHER])), tuple(range(TOGETHER))),
+        (Quota("acme", tuple(many[TOGETHER:])), (TOGETHER,)),
+    ]
