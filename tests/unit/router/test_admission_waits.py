@@ -8,6 +8,7 @@ from engines.api import Capacity
 from router.admission import AT_ONCE, SHEDDING
 from router.comebacks import LATEST
 from router.fair_queue import Bounds
+from router.ticket import Refusal
 from tests.support.admission_stage import NEVER, WITHIN, Stage, refused
 from tests.support.gates import Noted
 from tests.support.waiting import settle
@@ -90,6 +91,12 @@ async def test_it_is_told_to_come_back_when_its_turn_might_be() -> None:
     told = await refused(await stage.wait())
     assert LATEST <= told.retry_after <= 2 * LATEST
     waiting.cancel()
+
+
+def test_who_is_refused_together_comes_back_apart() -> None:
+    stage = Stage()
+    waits = [stage.admission.shed(Refusal("queue_full", 20.0), 1, "", 1).retry_after for _ in range(100)]
+    assert max(waits) - min(waits) > 10
 
 
 async def test_its_own_deadline_counts_where_that_is_sooner() -> None:
