@@ -50,6 +50,11 @@ def listed(section: Section) -> Overrides:
     return Overrides({one.name: one for one in section.tenants}, {one.name: one for one in section.keys})
 
 
+def section(overrides: Overrides) -> Section:
+    """As a configuration's file would have them."""
+    return Section(tenants=tuple(overrides.tenants.values()), keys=tuple(overrides.keys.values()))
+
+
 def laid(plan: Plan, tenant: TenantOverride | None, key: KeyOverride | None) -> Plan:
     """What holds with both, of which the key's is the upper one."""
     changes: dict[str, Any] = {}

@@ -7,7 +7,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from engines.choices import meant
@@ -15,7 +15,9 @@ from gateway.config import Config
 from gateway.config.entries import Unfit
 from gateway.config.plans import Holder, check_override, check_plan, read_override, read_plan
 from gateway.config.quotas import DEFAULT, KeyOverride, Plan, TenantOverride
-from gateway.overriding import Overrides
+from gateway.config.shape import dotted
+from gateway.config.tree import budget_mistakes
+from gateway.overriding import Overrides, section
 from gateway.quotas import Quotas
 from gateway.store.bounded import BoundedRegistry
 from gateway.store.limit_overrides import LIMIT_OVERRIDE
@@ -102,6 +104,21 @@ class Planning:
             near = meant(name, self._quotas.plans)
             raise RegistryError(f"plan: there is no plan of that name{near or '.'}", "plan")
 
+    def warnings(self) -> list[str]:
+        """For readiness, which they do not touch: budgets on which some model's requests are not counted.
+
+        What is stored is not refused at a start, when prices may have been taken out of the file.
+        """
+        config, plans, overrides = self._config(), tuple(self._quotas.plans.values()), self._quotas.overrides
+        held = config.quotas.model_copy(update={"plans": plans, "overrides": section(overrides)})
+        whose = {
+            "plans": [f"plan {plan.name}" for plan in plans],
+            "tenants": [f"override of tenant {name}" for name in overrides.tenants],
+            "keys": [f"override of key {name}" for name in overrides.keys],
+        }
+        found = budget_mistakes(config.model_copy(update={"quotas": held}))
+        return [_told(whose, path, words) for path, words in found]
+
     async def refresh(self) -> None:
         """Have hold what is stored now. Raises StoreAway; what another release has written is left aside, told once."""
         async with self._one_at_a_time:  # so that no older answer comes after a newer one
@@ -114,6 +131,12 @@ class Planning:
                 if self._aside.get((kind, name)) != reason:
                     _logger.error("override left aside", extra={"kind": kind, "plan": name, "reason": reason})
             self._taken, self._aside = stored, aside
+
+
+def _told(whose: Mapping[str, Sequence[str]], path: Sequence[str | int], words: str) -> str:
+    """Of a mistake in the section of quotas: `plan gold: tenant.budgets: chat has no price`."""
+    kind, at, *inside = path[1:] if path[0] == "overrides" else path
+    return f"{whose[str(kind)][int(at)]}: {dotted(tuple(inside))}: {words.partition(':')[0]}"
 
 
 async def _stored(them: Registry) -> _Stored:

@@ -102,6 +102,10 @@ class Steering:
             _logger.exception("overrides not taken over")
         return ""
 
+    def warnings(self) -> list[str]:
+        """For readiness, which they do not touch."""
+        return self.planning.warnings()
+
     def _check(self, model: str, version: str) -> None:
         if version not in {spec.version for spec in self.versions(model)}:
             raise NotThere("The model has no such version.", "version")

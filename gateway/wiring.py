@@ -168,7 +168,7 @@ def build(
     log, keep = RequestLog(log_fd, log_form), ledger.keep if ledger else None
     telemetry = Telemetry(accounts, metrics, log, recent, heartbeat, keep)
     ops = OpsServer(config.ops.host, config.ops.port, heartbeat, readiness.reasons, metrics.render)
-    warners = [readiness.warnings, edge.protection.warnings, limits.warnings, *([ledger.warnings] if ledger else [])]
+    warners = [it.warnings for it in (readiness, edge.protection, limits, ledger, steering) if it]
     ops.warnings = lambda: [words for warner in warners for words in warner()]
     return Gateway(
         config, edge, auth, limits.limiter, catalog, upstreams, reloading, dispatcher,

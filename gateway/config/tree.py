@@ -77,11 +77,16 @@ def _same_doors(config: Config) -> Iterator[Mistake]:
 
 def quota_mistakes(config: Config) -> Iterator[Mistake]:
     """Of its plans, beside all else that it says."""
+    models = {name for spec in config.models for name in spec.names}
+    for path, words in (*config.quotas.mistakes(models), *budget_mistakes(config)):
+        yield ("quotas", *path), words
+
+
+def budget_mistakes(config: Config) -> Iterator[Mistake]:
+    """Of its budgets, with paths in the section of quotas."""
     models = {name: spec.name for spec in config.models for name in spec.names}
     priced = {price.model for price in config.ledger.prices}
-    of_money = budgets.mistakes(config.quotas, config.auth.kind, models, priced)
-    for path, words in (*config.quotas.mistakes(models), *of_money):
-        yield ("quotas", *path), words
+    yield from budgets.mistakes(config.quotas, config.auth.kind, models, priced)
 
 
 def _plans_not_there(config: Config) -> Iterator[Mistake]:

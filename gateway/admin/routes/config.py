@@ -10,7 +10,7 @@ from gateway.admin.errors import unchanged
 from gateway.admin.routes.answers import Reloaded, answer, documented
 from gateway.admin.routes.visiting import Caller
 from gateway.config import ConfigError, showing
-from gateway.config.quotas import Overrides
+from gateway.overriding import section
 from gateway.shown import Shown
 from gateway.store.bounded import BoundedRegistry
 
@@ -23,9 +23,8 @@ def routes(seen: Shown, registry: BoundedRegistry) -> APIRouter:
     async def read_config() -> Response:
         """Every setting with what holds, also what was set here, secrets blanked; no weights or drains."""
         config = seen.upstreams.config
-        held = seen.quotas.overrides
-        overrides = Overrides(tenants=tuple(held.tenants.values()), keys=tuple(held.keys.values()))
-        quotas = config.quotas.model_copy(update={"plans": tuple(seen.quotas.plans.values()), "overrides": overrides})
+        held = {"plans": tuple(seen.quotas.plans.values()), "overrides": section(seen.quotas.overrides)}
+        quotas = config.quotas.model_copy(update=held)
         return answer(showing.shown(config.model_copy(update={"quotas": quotas}), effective=True))
 
     @router.post("/reload", openapi_extra=documented(Reloaded))

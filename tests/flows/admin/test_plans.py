@@ -14,6 +14,7 @@ from loadtests.bench.processes import free_ports
 from security.keys import NewKey
 from tests.flows.admin.conftest import Administration, admin_tree, administration
 from tests.flows.keys.conftest import VARIABLE
+from tests.support import plain
 from tests.support.envelopes import SECRET, enveloped
 from tests.support.gateway import spawned_gateway
 from tests.support.knocking import SOON, ask, seconds_until
@@ -194,3 +195,11 @@ def test_one_of_another_release_is_left_aside_and_told_once(book: KeyBook, caplo
         assert [(one["levelname"], one["kind"], one["plan"]) for one in told] == [("ERROR", "plan", "default")]
         assert "default.of: there is no such setting" in told[0]["reason"]
         assert client.delete("/v1/plans/default").status_code == 200
+
+
+def test_a_stored_budget_whose_model_has_no_price_any_more_is_told_by_readyz(book: KeyBook) -> None:
+    book.do(lambda them: them.plans.set("gold", {"tenant": {"budgets": {"day": 1}}}, by=SOMEBODY))
+    with administration(book) as admin:
+        ready = plain.get(f"{admin.gateway.ops_url}/readyz")
+    assert ready.status_code == 200
+    assert "plan gold: tenant.budgets: mock has no price" in ready.text

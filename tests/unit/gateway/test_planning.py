@@ -70,6 +70,23 @@ async def test_what_can_not_be_read_is_told_once_for_each_reason(desk: Desk, cap
     assert repr(desk.planning) == "<Planning of gold, lead, 1 aside>"
 
 
+async def test_a_stored_budget_whose_model_has_lost_its_price_is_told(desk: Desk) -> None:
+    desk.store("gold", {"tenant": {"budgets": {"day": 1}}, "key": {"requests_per_minute": 1}})
+    await desk.planning.refresh()
+    assert "plan gold: tenant.budgets: chat has no price" in desk.planning.warnings()
+    spent: dict[str, Any] = {"budgets": {"day": 1}}
+    of_model = {"models": [{"model": "chat", **spent}]}
+    desk.book.do(lambda them: them.limit_overrides.set("tenant", "acme", of_model, by=SOMEBODY))
+    desk.book.do(lambda them: them.limit_overrides.set("key", "k1", spent, by=SOMEBODY))
+    await desk.planning.refresh()
+    told = desk.planning.warnings()
+    assert "override of tenant acme: models[0].budgets: chat has no price" in told
+    assert "override of key k1: budgets: chat has no price" in told
+    desk.store("gold", {})
+    await desk.planning.refresh()
+    assert not [one for one in desk.planning.warnings() if one.startswith("plan gold")]
+
+
 async def test_what_can_not_be_is_not_stored(desk: Desk) -> None:
     mistaken: list[dict[str, Any]] = [{"key": {"requests_per_minute": 0}}, {"models": [{"model": "absent"}]}]
     for entry in mistaken:
