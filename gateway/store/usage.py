@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import date
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from msgspec.structs import astuple
 from sqlalchemy import Select, delete, func, insert, select, tuple_
@@ -24,14 +24,15 @@ from gateway.store.spending import (
     Sum,
     Sums,
     Wanted,
+    add_up,
     in_order,
     start_of,
-    summed,
 )  # fmt: skip
 from gateway.store.tables import USAGE, USAGE_DAYS
 
+T = TypeVar("T")
 STEP: Final = 1000
-"""Rows that a driver is given at a time: it makes them up on the loop, which takes that a few milliseconds."""
+"""Rows or sums that a driver is given at a time: it makes them up on the loop, which takes that a few milliseconds."""
 
 
 class UsageTable:
@@ -73,10 +74,14 @@ class UsageTable:
     async def _add_all(self, rows: Sequence[Spent], beside: Sums) -> None:
         """Raises IntegrityError if one is there, having waited for who is about to write it."""
         async with self._engine.begin() as connection:
+            sums = dict(beside)
             for some in _parts(rows):
                 await connection.exec_driver_sql(self._add, list(map(astuple, some)))
-            sums = [(self._day(day), *others) for day, *others in summed(rows, beside)]
-            await connection.exec_driver_sql(self._sum_up, sums)
+                add_up(sums, some)
+            # In one order, so that two who write can't wait for each other.
+            for parts in _parts(sorted(sums)):
+                raised = [(self._day(of[0]), *of[1:], *sums[of]) for of in parts]
+                await connection.exec_driver_sql(self._sum_up, raised)
 
     async def _without_those_there(self, rows: Sequence[Spent]) -> list[Spent]:
         there: set[str] = set()
@@ -138,7 +143,7 @@ class UsageTable:
         return [Seen(**{**row._mapping, "cost": decimal(row.cost)}) for row in found]  # noqa: SLF001  # as above
 
 
-def _parts(rows: Sequence[Spent]) -> Iterator[Sequence[Spent]]:
+def _parts(rows: Sequence[T]) -> Iterator[Sequence[T]]:
     return (rows[first : first + STEP] for first in range(0, len(rows), STEP))
 
 

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import date
 from itertools import chain
 from random import Random
+from typing import Any
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import event, func, select
 
 from gateway.store.database import address, close, connect
 from gateway.store.migrate import upgrade
 from gateway.store.spending import DAY, FIELDS, Spent, Wanted
 from gateway.store.tables import USAGE
-from gateway.store.usage import UsageTable
+from gateway.store.usage import STEP, UsageTable
 from tests.support.databases import PostgresServer
 from tests.support.ledgers import MIDNIGHT, added_up, spent
 from tests.support.stored import Stored
@@ -113,6 +114,24 @@ async def test_sums_beside_rows_are_written_with_them_and_once(table: UsageTable
     assert await total(table) == 57
     (found,) = await table.sums(["tenant"], Wanted(tenant="acme"), [], MANY)
     assert found.failed == 3 + sum(row.tenant == "acme" and row.outcome == "failed" for row in rows)
+
+
+async def test_a_driver_is_given_no_more_at_a_time_than_the_loop_can_spare(table: UsageTable, stored: Stored) -> None:
+    """Also of sums, of which there may be one for each row; and none is left out."""
+    rows = [spent(f"req_{nth:05}", key=f"{nth:012x}") for nth in reversed(range(2 * STEP + 2))]
+    beside = {(date(2027, 1, 16), "acme", f"{nth:012x}", "chat", "chat@1"): [1, 1, 0, 0, 0] for nth in range(STEP)}
+    given: list[Sequence[tuple[Any, ...]]] = []
+
+    def note(*call: Any) -> None:
+        if call[-1]:
+            given.append(call[3])
+
+    event.listen(stored.engine.sync_engine, "before_cursor_execute", note)
+    await table.write(rows, beside)
+    assert [len(some) for some in given] == [STEP, STEP, 2] * 2, "rows, and then the sums"
+    sums = [*chain(*given[3:])]
+    assert sums == sorted(sums), "in one order, so that two who write can't wait for each other"
+    assert (await total(table), len(await table.sums(["key"], ALL, [], 3 * STEP))) == (3 * STEP + 2, 2 * STEP + 2)
 
 
 async def test_several_who_write_at_a_time_lose_nothing(table: UsageTable) -> None:
