@@ -4,20 +4,23 @@ from __future__ import annotations
 
 from engines.api import SUBJECTS, Call, Rejected
 from router.api import Notes
+from router.cost import TOKENS_PER_BYTE
 from router.limits import CERTAIN
 
 
 def refuse_oversize(call: Call, notes: Notes, largest: float) -> None:
     """Raises Rejected if the prompt is beyond `largest`, in tokens by estimate, whatever else the body has.
 
-    Images are guessed too roughly to be refused for, and of several prompts each is held by itself.
+    It is estimated by its letters alone, too: what was learned comes of others' prompts, and by bytes a letter of some
+    scripts, or one that is escaped, is several. Images are guessed too roughly to be refused for, and of several
+    prompts each is held by itself.
     """
     if notes.prompt <= largest:
         return
     subject = SUBJECTS[call.kind]
     text = bytes(call.fields[subject])
     single = notes.text_bytes == notes.body_bytes if call.kind == "chat" else text.startswith(b'"')
-    tokens = notes.prompt * len(text) / notes.body_bytes
+    tokens = _letters(text) * TOKENS_PER_BYTE
     if single and tokens > largest:
         raise Rejected(
             f"The servers of this model hold {largest / CERTAIN:.0f} tokens at most, and your prompt has about"
@@ -25,3 +28,8 @@ def refuse_oversize(call: Call, notes: Notes, largest: float) -> None:
             param=subject,
             code="context_length_exceeded",
         )
+
+
+def _letters(text: bytes) -> int:
+    """At most so many as there are, in JSON: `\\n` is one, as is `\\u0436`."""
+    return len(text.decode()) - text.count(b"\\") - 4 * text.count(b"\\u")

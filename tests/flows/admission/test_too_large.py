@@ -6,10 +6,12 @@ import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+from tests.support.costs import PLAIN
 from tests.support.gateway import RunningGateway, configuration, running_gateway
 from tests.support.talk import Answer, Talk, chat, request
 from tests.support.waiting import wait_until
@@ -113,12 +115,26 @@ def test_what_only_an_estimate_says_is_too_large_is_asked() -> None:
     [
         chat("x", user="x" * 12 * HOLDS),
         json.dumps({"model": "mock", "messages": [{"role": "user", "content": PARTS}]}).encode(),
+        json.dumps({"model": "mock", "messages": [{"role": "user", "content": "щука " * HOLDS}]}).encode(),
+        json.dumps(
+            {"model": "mock", "messages": [{"role": "user", "content": "தமிழ் " * HOLDS}]}, ensure_ascii=False
+        ).encode(),
     ],
-    ids=["it is no part of the prompt", "images"],
+    ids=["it is no part of the prompt", "images", "escaped", "a script of several bytes to a letter"],
 )
 def test_what_may_be_smaller_than_it_looks_is_asked(body: bytes) -> None:
     with standing(True) as (gateway, asked), Talk(gateway.url) as talk:
         assert talk.ask(request(body)).status == 200
+        assert len(asked) == 1
+
+
+def test_what_others_prompts_had_many_tokens_for_is_asked() -> None:
+    """Figures, say, with a token to each: what is learned of them says nothing of a text of the same size."""
+    with standing(True) as (gateway, asked):
+        (version,) = gateway.objects.catalog.snapshot.models["mock"].versions.values()
+        for _ in range(100):
+            version.admission.costs.learn([replace(PLAIN, prompt=6 * HOLDS, body=6 * HOLDS)])
+        assert asks(gateway, 6 * HOLDS).status == 200
         assert len(asked) == 1
 
 
