@@ -31,5 +31,5 @@ def refuse_oversize(call: Call, notes: Notes, largest: float) -> None:
 
 
 def _letters(text: bytes) -> int:
-    """At most so many as there are, in JSON: `\\n` is one, as is `\\u0436`."""
+    """At most so many as there are: in JSON, what is escaped takes up to six signs for one."""
     return len(text.decode()) - text.count(b"\\") - 4 * text.count(b"\\u")
