@@ -19,7 +19,7 @@ from gateway.pricing import PriceList
 from gateway.refusals import Refusals, is_refused
 from gateway.store.bounded import BoundedRegistry
 from gateway.store.registry import Registry
-from gateway.store.spending import DAY, Spent, Sums, Wanted, day_of
+from gateway.store.spending import DAY, NONE, Spent, Sums, Wanted, day_of
 from gateway.tallies import code_label
 from security.api import StoreAway
 from security.limits.api import LimitsAway
@@ -30,6 +30,8 @@ _logger = logging.getLogger("snowshed")
 
 BATCH: Final = 10_000
 """Rows of one transaction: to begin and to end one costs what a few hundred rows do."""
+LEAST: Final = 1000
+"""The same where the database has failed at more: to take too long for it is one way to."""
 STEP, STEPS = 500, 10
 """Old rows that are taken away at a time, and how many times running: more than are written in between."""
 LOOK: Final = 60.0
@@ -58,7 +60,8 @@ class Ledger:
         self._rows: list[Spent] = []
         self._refusals = Refusals(options.buffer)
         self._shown = False  # whether a refusal that came since the last batch has a row
-        self._batch: _Batch | None = None  # tried until it is known to be written
+        self._batches: list[_Batch] = []  # tried in their order, each until it is known to be written
+        self._size = BATCH
         self._one_at_a_time = asyncio.Lock()
         self._most = options.buffer
         self._look_at = 0.0
@@ -127,7 +130,7 @@ class Ledger:
             await self._try(self._write)
             self._losing = False
             self._lose(self._waiting)
-            self._refusals, self._batch = Refusals(0), None
+            self._refusals, self._batches = Refusals(0), []
             self._rows, self._most = [], 0  # what ends after this, as requests do that are cut, is lost as well
             await self._registry.aclose()
 
@@ -150,24 +153,36 @@ class Ledger:
     async def _write(self) -> None:
         """Raises StoreAway; what may have been written all the same is tried again, and then found to be there."""
         async with self._one_at_a_time:
-            while batch := self._batch or self._cut():
-                self._batch = batch
-                await self._registry.ask(partial(_write, batch))
-                self._batch = None
-                del self._rows[: len(batch.rows)]
+            while self._batches or self._cut():
+                batch = self._batches[0]
+                try:
+                    await self._registry.ask(partial(_write, batch))
+                except StoreAway:
+                    self._part()
+                    raise
+                del self._batches[0], self._rows[: len(batch.rows)]
                 self.written += len(batch.rows) + batch.refused
+                self._size = min(BATCH, self._size + LEAST // 10)
 
-    def _cut(self) -> _Batch | None:
-        """What is written next: always with a row, by which it can be told whether it is written."""
+    def _cut(self) -> bool:
+        """Whether there is something to write next: always with a row, by which it is told whether it was written."""
         if not self._rows:
-            return None
+            return False
         self._shown = False
-        return _Batch(self._rows[:BATCH], *self._refusals.take())
+        self._batches.append(_Batch(self._rows[: self._size], *self._refusals.take()))
+        return True
+
+    def _part(self) -> None:
+        """Try half as much next. What has come since goes with neither half: they may be there."""
+        batch = self._batches[0]
+        if len(batch.rows) > LEAST:
+            size = self._size = max(LEAST, len(batch.rows) // 2)
+            self._batches[:1] = [batch._replace(rows=batch.rows[:size]), _Batch(batch.rows[size:], NONE, 0)]
 
     @property
     def _waiting(self) -> int:
         """Requests."""
-        return len(self._rows) + self._refusals.count + (self._batch.refused if self._batch else 0)
+        return len(self._rows) + self._refusals.count + sum(batch.refused for batch in self._batches)
 
     async def _prune(self) -> None:
         """Raises StoreAway."""
