@@ -13,7 +13,8 @@ MOST_VALUES = 100_000
 """Counted as often as aliases repeat them: nine lines of ten aliases each would stand for a thousand million."""
 DEEPEST = 64
 
-_NO_SUCH_VALUE = (ValueError, LookupError, AttributeError, TypeError)
+_NO_SUCH_VALUE = "holds a value that can't be"
+_ODD = (ValueError, LookupError, AttributeError, TypeError, OverflowError)
 """What PyYAML raises, besides its own errors, for 2026-02-30, a number of a million digits, `!!bool x`, `!!float x`."""
 
 
@@ -28,8 +29,8 @@ def parse(text: str, source: str) -> Any:
         tree = loader.get_single_data()
     except yaml.YAMLError as error:
         raise UnreadableError(_line(source, getattr(error, "problem_mark", None), _problem(error))) from None
-    except _NO_SUCH_VALUE:
-        raise UnreadableError(_line(source, None, "holds a value that can't be")) from None
+    except _ODD:  # already of a character or a directive
+        raise UnreadableError(_line(source, None, _NO_SUCH_VALUE)) from None
     if loader.twice:
         twice = sorted(loader.twice, key=lambda name: name.start_mark.index)
         raise UnreadableError("\n".join(_line(source, it.start_mark, f"{it.value} is given twice") for it in twice))
@@ -83,6 +84,12 @@ class _Loader(yaml.SafeLoader):
             names.add(name.value)
         return node
 
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:  # noqa: FBT001, FBT002  # PyYAML's own
+        try:
+            return super().construct_object(node, deep)
+        except _ODD:
+            raise _refusal(node, _NO_SUCH_VALUE) from None
+
     @contextmanager
     def _inside(self, anchor: str | None) -> Iterator[None]:
         before = self._values
@@ -92,5 +99,5 @@ class _Loader(yaml.SafeLoader):
         self._sizes[anchor] = self._values - before
 
 
-def _refusal(event: Any, problem: str) -> yaml.YAMLError:
-    return yaml.composer.ComposerError(None, None, problem, event.start_mark)
+def _refusal(what: Any, problem: str) -> yaml.YAMLError:
+    return yaml.composer.ComposerError(None, None, problem, what.start_mark)

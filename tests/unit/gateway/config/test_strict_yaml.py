@@ -63,6 +63,19 @@ def test_what_can_not_be_read_is_not_repeated(text: str) -> None:
     assert problem(text).startswith("f:")
 
 
+@pytest.mark.parametrize(
+    "value",
+    ["2027-13-01", "2026-02-30", "1" * 5000, "!!bool x", "!!float x", "!!float " + "1:" * 200 + "1.0"],
+    ids=range(6),
+)
+def test_a_value_that_can_not_be_is_told_its_place(value: str) -> None:
+    assert problem(f"a:\n  - b: {value}\n") == "f:2:8: not readable as YAML: holds a value that can't be"
+
+
+def test_a_character_that_can_not_be_is_told_by_the_file_alone() -> None:
+    assert problem('a: "\\UFFFFFFFF"') == "f: not readable as YAML: holds a value that can't be"
+
+
 def test_a_file_without_end_is_not_read_to_its_end() -> None:
     with pytest.raises(ConfigError, match="longer than 1048576 bytes"):
         load(Path("/dev/zero"))
