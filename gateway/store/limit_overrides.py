@@ -14,6 +14,8 @@ from gateway.store.tables import LIMIT_OVERRIDES
 
 LIMIT_OVERRIDE: Final = "limits of {holder}"
 """What one is called in the audit trail."""
+STEP: Final = 500
+"""Rows that are read at a time: there may be one for each tenant, and they are made up on the loop."""
 
 
 class LimitOverrideTable:
@@ -32,8 +34,9 @@ class LimitOverrideTable:
     async def all(self) -> dict[tuple[str, str], Any]:
         """What was given for each, by whose it is: the holder and its name."""
         async with self._engine.connect() as connection:
-            rows = await connection.execute(select(LIMIT_OVERRIDES).order_by(LIMIT_OVERRIDES.c.name))
-        return {(row.holder, row.name): row.value for row in rows}
+            rows = await connection.stream(select(LIMIT_OVERRIDES).order_by(LIMIT_OVERRIDES.c.name))
+            parts = rows.partitions(STEP)
+            return {(row.holder, row.name): row.value async for some in parts for row in some}
 
     async def set(self, holder: str, name: str, entry: Mapping[str, Any], *, by: Actor) -> None:
         """In the place of what was set before; the same again changes nothing."""

@@ -110,8 +110,8 @@ LIMIT_OVERRIDES = Table(
     Column("changed_by", String(255), nullable=False),
     Column("changed_at", BigInteger, nullable=False),
 )
-"""What was set that single tenants and keys may ask for in the place of what their plan says; few rows, as OVERRIDES.
-`holder`: `tenant`, or `key`, which may be nobody's but an issuer's."""
+"""What was set that single tenants and keys may ask for in the place of what their plan says. `holder`: `tenant`, or
+`key`, which may be nobody's but an issuer's."""
 
 USAGE = Table(
     "usage",

@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from gateway.admin.routes.answers import answer, documented
 from gateway.admin.routes.limit_answers import NamedBy, SeenBudget, SeenLimit, SeenLimits
-from gateway.admin.routes.overrides import seen_overrides
+from gateway.admin.routes.overrides import seen_override
 from gateway.config.quotas import DEFAULT
 from gateway.overriding import BothOverrides, origin
 from gateway.pricing import decimal
@@ -99,12 +99,8 @@ async def _stand(quotas: Quotas, limiter: Limiter, caller: _Caller) -> SeenLimit
         gateways=levels.gateways,
         limits=list(_limits(quota, levels, overrides)),
         budgets=list(_budgets(quota, levels, overrides)),
-        overrides=[seen for seen in seen_overrides(quotas) if seen.name == _holders(caller).get(seen.holder)],
+        overrides=[seen_override(quotas, one) for one in overrides if one is not None],
     )
-
-
-def _holders(caller: _Caller) -> dict[str, str | None]:
-    return {"tenant": caller.tenant, "key": caller.key}
 
 
 def _limits(quota: Quota, levels: Levels, overrides: BothOverrides) -> Iterator[SeenLimit]:

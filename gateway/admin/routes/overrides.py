@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from typing import Annotated, Literal
+from typing import Annotated
 
 from fastapi import APIRouter, Path
 from starlette.responses import Response
@@ -15,6 +14,7 @@ from gateway.admin.routes.asked import KeyEntry, Name, TenantEntry
 from gateway.admin.routes.limit_answers import OverrideList, SeenOverride
 from gateway.admin.routes.visiting import Caller
 from gateway.config.plans import Holder, said
+from gateway.config.quotas import KeyOverride, TenantOverride
 from gateway.planning import Planning
 from gateway.quotas import Quotas
 from gateway.store.records import NotThere
@@ -79,26 +79,29 @@ def _of_keys(router: APIRouter, quotas: Quotas, planning: Planning) -> None:
 
 
 def _all(quotas: Quotas) -> Response:
-    return answer(OverrideList(list(seen_overrides(quotas))))
+    """Tenants' first, by name."""
+    quotas.keep(int(time.time() * 1000))
+    tenants, keys = quotas.overrides
+    held: list[TenantOverride | KeyOverride] = [tenants[name] for name in sorted(tenants)]
+    held += [keys[name] for name in sorted(keys)]
+    return answer(OverrideList([seen_override(quotas, one) for one in held]))
 
 
 def _one(quotas: Quotas, holder: Holder, name: str) -> Response:
     """Raises NotThere, without the name: it may be the whole key."""
-    found = next((seen for seen in seen_overrides(quotas) if (seen.holder, seen.name) == (holder, name)), None)
+    quotas.keep(int(time.time() * 1000))
+    tenants, keys = quotas.overrides
+    found = tenants.get(name) if holder == "tenant" else keys.get(name)
     if found is None:
         raise NotThere(f"There is no override of that {holder}.", holder)
-    return answer(found)
+    return answer(seen_override(quotas, found))
 
 
-def seen_overrides(quotas: Quotas) -> Iterator[SeenOverride]:
-    """Tenants' first, by name."""
-    quotas.keep(int(time.time() * 1000))
-    held, set_here = quotas.overrides, quotas.set_overrides
-    for name, for_tenant in sorted(held.tenants.items()):
-        yield SeenOverride("tenant", name, _by(name in set_here.tenants), said(for_tenant))
-    for name, for_key in sorted(held.keys.items()):
-        yield SeenOverride("key", name, _by(name in set_here.keys), said(for_key))
-
-
-def _by(set_here: bool) -> Literal["admin", "file"]:  # noqa: FBT001  # of this page alone
-    return "admin" if set_here else "file"
+def seen_override(quotas: Quotas, override: TenantOverride | KeyOverride) -> SeenOverride:
+    """One that holds."""
+    tenants, keys = quotas.set_overrides
+    is_tenant = isinstance(override, TenantOverride)
+    set_here = override.name in (tenants if is_tenant else keys)
+    return SeenOverride(
+        "tenant" if is_tenant else "key", override.name, "admin" if set_here else "file", said(override)
+    )
