@@ -121,6 +121,7 @@ class Replica:
         "limits",
         "name",
         "others",
+        "part",
         "prompts",
         "room",
         "said",
@@ -142,7 +143,9 @@ class Replica:
         self.said: Capacity | None = None
         """What its engine says that it can take."""
         self.limits = Limits()
-        """What it may have at a time, while it has its whole share."""
+        """What it may have at a time, while it is well."""
+        self.part = 1.0
+        """How much of them it may have now, over 0 to 1."""
         self.room = self.limits.by_rank(1.0)
         """The same now, for each class; its pool keeps it current."""
         self.others = 0.0

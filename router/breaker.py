@@ -139,7 +139,7 @@ class Breaker:
     def pushed_back(self, now: float, sent: float, retry_after: float | None) -> None:
         """It has too much to do; that is no failure."""
         self._frees(sent)
-        self.push_back.note(now, retry_after)
+        self.push_back.note(now, retry_after, self.outcomes.good)
 
     def ignored(self, sent: float) -> None:
         """The end of the call says nothing."""
@@ -214,14 +214,14 @@ class Breaker:
 
     def trust(self, now: float) -> float:
         """What failures and push-back leave of its share, whatever its state: what fails fast must attract nothing."""
-        bad = self.outcomes.bad
-        if not bad:
-            return self.push_back.share(now)
-        rate = bad / max(ENOUGH, bad + self.outcomes.good)
-        return max(LEAST, self.push_back.share(now) * (1 - rate) ** 2 / (1 + 3 * self.streak))
+        return max(LEAST, self.push_back.share(now) * self._soundness())
 
     def weight(self, now: float) -> float:
         """Its share, over 0 to 1."""
+        return max(LEAST, self.push_back.share(now) * self.health(now))
+
+    def health(self, now: float) -> float:
+        """What its state and failures leave of its share, 0 to 1: push-back says how busy it is, not how well."""
         share = 1.0
         if self.state == "slow_start":
             share = min(1.0, max(LEAST_START, (now - self.since) / SLOW_START))
@@ -229,7 +229,14 @@ class Breaker:
             share = 0.5
         elif self.out:
             share = 0.0
-        return max(LEAST, share * self.trust(now))
+        return share * self._soundness()
+
+    def _soundness(self) -> float:
+        bad = self.outcomes.bad
+        if not bad:
+            return 1.0
+        rate = bad / max(ENOUGH, bad + self.outcomes.good)
+        return (1 - rate) ** 2 / (1 + 3 * self.streak)
 
     def _frees(self, sent: float) -> bool:
         """Whether this call was the probe; its place is free then."""

@@ -26,6 +26,7 @@ class Standing:
         self.panicking = False
         """Whether ejections, or the verdicts of probes, are not heeded because too few would be left."""
         self._best = 1.0  # trust in the most trusted of those that may be asked
+        self._fittest = 1.0  # health of the healthiest of them
         self._doubted: dict[Replica, float] = {}  # since when a probe says that it is not ready
 
     def __repr__(self) -> str:
@@ -44,8 +45,9 @@ class Standing:
         probes = [replica for replica in ready if replica.breaker.awaits_probe(now)]
         self.awaiting = (*probes, *(replica for replica in self.doubted if replica in self.candidates))
         self._best = max((replica.breaker.trust(now) for replica in self.candidates), default=1.0)
+        self._measure(now)
         for replica in replicas:
-            self.weigh(replica, now)
+            self._weigh(replica, now)
 
     def heed(self, replicas: tuple[Replica, ...], capacity: Capacity, *, anew: bool = False) -> float:
         """The limits that were set for each, and those of which its engine tells; unless `anew`, only where it tells
@@ -56,19 +58,32 @@ class Standing:
             if anew or (said is not replica.said and said != replica.said):
                 replica.said = said
                 replica.limits = limits_of(capacity, said)
-                replica.room = replica.limits.by_rank(replica.weight)
+                replica.room = replica.limits.by_rank(replica.part)
         return largest_prompt(replicas)
 
     def weigh(self, replica: Replica, now: float) -> None:
-        """Its share, and with it how much of its limits."""
+        """What has just happened to it, taken into its share; the others have theirs when all are arranged."""
+        self._measure(now)
+        self._weigh(replica, now)
+
+    def _measure(self, now: float) -> None:
+        self._fittest = max((replica.breaker.health(now) for replica in self.candidates), default=1.0)
+
+    def _weigh(self, replica: Replica, now: float) -> None:
+        """Its share, and with it how much of its limits: as much as it is well beside the best, and not busy.
+
+        Or a version's only replica would warm up, or live down a failure, while nearly all are refused.
+        """
         breaker = replica.breaker
         if self.panicking:
-            weight = min(1.0, max(LEAST_IN_PANIC, breaker.trust(now) / self._best))
+            weight = part = min(1.0, max(LEAST_IN_PANIC, breaker.trust(now) / self._best))
         else:
             weight = breaker.weight(now)
-        if weight != replica.weight:
-            replica.weight = weight
-            replica.room = replica.limits.by_rank(weight)
+            part = min(1.0, weight / self._fittest) if self._fittest else weight
+        replica.weight = weight
+        if part != replica.part:
+            replica.part = part
+            replica.room = replica.limits.by_rank(part)
 
     def _ready(self, replica: Replica, now: float) -> bool:
         """As its last probe found it; but one that has answered calls since is not hung, whatever a probe says."""

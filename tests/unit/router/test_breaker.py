@@ -94,6 +94,19 @@ def test_p09_each_push_back_halves_the_share() -> None:
     assert not stage.pool.saturated, "the other one does not push back"
 
 
+@pytest.mark.parametrize(("retry_after", "answers", "share"), [(None, 20, 1.0), (None, 19, 0.5), (1.0, 200, 0.5)])
+def test_p09_a_rare_push_back_says_nothing_of_the_load(retry_after: float | None, answers: int, share: float) -> None:
+    """One that answers nearly all is not choked for the few that it does not, unless it says for how long."""
+    stage = Stage(1)
+    (replica,) = stage.replicas
+    for _ in range(answers):
+        stage.call()
+    stage.call(error=Overloaded("busy", retry_after))
+    assert replica.weight == pytest.approx(share)
+    stage.call(error=Overloaded("busy"))
+    assert replica.weight == pytest.approx(share / 2), "the next one at once is no rare one"
+
+
 def test_a_whole_answer_between_failures_starts_the_count_again() -> None:
     stage = Stage(2)
     replica = stage.replicas[0]
@@ -241,6 +254,31 @@ def test_p47_the_share_climbs_from_a_tenth_to_all_in_thirty_seconds() -> None:
     assert weights == pytest.approx([0.1, 1 / 6, 1 / 3, 1 / 2, 2 / 3, 5 / 6, 1.0], abs=0.01)
     stage.rest(0.1)
     assert stage.told(replica) == ["ejected", "probing", "slow_start", "closed"]
+
+
+def test_p47_an_only_replica_that_warms_up_has_all_its_limits() -> None:
+    """There is nobody to leave the rest to: callers would be refused for as long as it warms up."""
+    stage = Stage(1)
+    (replica,) = stage.replicas
+    stage.eject(replica, BROKEN)
+    stage.rest(EJECTION * (1 + JITTER))
+    stage.call()
+    assert (replica.breaker.state, replica.weight) == ("slow_start", 0.1)
+    assert replica.room == replica.limits.by_rank(1.0)
+    stage.call(error=BROKEN)
+    assert replica.room == replica.limits.by_rank(1.0)
+    stage.call(error=Overloaded("busy", 1.0))
+    assert replica.room == replica.limits.by_rank(0.5), "how busy it is holds, whoever else is there"
+
+
+def test_p47_beside_a_well_one_it_has_its_share_of_them() -> None:
+    stage = Stage(2)
+    replica, other = stage.replicas
+    stage.eject(replica, BROKEN)
+    stage.rest(EJECTION * (1 + JITTER))
+    stage.call(replica)
+    assert replica.room == replica.limits.by_rank(0.1)
+    assert other.room == other.limits.by_rank(1.0)
 
 
 def test_its_repr_shows_its_state() -> None:
