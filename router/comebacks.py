@@ -4,13 +4,17 @@ from __future__ import annotations
 
 SOONEST, LATEST = 1.0, 30.0
 """Seconds after which who is refused may come back; who tells it spreads it, lest all come at once."""
+AHEAD = 10.0
+"""Seconds that are booked ahead at most: who comes back at once has booked as well, and a model that has just been
+started is thought to be slower than it is.
+"""
 
 
 class Comebacks:
     """Each who is told books what it takes to serve one like it, behind those of its class and tenant told before.
 
     So one tenant's flood moves only its own callers further away. It keeps a number for each tenant that was refused
-    within the last half minute. Times: loop seconds.
+    within the last seconds. Times: loop seconds.
     """
 
     __slots__ = ("_booked",)
@@ -26,7 +30,7 @@ class Comebacks:
         """Seconds after which to come back: not before `wait`; `takes` more are booked for it then."""
         booked = self._booked[rank]
         begins = max(booked.get(tenant, 0.0), now + wait)
-        booked[tenant] = min(begins + takes, now + LATEST)
+        booked[tenant] = min(begins + takes, now + AHEAD)
         return max(SOONEST, min(begins - now, LATEST))
 
     def forget(self, now: float) -> None:
