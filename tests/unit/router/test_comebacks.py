@@ -43,7 +43,7 @@ def test_of_those_whose_time_has_come_nothing_is_kept() -> None:
 
 @pytest.mark.parametrize("apart", [0.01, 0.02, 0.03])
 async def test_a_crowd_that_does_as_it_is_told_comes_no_faster_than_it_is_served(apart: float) -> None:
-    """One place of half a second, and twenty callers at about once: no more come back in a second than it has room for."""
+    """One place of half a second, twenty callers at about once: no more come back in a second than it has room for."""
     stage = Stage()
     await stage.learn(0.5)
     stage.enter()
