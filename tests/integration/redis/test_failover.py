@@ -17,20 +17,23 @@ from tests.support.valkey import running_valkey
 from tests.support.valkey_cluster import running_cluster
 from tests.support.waiting import until, until_told
 
+PATIENT = 10 * DEADLINE
+NOTICED_MS = 5000
+"""Of the master's silence until another takes its place: what comes before that is over by then."""
 BACK = 2.0
 """Seconds after which whoever is written to instead is found."""
 
 
 @pytest.fixture
 def stores() -> Iterator[Replicated]:
-    with running_replicated() as replicated:
+    with running_replicated(NOTICED_MS) as replicated:
         yield replicated
 
 
 @pytest.mark.parametrize("how", ["killed", "frozen"])
 async def test_levels_slots_and_debts_outlive_the_master(stores: Replicated, how: str) -> None:
-    clock, patient = [1000.0], 10 * DEADLINE
-    async with gateway(stores.url, clock, deadline=patient) as one, gateway(stores.url, clock, deadline=patient) as two:
+    clock = [1000.0]
+    async with gateway(stores.url, clock, deadline=PATIENT) as one, gateway(stores.url, clock, deadline=PATIENT) as two:
         quota, slots = one.quota(one.bucket("tpm", 1000)), one.quota(one.slots("k", 1))
         await one.limiter.beat()  # type: ignore[attr-defined]  # sees that there are two
         await one.use(quota, 400, 400)
@@ -38,7 +41,8 @@ async def test_levels_slots_and_debts_outlive_the_master(stores: Replicated, how
         held = await one.ask(slots)
         await asyncio.to_thread(stores.wait_for_replica)
         stores.master.kill() if how == "killed" else stores.master.freeze()
-        assert [await admitted(stand, quota, 100) for stand in (one, two)] == [3, 3], "each its half of what was left"
+        passed = await asyncio.gather(*(admitted(stand, quota, 100) for stand in (one, two)))
+        assert passed == [3, 3], "each its half of what was left"
         await asyncio.to_thread(stores.wait_for_successor)
         await until(lambda: not one.limiter.trouble and not two.limiter.trouble)
         assert await until_told(lambda: one.remaining(quota), lambda left: left == [0]) == [0]
@@ -50,7 +54,7 @@ async def test_levels_slots_and_debts_outlive_the_master(stores: Replicated, how
 
 async def test_a_fail_over_by_hand_loses_nobody(stores: Replicated) -> None:
     """However often it is asked meanwhile: who can't be answered is let pass by a gateway's own part."""
-    async with gateway(stores.url, [1000.0], deadline=10 * DEADLINE) as stand:
+    async with gateway(stores.url, [1000.0], deadline=PATIENT) as stand:
         quota = stand.quota(stand.bucket("tpm", 10**9))
         stores.fail_over()
         used = 0
@@ -65,7 +69,7 @@ async def test_a_fail_over_by_hand_loses_nobody(stores: Replicated) -> None:
 async def test_a_replica_takes_a_lost_nodes_place_in_a_cluster(tmp_path: Path, how: str) -> None:
     bucket = key("acme", "key", "tpm")
     with running_cluster(tmp_path, bucket) as cluster:
-        async with gateway(cluster.url, [1000.0], deadline=10 * DEADLINE) as stand:
+        async with gateway(cluster.url, [1000.0], deadline=PATIENT) as stand:
             quota = stand.quota(stand.bucket("tpm", 1000))
             assert quota.buckets[0].key == bucket
             await stand.use(quota, 400, 400)
