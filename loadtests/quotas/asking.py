@@ -139,15 +139,19 @@ class Crowd:
         key = int(len(self._keys[tenant]) * random.random() ** 2)  # one wants more than others
         asked = Asked(self._next, tenant, key, gateway, fate)
         self._next += 1
-        content = body(asked, random)
-        asked.size = len(content)
-        extra = bearer(self._keys[tenant][key])
-        if fate == "late":
-            extra += "x-request-timeout-ms: 200\r\n"
-        request = bodies.http(self._ports[gateway], content, extra)
-        await caller.put(asked, request, HEARD if fate == "leaves" else 0)
+        await put(asked, caller, self._ports[gateway], self._keys[tenant][key], random)
         self.asked.append(asked)
         return asked
+
+
+async def put(asked: Asked, caller: Caller, port: int, key: str, random: Random) -> None:
+    """By `caller`, who is connected to `port`: as its fate wants it."""
+    content = body(asked, random)
+    asked.size = len(content)
+    extra = bearer(key)
+    if asked.fate == "late":
+        extra += "x-request-timeout-ms: 200\r\n"
+    await caller.put(asked, bodies.http(port, content, extra), HEARD if asked.fate == "leaves" else 0)
 
 
 def bearer(key: str) -> str:

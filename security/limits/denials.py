@@ -2,8 +2,8 @@
 
 For a bucket that is until it would have had room, for half a second at most, as others may give back meanwhile; what
 this gateway gives back itself counts at once. Of a busy one nobody gets anything until there may be room for as much as
-is taken in advance (see leases.py): else each bit of room would be asked for by itself. For slots it is as long as a
-release elsewhere takes to be told, and for budgets half a second.
+is taken in advance (see leases.py): else each bit of room would be asked for by itself. For slots it is so short that
+one let go of elsewhere is free here within 50 ms, ten of which it may take to be told; for budgets half a second.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from security.limits.known import Known
 from security.limits.spending import spend
 
 LONGEST = SECOND // 2
-FREED = SECOND // 20
-"""Microseconds in which a slot that is let go of elsewhere is free here."""
+TAKEN = SECOND // 45
+"""Microseconds after which slots that were all taken are asked for again, on the average."""
 KEPT = 20_000
 """Most limits of which a refusal is remembered; when there are more, all are asked about once again."""
 
@@ -43,7 +43,7 @@ class Denials:
         if len(self._until) >= KEPT:
             self._until.clear()
             self._gathers.clear()
-        longest = LONGEST if isinstance(limit, Budget) else FREED
+        longest = LONGEST if isinstance(limit, Budget) else TAKEN
         if isinstance(limit, Bucket):
             longest = min(max(refusal.wait, gather), LONGEST)
         self._until[limit.key] = until = self._known.now() + round(longest * self._random.uniform(0.5, 1.5))
