@@ -124,12 +124,19 @@ def _shown(value: object) -> str:
 
 
 def describe(exc: BaseException) -> str:
-    """An exception and its causes by type and place, without their texts, on one line."""
+    """An exception, its causes and what it groups, by type and place, without their texts, on one line."""
     parts = []
     cause: BaseException | None = exc
     while cause is not None:
-        frames = traceback.extract_tb(cause.__traceback__)
-        places = [f"{frame.filename.rpartition('/')[2]}:{frame.lineno} {frame.name}" for frame in reversed(frames)]
-        parts.append(f"{type(cause).__qualname__} at {' < '.join(places) or 'no place'}")
+        parts.append(_place(cause))
         cause = cause.__cause__ or cause.__context__
     return " caused by ".join(parts)
+
+
+def _place(exc: BaseException) -> str:
+    frames = traceback.extract_tb(exc.__traceback__)
+    places = [f"{frame.filename.rpartition('/')[2]}:{frame.lineno} {frame.name}" for frame in reversed(frames)]
+    place = f"{type(exc).__qualname__} at {' < '.join(places) or 'no place'}"
+    if isinstance(exc, BaseExceptionGroup):
+        place += f" of [{'; '.join(map(describe, exc.exceptions))}]"
+    return place

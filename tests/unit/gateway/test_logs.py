@@ -98,6 +98,19 @@ def test_p32_an_exception_is_logged_by_type_and_place(pipe: tuple[IO[bytes], IO[
     assert CANARY not in line
 
 
+def test_a_group_of_exceptions_is_told_with_what_is_in_it() -> None:
+    """Else a start that failed would only be told to have failed."""
+
+    def choke() -> None:
+        raise ValueError(CANARY)
+
+    with pytest.raises(ValueError, match=CANARY) as choked:
+        choke()
+    told = logs.describe(ExceptionGroup(CANARY, [ExceptionGroup(CANARY, [choked.value]), OSError(CANARY)]))
+    inner = r"ExceptionGroup at no place of \[ValueError at test_logs.py:\d+ choke < test_logs.py:\d+ test_a_group\S+\]"
+    assert re.fullmatch(rf"ExceptionGroup at no place of \[{inner}; OSError at no place\]", told)
+
+
 @pytest.mark.usefixtures("logging_restored")
 async def test_p32_what_the_loop_reports_shows_no_content(pipe: tuple[IO[bytes], IO[bytes]]) -> None:
     """P32: asyncio's own report prints a callback's arguments (chunks, for instance) and the exception's text."""
