@@ -47,7 +47,7 @@ class _Pace:
 
 
 class Leases:
-    """By bucket. Whoever gets a Decision from `take` owes an `end`; `busy` questions a second make a limit busy."""
+    """By bucket. Whoever gets a Decision owes an `end`; so many questions a second as `busy` says make a limit busy."""
 
     def __init__(self, known: Known, busy: int = BUSY) -> None:
         self.busy = busy
@@ -62,8 +62,14 @@ class Leases:
         """None: the store is to be asked. Counts how often that is wanted."""
         if quota.slots or quota.budgets or not any(asked):
             return None
+        self._count(quota.buckets[0].key, self._known.now())
+        return self.draw(quota, asked)
+
+    def draw(self, quota: Quota, asked: Sequence[int]) -> Decision | None:
+        """The same for who has asked the store already: what came of questions before it may be there now."""
+        if quota.slots or quota.budgets:
+            return None
         now, leases = self._known.now(), self._leases
-        self._count(quota.buckets[0].key, now)
         for bucket, micros in zip(quota.buckets, asked, strict=True):
             lease = leases.get(bucket.key)
             if micros and (lease is None or lease.left < micros):

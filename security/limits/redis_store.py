@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import partial
-from itertools import islice
 from random import Random
-from typing import TypeVar
 
 from msgspec.structs import replace
 
@@ -27,12 +25,8 @@ BEAT = script.LASTS / 3
 """Seconds between two renewals of what is held."""
 COUNT = 1.0
 """Seconds between two counts of the gateways: each sees those only that have said that they are there."""
-TOGETHER = 500
-"""Calls that are made up and told at a time: they take the loop a few milliseconds."""
 GATEWAYS = key("gateways", "here")
 """Where those that are there say so."""
-
-T = TypeVar("T")
 
 
 class RedisLimiter:
@@ -103,7 +97,10 @@ class RedisLimiter:
         self._known.note(quota, decision)
         if decision.refused_by is not None:
             self._denials.note(decision, self._leases.gather(quota, decision.refused_by))
-            raise OverLimit(quota, decision)
+            leased = self._leases.draw(quota, asked)  # of what was taken in advance by those who asked at the same time
+            if leased is None:
+                raise OverLimit(quota, decision)
+            return Reservation(quota, leased, self._end_leased)
         if granted:  # what it pays is taken in advance like the rest, and what it leaves is the next one's here
             self._leases.grant(quota, granted)
             return Reservation(quota, decision, self._end_leased)
@@ -156,7 +153,7 @@ class RedisLimiter:
         self._charge(self._leases.give_back(self._shares.gateways))
         if self._alone and self._line.sound:
             self._alone = False
-            for debts in _portions(self._shares.debts()):
+            for debts in script.portions(self._shares.debts()):
                 self._charge(debts)
                 await self._line.flush()
 
@@ -164,7 +161,7 @@ class RedisLimiter:
         now = self._now()
         try:
             counts = await self._line.ask_patiently([script.beat(GATEWAYS, [self._self], now)])
-            for some in _portions(held.items()):
+            for some in script.portions(held.items()):
                 await self._line.ask_patiently([script.beat(slots, names, now) for slots, names in some])
         except Away:
             return False
@@ -215,11 +212,11 @@ class RedisLimiter:
         self._let_go(decision, name)
 
     def _end_leased(self, quota: Quota, decision: Decision, actual: Cost) -> None:
-        self._charge(self._leases.end(quota, decision, actual))
+        self._charge(self._leases.end(quota, decision, actual), bounded=False)
 
-    def _charge(self, debts: Iterable[tuple[Quota, int]]) -> None:
+    def _charge(self, debts: Iterable[tuple[Quota, int]], *, bounded: bool = True) -> None:
         for quota, micros in together(debts):
-            self._line.tell(script.charge(quota, micros, self._mint(), self._now()))
+            self._line.tell(script.charge(quota, micros, self._mint(), self._now(), bounded=bounded))
 
     def _end_alone(self, name: str, mine: Reservation, quota: Quota, decision: Decision, actual: Cost) -> None:
         mine.settle(actual)
@@ -243,9 +240,3 @@ class RedisLimiter:
 
     def _now(self) -> int:
         return round(self._time() * SECOND)
-
-
-def _portions(them: Iterable[T]) -> Iterator[list[T]]:
-    rest = iter(them)
-    while portion := list(islice(rest, TOGETHER)):
-        yield portion

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
-from security.limits.api import SECOND, Cost, Decision, Limit, Quota, key
+from security.limits.api import MOST, SECOND, Cost, Decision, Limit, Quota, key
 from security.limits.budget import Budget
 from security.limits.gcra import owes
 from security.limits.limiter import Levels
@@ -22,10 +23,13 @@ UNREAD = -2
 """How the answer begins where nothing is known of a budget, whose number then follows: nothing was taken."""
 BARRED = 60_000
 """Milliseconds for which a reservation that was taken back before it arrived must not come any more."""
+PORTION = 500
+"""Calls that are made up and told at a time: they take the loop a few milliseconds."""
 LASTS = 30.0
 """Seconds for which a slot is taken unless it is renewed: after that, those of a gateway that crashed are free."""
 
 Argument = str | int
+T = TypeVar("T")
 
 
 class Call(NamedTuple):
@@ -116,11 +120,14 @@ def know(budget: Budget, reading: Reading) -> Call:
     return Call([budget.key], ["know", 0, reading.spent, reading.at, 1000 * left])
 
 
-def charge(quota: Quota, micros: Sequence[int], name: str, now: int) -> Call:
-    """What was used without asking, up to the buckets' burst; below 0 it is given back. Counts once for a `name`."""
+def charge(quota: Quota, micros: Sequence[int], name: str, now: int, *, bounded: bool = True) -> Call:
+    """What was used without asking, if `bounded` up to the buckets' burst; below 0 it is given back.
+
+    Counts once for a `name`.
+    """
     arguments: list[Argument] = ["charge", now, KNOWN]
     for bucket, more in zip(quota.buckets, micros, strict=True):
-        arguments += (more, bucket.span)
+        arguments += (more, bucket.span if bounded else MOST)
     return Call([_reservation(quota, name), *(bucket.key for bucket in quota.buckets)], arguments)
 
 
@@ -157,3 +164,10 @@ def _pay(call: Call, quota: Quota, held: int, owed: int, lasted: tuple[int, int]
 
 def _reservation(quota: Quota, name: str) -> str:
     return key(quota.tenant, "held", name)
+
+
+def portions(them: Iterable[T]) -> Iterator[list[T]]:
+    """What many calls are to be made of, so many at a time."""
+    rest = iter(them)
+    while portion := list(islice(rest, PORTION)):
+        yield portion

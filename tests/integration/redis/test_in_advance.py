@@ -1,0 +1,44 @@
+"""What a gateway has taken of a busy limit in advance is used before it refuses, and is no way out of a debt."""
+
+from __future__ import annotations
+
+import asyncio
+
+from security.limits.api import Cost, OverLimit, Quota
+from security.limits.leases import BUSY
+from tests.support.limiting import LimiterStand, shared
+from tests.support.valkey import ValkeyServer
+
+
+async def passes(stand: LimiterStand, quota: Quota) -> int:
+    """Whether a request of one token does that, which it keeps."""
+    try:
+        await stand.ask(quota, 1)
+    except OverLimit:
+        return 0
+    return 1
+
+
+async def test_of_many_at_the_same_time_as_many_pass_as_there_is_room_for(valkey: ValkeyServer) -> None:
+    """Each question takes more than it needs, and those behind it are refused by the store before they know of that."""
+    clock = [1000.0]
+    one, other = (LimiterStand(shared(valkey.url, clock, BUSY), "acme", clock) for _ in range(2))
+    quota = one.quota(one.bucket("tpm", 60))
+    passed = await asyncio.gather(*(passes(stand, quota) for stand in (one, other) for _ in range(300)))
+    assert sum(passed) == 60
+    for stand in (one, other):
+        await stand.limiter.aclose()
+
+
+async def test_what_is_used_beyond_what_was_taken_in_advance_is_a_debt(valkey: ValkeyServer) -> None:
+    """Else who is always at their limit had for nothing what their answers are longer than expected."""
+    clock = [1000.0]
+    stand = LimiterStand(shared(valkey.url, clock, busy=0), "acme", clock)
+    quota = stand.quota(stand.bucket("tpm", 60))
+    held = [await stand.ask(quota, 5) for _ in range(12)]
+    for one in held:
+        one.settle(Cost(1, 50))
+    await stand.limiter._line.flush()  # type: ignore[attr-defined]
+    refusal = await stand.refusal(quota, 1)
+    assert refusal.wait == 12 * 50 + 1 - 60
+    await stand.limiter.aclose()
