@@ -31,6 +31,7 @@ class Function(msgspec.Struct):
     """A function that a tool call may name."""
 
     name: str
+    description: str | None = None
 
 
 class Tool(msgspec.Struct):
@@ -103,9 +104,12 @@ def prompts(ask: Ask, kind: Kind) -> list[Any]:
 
 
 def prompt_tokens(ask: Ask, kind: Kind) -> int:
-    """Words of all messages' text, of the prompts or of the inputs; a prompt of token numbers has their count."""
+    """Words of the text of all messages and of what tools are for, of the prompts or of the inputs.
+
+    A prompt of token numbers has their count.
+    """
     if kind == "chat":
-        return sum(map(_message_words, ask.messages))
+        return sum(map(_message_words, ask.messages)) + sum(map(_tool_words, ask.tools or ()))
     return sum(_words(one) if isinstance(one, str) else _length(one) for one in prompts(ask, kind))
 
 
@@ -120,6 +124,10 @@ def _message_words(message: Message) -> int:
     if isinstance(content, str):
         return _words(content)
     return sum(_words(part.text) for part in content)
+
+
+def _tool_words(tool: Tool) -> int:
+    return _words(tool.function.description or "")
 
 
 @lru_cache(1024)

@@ -36,12 +36,13 @@ def post(connection: http.client.HTTPConnection, path: str, body: bytes, key: st
     return answer
 
 
-def minted(front: Front, port: int) -> list[str]:
-    """So many keys, made through the admin listener on `port`."""
-    ruler = snowshed("keys", "create", "acme", "--scope", "admin", config=front.config)
+def minted(front: Front, port: int, tenant: str, count: int) -> list[str]:
+    """So many keys of a tenant, made through the admin listener on `port`."""
+    ruler = snowshed("keys", "create", tenant, "--scope", "admin", config=front.config)
+    wanted = msgspec.json.encode({"tenant": tenant})
     with front.gateway(), calling(port) as admin:
         wait_until(lambda: listening(port), 20, "the admin listener's opening")
-        made = [post(admin, "/v1/keys", b'{"tenant": "acme"}', ruler) for _ in range(KEYS)]
+        made = [post(admin, "/v1/keys", wanted, ruler) for _ in range(count)]
     return [msgspec.json.decode(one)["key"] for one in made]
 
 
@@ -75,7 +76,7 @@ def prove() -> Verdict:
     with stand() as place:
         asking, key = keyed(place)
         front = replace(asking, config=admitting(asking.config, port))
-        keys = minted(front, port)
+        keys = minted(front, port, "acme", KEYS)
         with front.gateway() as (gateway, _):
             growth = Growth(front, gateway)
             rss, series = growth.after([key] * KEYS)

@@ -57,16 +57,22 @@ class Killed:
         return asked.gateway == self.gateway and asked.sent <= self.at < asked.ended + SETTLES
 
 
+def numbered(calls: Iterable[Call]) -> defaultdict[int, list[Call]]:
+    """By the number of the request that they are for; each may be tried more than once."""
+    found: defaultdict[int, list[Call]] = defaultdict(list)
+    for call in calls:
+        if number := _NUMBER.match(call.body.messages[0].content):
+            found[int(number[1])].append(call)
+    return found
+
+
 class History:
     """Of one load, in which some gateways were killed."""
 
     def __init__(self, asked: Sequence[Asked], calls: Iterable[Call], killed: Sequence[Killed] = ()) -> None:
         self.asked = asked
         self._killed = killed
-        self._calls: dict[int, list[Call]] = defaultdict(list)
-        for call in calls:
-            if found := _NUMBER.match(call.body.messages[0].content):
-                self._calls[int(found[1])].append(call)
+        self._calls = numbered(calls)
 
     def __repr__(self) -> str:
         return f"<History of {len(self.asked)} requests, {len(self._killed)} gateways killed>"

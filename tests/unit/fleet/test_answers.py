@@ -83,6 +83,14 @@ def test_a_stream_has_one_finish_reason_per_choice_and_usage_last(kind: Kind) ->
     assert len({(event["id"], event["created"], event["model"], event["object"]) for event in [*events, usage]}) == 1
 
 
+def test_what_tools_are_for_is_part_of_the_prompt() -> None:
+    tools = [
+        {"type": "function", "function": {"name": "look", "description": "looks things up"}},
+        {"type": "function", "function": {"name": "wait"}},
+    ]
+    assert answer("chat", messages=[{"role": "user", "content": "a b"}], tools=tools)["usage"]["prompt_tokens"] == 5
+
+
 def test_every_prompt_has_its_choices() -> None:
     found = answer("completion", prompt=["a b", "c", [1, 2, 3]], n=2)
     assert [choice["index"] for choice in found["choices"]] == [0, 1, 2, 3, 4, 5]
