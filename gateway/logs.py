@@ -125,18 +125,24 @@ def _shown(value: object) -> str:
 
 def describe(exc: BaseException) -> str:
     """An exception, its causes and what it groups, by type and place, without their texts, on one line."""
+    return _described(exc, set())
+
+
+def _described(exc: BaseException, told: set[int]) -> str:
+    """Each once: what is raised out of a group has it as its context."""
     parts = []
     cause: BaseException | None = exc
-    while cause is not None:
-        parts.append(_place(cause))
-        cause = cause.__cause__ or cause.__context__
+    while cause is not None and id(cause) not in told:
+        told.add(id(cause))
+        parts.append(_place(cause, told))
+        cause = cause.__cause__ or (None if cause.__suppress_context__ else cause.__context__)
     return " caused by ".join(parts)
 
 
-def _place(exc: BaseException) -> str:
+def _place(exc: BaseException, told: set[int]) -> str:
     frames = traceback.extract_tb(exc.__traceback__)
     places = [f"{frame.filename.rpartition('/')[2]}:{frame.lineno} {frame.name}" for frame in reversed(frames)]
     place = f"{type(exc).__qualname__} at {' < '.join(places) or 'no place'}"
     if isinstance(exc, BaseExceptionGroup):
-        place += f" of [{'; '.join(map(describe, exc.exceptions))}]"
+        place += f" of [{'; '.join(_described(one, told) for one in exc.exceptions if id(one) not in told)}]"
     return place

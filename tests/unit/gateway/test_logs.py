@@ -111,6 +111,25 @@ def test_a_group_of_exceptions_is_told_with_what_is_in_it() -> None:
     assert re.fullmatch(rf"ExceptionGroup at no place of \[{inner}; OSError at no place\]", told)
 
 
+@pytest.mark.parametrize("hidden", [True, False])
+def test_what_was_raised_out_of_a_group_is_told_once(hidden: bool) -> None:
+    """Its context is the group that it is in."""
+
+    def choke() -> None:
+        try:
+            raise ExceptionGroup(CANARY, [ValueError(CANARY)])
+        except ExceptionGroup as several:
+            if hidden:
+                raise several.exceptions[0] from None
+            raise several.exceptions[0]  # noqa: B904  # as libraries do
+
+    with pytest.raises(ValueError, match=CANARY) as choked:
+        choke()
+    told = logs.describe(choked.value)
+    assert told.count("ValueError") == 1
+    assert ("ExceptionGroup" in told) != hidden
+
+
 @pytest.mark.usefixtures("logging_restored")
 async def test_p32_what_the_loop_reports_shows_no_content(pipe: tuple[IO[bytes], IO[bytes]]) -> None:
     """P32: asyncio's own report prints a callback's arguments (chunks, for instance) and the exception's text."""
