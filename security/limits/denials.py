@@ -36,8 +36,11 @@ class Denials:
     def __repr__(self) -> str:
         return f"<Denials of {len(self._until)} limits>"
 
-    def note(self, refusal: Decision, gather: int) -> None:
-        """The store has refused. `gather`: microseconds in which room is to gather, if it is by a busy bucket; or 0."""
+    def note(self, refusal: Decision, gather: int) -> int:
+        """The store has refused. `gather`: microseconds in which room is to gather, if it is by a busy bucket; or 0.
+
+        How long to wait, in microseconds: nobody gets anything of a bucket in which room gathers.
+        """
         limit = refusal.refused_by
         assert limit is not None
         if len(self._until) >= KEPT:
@@ -47,8 +50,10 @@ class Denials:
         if isinstance(limit, Bucket):
             longest = min(max(refusal.wait, gather), LONGEST)
         self._until[limit.key] = until = self._known.now() + round(longest * self._random.uniform(0.5, 1.5))
-        if gather:
-            self._gathers[limit.key] = until
+        if not gather:
+            return refusal.wait
+        self._gathers[limit.key] = until
+        return max(refusal.wait, until - self._known.now())
 
     def lift(self, many: Sequence[Slots]) -> None:
         """A slot of each is free here."""
@@ -72,8 +77,8 @@ class Denials:
             decision = reserve(Quota(quota.tenant, quota.buckets), asked, tats, (), now)
             if decision.refused_by is not None and until.get(decision.refused_by.key, 0) > now:
                 raise OverLimit(quota, decision)
-            for bucket in quota.buckets:
-                if self._gathers.get(bucket.key, 0) > now:
+            for bucket, micros in zip(quota.buckets, asked, strict=True):
+                if micros and bucket.enforce and self._gathers.get(bucket.key, 0) > now:
                     wait = self._gathers[bucket.key] - now
                     raise OverLimit(quota, Decision(now, tats, (), (), (), bucket, wait))
 

@@ -24,8 +24,7 @@
 -- know     KEYS: budgets
 --          ARGV: (spent, as of when, ms for which it is known) of each, which counts where nothing is known
 -- charge   KEYS: name of the charge, buckets
---          ARGV: ms for which the name is known, (charge, level up to which it counts) of each bucket; what is below 0
---          is given back
+--          ARGV: ms for which the name is known, charge of each bucket; what is below 0 is given back
 --          Returns whether it was new.
 -- beat     KEYS: slots
 --          ARGV: us that a slot lasts, ids
@@ -230,10 +229,9 @@ end
 if verb == 'charge' then
   if not call('SET', KEYS[1], 'done', 'NX', 'PX', ARGV[3]) then return 0 end
   for at, tat in ipairs(tats(#KEYS)) do
-    local charge, most = tonumber(ARGV[2 + 2 * at]), tonumber(ARGV[3 + 2 * at])
-    local before = max(tat or 0, now)
+    local charge, before = tonumber(ARGV[3 + at]), max(tat or 0, now)
     if charge > 0 then
-      put(KEYS[1 + at], max(before, min(before + charge, now + most)))
+      put(KEYS[1 + at], min(before + charge, now + MOST))
     elseif tat then
       put(KEYS[1 + at], before + charge)
     end

@@ -96,10 +96,10 @@ class RedisLimiter:
         decision, granted = script.decision(quota, asked, reply, cost.money)
         self._known.note(quota, decision)
         if decision.refused_by is not None:
-            self._denials.note(decision, self._leases.gather(quota, decision.refused_by))
+            wait = self._denials.note(decision, self._leases.gather(quota, decision.refused_by))
             leased = self._leases.draw(quota, asked)  # of what was taken in advance by those who asked at the same time
             if leased is None:
-                raise OverLimit(quota, decision)
+                raise OverLimit(quota, replace(decision, wait=wait))
             return Reservation(quota, leased, self._end_leased)
         if granted:  # what it pays is taken in advance like the rest, and what it leaves is the next one's here
             self._leases.grant(quota, granted)
@@ -212,11 +212,11 @@ class RedisLimiter:
         self._let_go(decision, name)
 
     def _end_leased(self, quota: Quota, decision: Decision, actual: Cost) -> None:
-        self._charge(self._leases.end(quota, decision, actual), bounded=False)
+        self._charge(self._leases.end(quota, decision, actual))
 
-    def _charge(self, debts: Iterable[tuple[Quota, int]], *, bounded: bool = True) -> None:
+    def _charge(self, debts: Iterable[tuple[Quota, int]]) -> None:
         for quota, micros in together(debts):
-            self._line.tell(script.charge(quota, micros, self._mint(), self._now(), bounded=bounded))
+            self._line.tell(script.charge(quota, micros, self._mint(), self._now()))
 
     def _end_alone(self, name: str, mine: Reservation, quota: Quota, decision: Decision, actual: Cost) -> None:
         mine.settle(actual)

@@ -7,7 +7,7 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
-from security.limits.api import MOST, SECOND, Cost, Decision, Limit, Quota, key
+from security.limits.api import SECOND, Cost, Decision, Limit, Quota, key
 from security.limits.budget import Budget
 from security.limits.gcra import owes
 from security.limits.limiter import Levels
@@ -120,15 +120,9 @@ def know(budget: Budget, reading: Reading) -> Call:
     return Call([budget.key], ["know", 0, reading.spent, reading.at, 1000 * left])
 
 
-def charge(quota: Quota, micros: Sequence[int], name: str, now: int, *, bounded: bool = True) -> Call:
-    """What was used without asking, if `bounded` up to the buckets' burst; below 0 it is given back.
-
-    Counts once for a `name`.
-    """
-    arguments: list[Argument] = ["charge", now, KNOWN]
-    for bucket, more in zip(quota.buckets, micros, strict=True):
-        arguments += (more, bucket.span if bounded else MOST)
-    return Call([_reservation(quota, name), *(bucket.key for bucket in quota.buckets)], arguments)
+def charge(quota: Quota, micros: Sequence[int], name: str, now: int) -> Call:
+    """What was used without asking; below 0 it is given back. Counts once for a `name`."""
+    return Call([_reservation(quota, name), *(bucket.key for bucket in quota.buckets)], ["charge", now, KNOWN, *micros])
 
 
 def beat(slots: str, names: Collection[str], now: int) -> Call:

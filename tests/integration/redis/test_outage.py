@@ -90,6 +90,19 @@ async def test_what_passed_meanwhile_is_charged_once_the_store_is_back(valkey: V
         assert await stand.remaining(quota) == [1000]
 
 
+async def test_what_was_used_beyond_what_was_reserved_meanwhile_is_a_debt(valkey: ValkeyServer) -> None:
+    clock = [1000.0]
+    async with gateway(valkey, clock) as stand:
+        quota = stand.quota(stand.bucket("tpm", 60))
+        await stand.use(quota, 1, 1)
+        valkey.freeze()
+        await stand.use(quota, 1, 1)
+        await stand.use(quota, 10, 6000)
+        valkey.thaw()
+        assert await until_told(lambda: stand.remaining(quota), lambda left: left == [0]) == [0]
+        assert (await stand.refusal(quota, 1)).wait == 6002 + 1 - 60
+
+
 async def test_what_many_owe_is_told_bit_by_bit_and_all_of_it(valkey: ValkeyServer) -> None:
     limiter = limiting.shared(valkey.url, [1000.0])
     stand, many = LimiterStand(limiter, "acme", []), KEPT + 500

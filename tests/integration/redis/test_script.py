@@ -68,11 +68,11 @@ def test_what_was_never_taken_is_not_taken_back(run: Run) -> None:
     assert levels(run) == [0.0, 55.0]
 
 
-def test_a_charge_counts_once_and_up_to_the_burst(run: Run) -> None:
+def test_a_charge_counts_once_and_may_be_a_debt(run: Run) -> None:
     quota = Quota("acme", (REAL, TRIAL))
     assert [run(script.charge(quota, [7_000_000, 90_000_000], "a", NOW)) for _ in range(3)] == [1, 0, 0]
-    assert levels(run) == [7.0, 60.0]
-    run(script.charge(quota, [-3_000_000, -90_000_000], "b", NOW))
+    assert levels(run) == [7.0, 90.0]
+    run(script.charge(quota, [-3_000_000, -95_000_000], "b", NOW))
     run(script.charge(Quota("acme", (Bucket(key("acme", "new"), "tokens", 60, 60.0),)), [-5_000_000], "c", NOW))
     assert levels(run) == [4.0, 0.0]
 

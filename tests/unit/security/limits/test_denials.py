@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from random import Random
 
 import pytest
@@ -104,6 +105,19 @@ def test_who_waits_for_a_slot_is_told_of_a_bucket_that_has_room_later() -> None:
     memory.refuse(SLOTS, 1.0, 50.0, 0.0)
     assert memory.wait(100) == 1.0
     assert memory.wait(300) == 20.0
+
+
+def test_room_gathers_in_a_bucket_for_those_who_take_of_it() -> None:
+    """Who takes nothing of it passes, as does everybody once it is only tried."""
+    memory = Memory()
+    full = Decision(0, [0, 60 * SECOND], (), (), (), DAY, SECOND // 100)
+    memory.known.note(QUOTA, full)
+    assert memory.denials.note(full, SECOND) >= SECOND // 4, "so long nobody gets anything"
+    memory.clock[0] += 0.1
+    assert memory.wait(1) > 0
+    assert memory.wait(0) == 0.0
+    tried = Quota("acme", (TPM, replace(DAY, enforce=False)))
+    memory.denials.check(tried, charges(tried, Cost(1, 1)))
 
 
 def test_a_flood_of_refused_keys_takes_no_more_memory_than_some() -> None:
