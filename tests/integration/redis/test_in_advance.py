@@ -42,3 +42,19 @@ async def test_what_is_used_beyond_what_was_taken_in_advance_is_a_debt(valkey: V
     refusal = await stand.refusal(quota, 1)
     assert refusal.wait == 12 * 50 + 1 - 60
     await stand.limiter.aclose()
+
+
+async def test_p17_who_waits_as_long_as_told_is_let_in_at_a_busy_limit_too(valkey: ValkeyServer) -> None:
+    """Where room gathers for a while before anybody gets any of it."""
+    clock = [1000.0]
+    stand = LimiterStand(shared(valkey.url, clock, BUSY), "acme", clock)
+    quota = stand.quota(stand.bucket("tpm", 600))
+    refused = 0
+    while refused < 100:
+        try:
+            (await stand.ask(quota, 1)).settle(Cost(1, 1))
+        except OverLimit as over:
+            refused += 1
+            stand.later(over.wait)
+            (await stand.ask(quota, 1)).settle(Cost(1, 1))
+    await stand.limiter.aclose()
