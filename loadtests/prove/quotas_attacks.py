@@ -63,6 +63,8 @@ class Outcome:
         yield Bar(f"overshoot, {name}", self.overshoot, self.excused)
         never_told = self.excused if self.attack.leave_after else 0  # of whose prompts and answers there is no usage
         yield Bar(f"overshoot that nobody waits for, {name}", max(0.0, self.overshoot - self.owed), never_told)
+        others = self.statuses.total() - self.statuses[http.client.OK] - self.statuses[REFUSED]
+        yield Bar(f"answers that are neither good nor a refusal for the limit, {name}", others, 0, exact=True)
         yield Bar(f"attacks that nobody was refused in, {name}", int(not self.statuses[REFUSED]), 0, exact=True)
 
     def figures(self) -> dict[str, Any]:
@@ -107,7 +109,7 @@ def outcome(place: Stand, fleet: Sequence[Gateway], attack: Attack, keys: Sequen
     drained = attack.rate * (time.monotonic() - begin)
     calls = numbered(msgspec.convert(place.control(f"/_calls?since={since}"), list[Call]))
     made = [call for one in asked for call in calls[one.number]]
-    statuses = Counter(one.status or http.client.OK for one in asked)  # who has left does not know
+    statuses = Counter(http.client.OK if one.ending == "left" else one.status for one in asked)
     if attack.by_requests:
         return Outcome(attack, statuses, len(made), drained, 0, owed)
     unseen = sum(max(0, call.tokens - attack.leave_after) for call in made) if attack.leave_after else 0

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from loadtests.quotas.asking import MARK
+from loadtests.quotas.asking import HEARD, MARK
 from loadtests.quotas.plans import MODEL
 
 TOKENS = 12_000
@@ -17,8 +17,6 @@ REQUESTS = 60
 """A minute."""
 WORDS = 80
 """Of a prompt besides what is said in it: each is a token, of which gateways expect one in four bytes."""
-HEARD = 3
-"""Tokens after which who hangs up does so."""
 
 
 @dataclass(slots=True, frozen=True)
