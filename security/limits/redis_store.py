@@ -97,7 +97,8 @@ class RedisLimiter:
         self._known.note(quota, decision)
         if decision.refused_by is not None:
             wait = self._denials.note(decision, self._leases.gather(quota, decision.refused_by))
-            leased = self._leases.draw(quota, asked)  # of what was taken in advance by those who asked at the same time
+            await asyncio.sleep(0)  # by when whoever was answered at the same time has noted what they got beyond need
+            leased = self._leases.draw(quota, asked)
             if leased is None:
                 raise OverLimit(quota, replace(decision, wait=wait))
             return Reservation(quota, leased, self._end_leased)

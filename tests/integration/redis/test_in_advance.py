@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
+from contextlib import AsyncExitStack, aclosing
+from typing import Any
+
+import pytest
+from redis.exceptions import NoScriptError
 
 from security.limits.api import Cost, OverLimit, Quota
 from security.limits.leases import BUSY
+from security.limits.script import Call
+from security.limits.wire import ServerWire
 from tests.support.limiting import LimiterStand, shared
 from tests.support.valkey import ValkeyServer
 
@@ -22,12 +30,32 @@ async def passes(stand: LimiterStand, quota: Quota) -> int:
 async def test_of_many_at_the_same_time_as_many_pass_as_there_is_room_for(valkey: ValkeyServer) -> None:
     """Each question takes more than it needs, and those behind it are refused by the store before they know of that."""
     clock = [1000.0]
-    one, other = (LimiterStand(shared(valkey.url, clock, BUSY), "acme", clock) for _ in range(2))
-    quota = one.quota(one.bucket("tpm", 60))
-    passed = await asyncio.gather(*(passes(stand, quota) for stand in (one, other) for _ in range(300)))
+    async with AsyncExitStack() as opened:
+        limiters = [await opened.enter_async_context(aclosing(shared(valkey.url, clock, BUSY))) for _ in range(2)]
+        one, other = (LimiterStand(limiter, "acme", clock) for limiter in limiters)
+        quota = one.quota(one.bucket("tpm", 60))
+        passed = await asyncio.gather(*(passes(stand, quota) for stand in (one, other) for _ in range(300)))
     assert sum(passed) == 60
-    for stand in (one, other):
-        await stand.limiter.aclose()
+
+
+async def test_as_many_pass_if_the_store_gets_to_know_the_script_in_between(
+    valkey: ValkeyServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of the requests that ask together the last are answered first then, and the first are refused."""
+    run = ServerWire._run_known
+
+    async def run_the_last(wire: ServerWire, calls: Sequence[Call]) -> list[Any]:
+        """As if another gateway had told the script when most of them had been asked in vain."""
+        known = await run(wire, calls[-20:])
+        return [NoScriptError() for _ in calls[:-20]] + known
+
+    clock = [1000.0]
+    async with aclosing(shared(valkey.url, clock, BUSY)) as limiter:
+        stand = LimiterStand(limiter, "acme", clock)
+        quota = stand.quota(stand.bucket("tpm", 60))
+        assert sum(await asyncio.gather(*(passes(stand, quota) for _ in range(20)))) == 20  # the script is known, too
+        monkeypatch.setattr(ServerWire, "_run_known", run_the_last)
+        assert sum(await asyncio.gather(*(passes(stand, quota) for _ in range(60)))) == 40
 
 
 async def test_what_is_used_beyond_what_was_taken_in_advance_is_a_debt(valkey: ValkeyServer) -> None:
