@@ -11,6 +11,8 @@ from itertools import count
 from random import Random
 from secrets import token_hex
 
+from redis.asyncio import Redis
+
 from security.limits import readings, script
 from security.limits.api import Bucket, Cost, Limit, OverLimit, Quota, Reservation, Slots, Unit, key
 from security.limits.budget import Budget, Ledger
@@ -25,16 +27,16 @@ NEVER = 10**9
 
 
 def shared(  # all of it
-    url: str,
+    store: str | Redis,
     clock: list[float] | None = None,
     busy: int = NEVER,
     deadline: float = PATIENCE,
     ledger: Ledger = readings.unknown,
     grace: float = GRACE,
 ) -> RedisLimiter:
-    """Over the Redis there, which takes the time from `clock`, too, if there is one. `busy`: see leases.py."""
+    """Over the Redis at that URL, which takes the time from `clock`, too, if there is one. `busy`: see leases.py."""
     mark, numbers = token_hex(4), count()
-    line = Line(connect(url), script.text(), deadline)
+    line = Line(connect(store) if isinstance(store, str) else store, script.text(), deadline)
     mint, chance = (lambda: f"{mark}-{next(numbers)}"), Random(1)
     if clock is None:
         limiter = RedisLimiter(line, mint, time.monotonic, chance, Cashier(line, ledger, time.time, grace))
