@@ -26,15 +26,19 @@ from tests.support.waiting import PATIENCE, wait_until
 
 CAN = any(map(shutil.which, ("cc", "gcc", "clang"))) and Path(sysconfig.get_path("include"), "Python.h").exists()
 pytestmark = pytest.mark.skipif(not CAN, reason="takes a C compiler and Python's headers (on Debian: gcc, python3-dev)")
+SUITES = sorted({path.parts[2] for path in tree.files() if path.match("tests/contract/*/*.py")})
 ASKED = {"model": "mock", "messages": [{"role": "user", "content": "Hello"}]}
 
 
 @pytest.fixture(scope="module")
 def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of all that takes part, compiled."""
+    """A copy of the repository, compiled."""
     place = tmp_path_factory.mktemp("sources")
-    for name in (*tree.PRODUCT, "scripts", "pyproject.toml"):
-        (shutil.copytree if (tree.ROOT / name).is_dir() else shutil.copy)(tree.ROOT / name, place / name)
+    for file in tree.files():
+        (place / file).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(tree.ROOT / file, place / file)
+    for fetched in (".cache", ".triton"):
+        (place / fetched).symlink_to(tree.ROOT / fetched)
     done = subprocess.run(
         [sys.executable, "scripts/compile.py"], cwd=place, capture_output=True, text=True, check=False
     )
@@ -109,6 +113,17 @@ def test_the_image_serves_machine_code(sources: Path, tmp_path: Path) -> None:
     assert streamed.text.endswith("data: [DONE]\n\n")
     assert (refused.status_code, refused.json()["error"]["param"]) == (400, "max_tokens")
     assert (broken.status_code, broken.json()["error"]["code"]) == (502, "upstream_error")
+
+
+@pytest.mark.parametrize(
+    "suite", sorted(path.name for path in (tree.ROOT / "tests/contract").iterdir() if path.is_dir())
+)
+def test_machine_code_keeps_the_contracts_too(sources: Path, suite: str) -> None:
+    """By the same suites that the sources are held to."""
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "tests.support.machine_code", f"tests/contract/{suite}"]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    done = subprocess.run(command, cwd=sources, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-8000:] + done.stderr[-2000:]
 
 
 def test_what_is_compiled_is_used_only_for_the_sources_that_it_was_made_of(sources: Path, tmp_path: Path) -> None:
