@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from contextlib import suppress
+from functools import partial
 from typing import Any, Final
 
-from sqlalchemy import URL, NullPool, event, make_url
+import aiosqlite
+from sqlalchemy import URL, NullPool, make_url
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool, ConnectionPoolEntry
@@ -29,6 +31,8 @@ OPTIONS: Final = {
 CONNECTIONS: Final = 4
 PATIENCE: Final = 2.0
 """Seconds for a connection, and for what a request waits for."""
+WRITE: Final = 5.0
+"""Seconds that SQLite waits for another process's write."""
 
 
 def address(url: str) -> URL:
@@ -52,9 +56,9 @@ def connect(url: URL, *, keeping: bool = True) -> AsyncEngine:
 
     Raises ValueError without the driver.
     """
-    options: dict[str, Any] = {"timeout": PATIENCE}
+    driver: dict[str, Any] = {"connect_args": {"timeout": PATIENCE}}
     if is_sqlite(url):
-        options = {"timeout": 5.0, "factory": _Releasing}  # 5 s for another process's write
+        driver = {"async_creator": partial(_open, str(url.database))}
     pool: dict[str, Any] = {"poolclass": NullPool}
     if keeping:
         pool = {
@@ -65,17 +69,9 @@ def connect(url: URL, *, keeping: bool = True) -> AsyncEngine:
             "pool_pre_ping": True,
         }
     try:
-        engine = create_async_engine(
-            url,
-            **pool,
-            connect_args=options,
-            hide_parameters=True,  # which errors would quote otherwise
-        )
+        return create_async_engine(url, **pool, **driver, hide_parameters=True)  # which errors would quote otherwise
     except ImportError:
         raise ValueError("needs a driver for PostgreSQL: install snowshed[postgres]") from None
-    if is_sqlite(url):
-        event.listen(engine.sync_engine, "connect", _prepare)
-    return engine
 
 
 async def close(engine: AsyncEngine) -> None:
@@ -127,9 +123,20 @@ class _Releasing(sqlite3.Connection):
         super().close()
 
 
-def _prepare(connection: Any, _record: object) -> None:
-    """What SQLite must be told on each connection: readers beside a writer, references checked, commits on disk."""
-    cursor = connection.cursor()
-    for pragma in ("journal_mode=WAL", "foreign_keys=ON", "synchronous=FULL"):
-        cursor.execute(f"PRAGMA {pragma}")
-    cursor.close()
+async def _open(file: str) -> aiosqlite.Connection:
+    """With what SQLite must be told on each connection: readers beside a writer, references checked, commits on disk.
+
+    When this fails the connection's thread has ended: what it had to tell yet would meet a loop that is closed.
+    """
+    opening = aiosqlite.connect(file, timeout=WRITE, factory=_Releasing)
+    thread = opening._thread  # noqa: SLF001  # there is no other way to it
+    thread.daemon = True  # as SQLAlchemy has it
+    try:
+        connection = await opening
+        await connection.executescript("PRAGMA journal_mode=WAL; PRAGMA foreign_keys=ON; PRAGMA synchronous=FULL")
+    except BaseException as error:
+        opening.stop()
+        if isinstance(error, Exception):  # whoever is cancelled waits for nothing
+            await asyncio.to_thread(thread.join)
+        raise
+    return connection

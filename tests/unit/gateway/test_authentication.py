@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import get_args
 
@@ -43,6 +44,7 @@ def test_tokens_without_what_checks_them_are_told_what_to_install(kind: str, abs
     tree = configuration(auth={"kind": kind, "jwt": JWT})
     program = f"""
 import sys
+import threading
 from pathlib import Path
 sys.modules[{absent!r}] = None
 from gateway.config import check
@@ -63,12 +65,18 @@ def test_only_keys_and_tokens_open_other_addresses() -> None:
     check_exposure(check({**tree, "auth": {"kind": "jwt", "jwt": JWT}}, "test"))
 
 
+def driver_threads() -> set[threading.Thread]:
+    return {thread for thread in threading.enumerate() if "connection" in thread.name}
+
+
 async def test_a_file_that_can_not_be_used_is_told_in_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "text.db").write_text("no database " * 100)
     for path, words in ((tmp_path / "absent" / "x.db", "unable to open"), (tmp_path / "text.db", "not a database")):
         auth = AUTHENTICATORS["keys"](Auth(kind="keys", sqlite=path))
+        before = driver_threads()
         with pytest.raises(StoreAway, match=f"{path.name} can't be used as a database: .*{words}"):
             await auth.start()
+        assert driver_threads() <= before  # one more would tell a loop that may be closed by then
         await auth.aclose()
 
 
