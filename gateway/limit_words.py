@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from math import ceil
 from typing import Final
 
 from gateway.pricing import decimal
 from gateway.quotas import NOBODY, described, named
-from security.limits.api import Limit, NeverFits, OverLimit, Slots, key
+from security.limits.api import Limit, NeverFits, OverLimit, Slots, Unit, key
 from security.limits.budget import Budget
 
 _EVERYBODY: Final = key(NOBODY, "")
 _SHOWN: Final = {"jwt": "the token subject's", "mesh": "the mesh identity's"}
 """In place of a key, by how their ids begin."""
+_LESS: Final[Mapping[Unit, str]] = {
+    "requests": "raise the limit",
+    "input_tokens": "shorten the prompt",
+    "output_tokens": "lower max_tokens or n",
+    "tokens": "lower max_tokens or n, or shorten the prompt",
+}
+"""What has a request take less."""
 
 
 def over(error: OverLimit) -> str:
@@ -25,7 +33,8 @@ def over(error: OverLimit) -> str:
 
 
 def never(error: NeverFits) -> str:
-    return f"The request takes more at once than {_spoken(error.bucket)} ever allows."
+    bucket = error.bucket
+    return f"The request takes {error.asked} at once, more than {_spoken(bucket)} ever allows; {_LESS[bucket.unit]}."
 
 
 def unpaid(budget: Budget, left: int) -> str:

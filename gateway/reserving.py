@@ -211,7 +211,7 @@ def _expected(quota: Quota, model: Model, prompt: Prompt, exchange: Exchange) ->
         return Cost(1, tokens)
     cap = version.max_tokens if prompt.max_tokens is None else prompt.max_tokens
     output = costs.output(exchange.record.tenant, tokens, cap) * prompt.n
-    if prompt.max_tokens is None:  # an expectation is no reason to refuse for ever; what comes beyond it is a debt
+    if prompt.max_tokens is None or quota.cut:  # no reason to refuse for ever; what comes beyond is cut, or a debt
         output = min(output, max(quota.most_output(tokens), prompt.n))
     return Cost(1, tokens, output)
 

@@ -139,11 +139,12 @@ class Standing(msgspec.Struct, frozen=True):
 
 
 class NeverFits(Exception):
-    """The request takes more at once than `bucket` ever holds: to wait is of no use."""
+    """The request takes more at once, `asked` units of it, than `bucket` ever holds: to wait is of no use."""
 
-    def __init__(self, bucket: Bucket) -> None:
+    def __init__(self, bucket: Bucket, asked: int) -> None:
         super().__init__(bucket.key)
         self.bucket = bucket
+        self.asked = asked
 
 
 class LimitsAway(Exception):

@@ -37,7 +37,7 @@ def refuse_misfits(quota: Quota, asked: Sequence[int]) -> None:
     """Raises NeverFits for what no bucket that is enforced will ever have room for."""
     for bucket, micros in zip(quota.buckets, asked, strict=True):
         if micros > bucket.span and bucket.enforce:
-            raise NeverFits(bucket)
+            raise NeverFits(bucket, micros * bucket.limit // bucket.period)
 
 
 def fit(quota: Quota, cost: Cost, tats: Mapping[str, int], used: Mapping[str, int], now: int) -> Decision | None:

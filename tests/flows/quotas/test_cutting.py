@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import openai
 import pytest
@@ -107,6 +108,15 @@ def test_who_has_less_left_than_an_answer_is_expected_to_take_is_refused_as_ever
     leave(place, EXPECTED)
     refused(place.ask(named("asks"), "acme").answer)
     assert place.asked() == []
+
+
+@pytest.mark.parametrize("asked", [{}, {"max_tokens": 61}, {"max_tokens": 61, "n": 2}])
+def test_who_asks_for_more_than_there_ever_is_gets_what_there_is(
+    fleet: SpawnedFleet, tmp_path: Path, asked: dict[str, Any]
+) -> None:
+    with limited(fleet, tmp_path, plan(key={"output_tokens_per_minute": 60}, cut_answers=True)) as place:
+        answer = place.ask(named("asks", "tokens=80", **asked), "acme").answer
+        assert (answer.status, answer.headers[CAPPED]) == (200, f"max_tokens={60 // asked.get('n', 1)};reason=quota")
 
 
 def test_without_a_limit_on_tokens_nothing_is_capped(fleet: SpawnedFleet, tmp_path: Path) -> None:
