@@ -32,6 +32,13 @@ class Known:
         """Millionths; None: the store has not spoken of it."""
         return self._spent.get(key)
 
+    def put(self, key: str, tat: int) -> None:
+        """What it will be once it has heard of what passed without it."""
+        self._tats[key] = tat
+
+    def put_spent(self, key: str, spent: int) -> None:
+        self._spent[key] = spent
+
     def note(self, quota: Quota, decision: Decision) -> None:
         """What the store has told just now."""
         tats, shift = self._tats, self.now() - decision.now

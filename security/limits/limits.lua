@@ -241,8 +241,8 @@ end
 
 if verb == 'beat' then
   local slots, lasts = KEYS[1], tonumber(ARGV[3])
+  for at = 4, #ARGV do call('ZADD', slots, format('%.0f', now + lasts), ARGV[at]) end -- first: fails without memory
   call('ZREMRANGEBYSCORE', slots, '-inf', format('%.0f', now)) -- of those who have crashed
-  for at = 4, #ARGV do call('ZADD', slots, format('%.0f', now + lasts), ARGV[at]) end
   renew(slots, lasts)
   return taken(slots)
 end

@@ -35,6 +35,8 @@ FOREIGN = "WRONGTYPE"
 """How errors begin that say something of one key alone: somebody else has written to it."""
 STOOD_STILL = 0.005
 """Seconds by which a timer is late because of our own loop."""
+LONGEST = 10
+"""Deadlines that an answer is waited for at most, however often our loop stands still."""
 
 
 class Away(Exception):
@@ -47,11 +49,14 @@ class Away(Exception):
 
 @dataclass(slots=True, eq=False)
 class _Batch:
-    """Calls on their way together, behind messages. `due` is when they have taken too long, by the loop's clock."""
+    """Calls on their way together, behind messages. `due` is when they have taken too long, by the loop's clock; `end`
+    is when they have even if our loop stood still.
+    """
 
     messages: dict[int, Call]
     waiting: list[tuple[Call, asyncio.Future[Any]]]
     due: float
+    end: float
     task: asyncio.Task[None] | None = None
 
 
@@ -59,8 +64,9 @@ class Line:
     """Over a client of Redis, or what speaks like it; `script` is what all calls are runs of.
 
     `deadline` is in seconds, for an answer, not counting those in which our own loop stood still. `trouble` says for
-    people why the store is left alone; "" while it is asked. `outages`: how often it came to that, `since`: when it did
-    last, by the loop's clock.
+    people why the store is left alone; "" while it is asked, and that is so again once it has answered as fast as that
+    to somebody who could have waited for longer. `outages`: how often it came to that, `since`: when it did for the
+    first time after a request was answered, by the loop's clock.
     """
 
     def __init__(self, client: Redis | RedisCluster, script: str, deadline: float = DEADLINE) -> None:
@@ -76,6 +82,7 @@ class Line:
         self.trouble = ""
         self.outages = 0
         self.since = 0.0
+        self._of_use = True
 
     def __repr__(self) -> str:
         state = self.trouble or "open"
@@ -104,13 +111,16 @@ class Line:
 
     async def ask_patiently(self, calls: Sequence[Call]) -> list[Any]:
         """For those who can wait: so it is found out that the store is back. Raises Away."""
+        loop = asyncio.get_running_loop()
+        due = loop.time() + self._deadline
         try:
             async with asyncio.timeout(PATIENCE):
                 replies = await self._run(calls)
         except (RedisError, RedisClusterException, OSError) as error:  # which in a cluster is none of the former
             self._failed(error)
             raise Away(self._reason) from None
-        self._answered()
+        if loop.time() <= due:
+            self._answered()
         return replies
 
     async def run(self) -> None:
@@ -157,7 +167,8 @@ class Line:
             taken = [self._waiting.popleft() for _ in range(min(TOGETHER, len(self._waiting)))]
             asked = [one for one in taken if not one[1].done()]
             if asked:
-                batch = _Batch(self._outbox.take(TOGETHER), asked, loop.time() + self._deadline)
+                due, end = (loop.time() + times * self._deadline for times in (1, LONGEST))
+                batch = _Batch(self._outbox.take(TOGETHER), asked, due, end)
                 self._batches.add(batch)
                 batch.task = loop.create_task(self._carry(batch))
                 self._tasks.add(batch.task)
@@ -173,6 +184,7 @@ class Line:
             return
         self._batches.discard(batch)
         self._outbox.confirm(batch.messages)
+        self._of_use = True
         self._answered()
         for (_, answer), reply in zip(batch.waiting, replies[len(batch.messages) :], strict=True):
             if isinstance(reply, RedisError):
@@ -194,7 +206,9 @@ class Line:
             return
         loop = asyncio.get_running_loop()
         behind = loop.time() - batch.due
-        if behind > STOOD_STILL:  # the answer may be there already, and nobody has read it yet
+        if (
+            behind > STOOD_STILL and loop.time() < batch.end and not self.trouble
+        ):  # perhaps it is there, unread
             batch.due = loop.time() + min(behind, self._deadline)
             loop.call_at(batch.due, self._late, batch)
             return
@@ -228,7 +242,8 @@ class Line:
         if self._failures >= FAILURES and not self.trouble:
             self.trouble = f"limits: the store that gateways share can't be asked ({self._reason})"
             self.outages += 1
-            self.since = asyncio.get_running_loop().time()
+            if self._of_use:
+                self._of_use, self.since = False, asyncio.get_running_loop().time()
             _logger.warning("limits not shared", extra={"reason": self._reason})
             self._refuse_waiting()
 

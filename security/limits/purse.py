@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import islice
 
 from security.limits.api import Cost, Decision, Quota
@@ -33,6 +33,11 @@ class Purse:
             return [self._spent[budget.key] for budget in quota.budgets]
         except KeyError:
             raise Unread from None
+
+    @property
+    def levels(self) -> Mapping[str, int]:
+        """By the keys of budgets."""
+        return self._spent
 
     def level(self, budget: Budget) -> int | None:
         """None: nothing is counted of it yet."""

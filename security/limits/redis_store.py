@@ -131,6 +131,7 @@ class RedisLimiter:
 
     async def aclose(self) -> None:
         self._charge(self._leases.give_back(self._shares.gateways, all_of_it=True))
+        self._charge(self._shares.debts())
         await self._line.aclose()
 
     async def beat(self) -> bool:
@@ -141,7 +142,7 @@ class RedisLimiter:
             answered = await self._say_here(held)
         finally:
             self._free_anew(held)
-        if answered:
+        if answered and not self._line.trouble:  # else it is too slow yet to be asked
             self._outages, self._beat_at = outages, self._known.now() + round(BEAT * SECOND)
         return answered
 
@@ -221,6 +222,7 @@ class RedisLimiter:
 
     def _end_alone(self, name: str, mine: Reservation, quota: Quota, decision: Decision, actual: Cost) -> None:
         mine.settle(actual)
+        self._charge(self._shares.late())
         if quota.budgets:
             self._cashier.owe(name, quota, decision, actual)
         elif decision.held:  # the store knows of them, if it came back meanwhile

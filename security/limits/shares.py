@@ -11,13 +11,17 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
-from security.limits.api import Bucket, Cost, LimitsAway, NeverFits, Quota, Reservation
+from msgspec import structs
+
+from security.limits.api import Bucket, Cost, Decision, LimitsAway, NeverFits, Quota, Reservation
 from security.limits.budget import Budget
-from security.limits.gcra import charges, refuse_misfits
+from security.limits.gcra import charges, owes, refuse_misfits
 from security.limits.known import Known
 from security.limits.limiter import AWAY, Levels
 from security.limits.local import LOOKED_AT, LocalLimiter
+from security.limits.spending import costs
 
 
 @dataclass(slots=True)
@@ -40,6 +44,7 @@ class Shares:
         self._spent: dict[str, int] = {}
         """Of budgets, in millionths, when something passed here alone for the first time."""
         self._local = LocalLimiter(clock)
+        self._late: list[tuple[Quota, int]] = []
 
     def __repr__(self) -> str:
         return f"<Shares 1/{self.gateways}, {len(self._used)} buckets in use>"
@@ -59,10 +64,11 @@ class Shares:
                 self._local.purse.learn(budget, spent)
                 self._spent[budget.key] = spent
         try:
-            return self._local.take(self._part(quota), cost)
+            mine = self._local.take(self._part(quota), cost)
         except NeverFits:
             refuse_misfits(quota, charges(quota, cost))
             raise LimitsAway(AWAY) from None
+        return Reservation(mine.quota, mine.decision, partial(self._end, self._local, mine, quota, cost))
 
     def levels(self, quota: Quota, held: Sequence[int]) -> Levels:
         """By what is known and what has passed here since; so many of its slots are `held` here."""
@@ -75,13 +81,39 @@ class Shares:
         return Levels("away", self.gateways, [max(0, tat - now) for tat in tats], held, spent)
 
     def debts(self) -> Iterator[tuple[Quota, int]]:
-        """Buckets and the microseconds that each is to be charged for what passed; it begins anew with the first."""
-        everything, local, gateways = self._used, self._local, self.gateways
+        """Buckets and the microseconds that each is to be charged for what passed; it begins anew with the first.
+
+        It is known from then on, as the store may be away again before it has told of it.
+        """
+        everything, spent, local, gateways = self._used, self._spent, self._local, self.gateways
         self._used, self._spent, self._local = OrderedDict(), {}, LocalLimiter(self._clock)
+        for name in spent:
+            self._known.put_spent(name, local.purse.levels[name])
         for name, used in everything.items():
-            owed = (local.tat(name) - max(used.begin, self._known.now())) // gateways
+            begin = max(used.begin, self._known.now())
+            owed = (local.tat(name) - begin) // gateways
             if owed > 0:
+                self._known.put(name, begin + owed)
                 yield Quota(used.tenant, (used.bucket,)), owed
+
+    def late(self) -> Iterator[tuple[Quota, int]]:
+        """The same of those who ended after they were charged as expected: what they used beyond that, or less."""
+        late, self._late = self._late, []
+        yield from late
+
+    def _end(  # as it was taken, and as reservations end
+        self, local: LocalLimiter, mine: Reservation, quota: Quota, cost: Cost,
+        _part: Quota, decision: Decision, actual: Cost,
+    ) -> None:  # fmt: skip
+        mine.settle(actual)
+        if local is self._local:
+            return
+        owed, expected = owes(quota, actual), charges(quota, cost)
+        charged = [None if paid is None else micros for paid, micros in zip(decision.paid, expected, strict=True)]
+        self._known.settle(quota, structs.replace(decision, paid=charged), owed, costs(actual))
+        for bucket, micros, more in zip(quota.buckets, charged, owed, strict=True):
+            if micros is not None:
+                self._late.append((Quota(quota.tenant, (bucket,)), more - micros))
 
     def _forget_drained(self, looks: int) -> None:
         """Of what passed and has drained nothing is owed."""

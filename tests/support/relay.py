@@ -13,11 +13,14 @@ from tests.support.waiting import until
 
 @dataclass(slots=True)
 class Relay:
-    """`connections`: how many were made so far. A new `upstream` is that of those to come."""
+    """`connections`: how many were made so far. A new `upstream` is that of those to come. `delay`: seconds by which
+    what passes is late, either way.
+    """
 
     upstream: int
     port: int = 0
     connections: int = 0
+    delay: float = 0.0
     _writers: set[asyncio.StreamWriter] = field(default_factory=set)
 
     def cut(self) -> None:
@@ -43,6 +46,8 @@ class Relay:
     async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(OSError):
             while data := await reader.read(65536):
+                if self.delay:
+                    await asyncio.sleep(self.delay)
                 writer.write(data)
                 await writer.drain()
         writer.close()
