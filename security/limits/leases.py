@@ -12,7 +12,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from security.limits.api import SECOND, Bucket, Cost, Decision, Limit, Quota
+from security.limits.api import SECOND, Bucket, Cost, Decision, Quota
 from security.limits.gcra import owes
 from security.limits.known import Known
 
@@ -101,9 +101,17 @@ class Leases:
             for bucket, micros in zip(quota.buckets, asked, strict=True)
         ]
 
-    def gather(self, quota: Quota, limit: Limit) -> int:
-        """Microseconds in which room of what has refused is to gather, so that there is a chunk to be taken then."""
-        return min(CHUNK, limit.span // 4) if isinstance(limit, Bucket) and self._are_busy(quota) else 0
+    def gather(self, quota: Quota, refusal: Decision) -> int:
+        """Microseconds in which room of what has refused is to gather, so that there is a chunk to be taken then.
+
+        0 as well where there is one already: who asked for more than that is refused, and nobody else.
+        """
+        limit = refusal.refused_by
+        if not isinstance(limit, Bucket) or not self._are_busy(quota):
+            return 0
+        chunk = min(CHUNK, limit.span // 4)
+        tat = refusal.tats[quota.buckets.index(limit)]
+        return chunk if tat + chunk > refusal.now + limit.span else 0
 
     def grant(self, quota: Quota, granted: Sequence[int]) -> None:
         """The store has given so much of each bucket, if there was anything wanted."""

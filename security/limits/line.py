@@ -206,9 +206,7 @@ class Line:
             return
         loop = asyncio.get_running_loop()
         behind = loop.time() - batch.due
-        if (
-            behind > STOOD_STILL and loop.time() < batch.end and not self.trouble
-        ):  # perhaps it is there, unread
+        if behind > STOOD_STILL and loop.time() < batch.end and not self.trouble:  # perhaps it is there, unread
             batch.due = loop.time() + min(behind, self._deadline)
             loop.call_at(batch.due, self._late, batch)
             return

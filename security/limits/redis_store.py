@@ -96,7 +96,7 @@ class RedisLimiter:
         decision, granted = script.decision(quota, asked, reply, cost.money)
         self._known.note(quota, decision)
         if decision.refused_by is not None:
-            wait = self._denials.note(decision, self._leases.gather(quota, decision.refused_by))
+            wait = self._denials.note(decision, self._leases.gather(quota, decision))
             await asyncio.sleep(0)  # by when whoever was answered at the same time has noted what they got beyond need
             leased = self._leases.draw(quota, asked)
             if leased is None:

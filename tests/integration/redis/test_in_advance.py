@@ -16,10 +16,10 @@ from tests.support.limiting import LimiterStand, shared
 from tests.support.valkey import ValkeyServer
 
 
-async def passes(stand: LimiterStand, quota: Quota) -> int:
-    """Whether a request of one token does that, which it keeps."""
+async def passes(stand: LimiterStand, quota: Quota, tokens: int = 1) -> int:
+    """Whether a request of so many does that, which it keeps."""
     try:
-        await stand.ask(quota, 1)
+        await stand.ask(quota, tokens)
     except OverLimit:
         return 0
     return 1
@@ -57,6 +57,18 @@ async def test_as_many_pass_if_the_store_gets_to_know_the_script_in_between(valk
         quota = stand.quota(stand.bucket("tpm", 60))
         assert sum(await asyncio.gather(*(passes(stand, quota) for _ in range(20)))) == 20
         assert sum(await asyncio.gather(*(passes(stand, quota) for _ in range(60)))) == 40
+
+
+async def test_who_asks_for_more_than_is_left_keeps_nobody_else_from_it(valkey: ValkeyServer) -> None:
+    clock = [1000.0]
+    async with aclosing(shared(valkey.url, clock, busy=0)) as limiter:
+        stand = LimiterStand(limiter, "acme", clock)
+        quota = stand.quota(stand.bucket("tpm", 60_000))
+        await stand.use(quota, 20_000, 20_000)
+        for _ in range(10):
+            assert await passes(stand, quota, 400)
+            assert not await passes(stand, quota, 58_000)
+            stand.later(0.1)
 
 
 async def test_what_is_used_beyond_what_was_taken_in_advance_is_a_debt(valkey: ValkeyServer) -> None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from security.limits.api import SECOND, Bucket, Cost, Decision, Quota, Slots
+from security.limits.api import SECOND, Bucket, Cost, Decision, Limit, Quota, Slots
 from security.limits.gcra import charges
 from security.limits.known import Known
 from security.limits.leases import BUSY, CHUNK, IDLE, TOGETHER, Leases, together
@@ -28,6 +28,11 @@ class Desk:
     def made_busy(self) -> None:
         for _ in range(BUSY):
             self.take(1)
+
+
+def refusal(quota: Quota, limit: Limit, room: int = 0) -> Decision:
+    """By a store in which each bucket has so much room."""
+    return Decision(0, [bucket.span - room for bucket in quota.buckets], (), (), refused_by=limit)
 
 
 def test_only_busy_limits_are_taken_in_advance() -> None:
@@ -64,7 +69,8 @@ def test_slots_and_dry_runs_are_always_asked_about() -> None:
     assert desk.take(1, dry) is None
     assert desk.take(1, slotted) is None
     assert desk.leases.wanted(dry, [1, 1], 1) == []
-    assert desk.leases.gather(dry, TPM) == desk.leases.gather(QUOTA, Slots("slots", 9)) == 0
+    assert desk.leases.gather(dry, refusal(dry, dry.buckets[1])) == 0
+    assert desk.leases.gather(slotted, refusal(slotted, slotted.slots[0])) == 0
 
 
 def test_what_is_there_is_drawn_and_no_more() -> None:
@@ -111,10 +117,13 @@ def test_more_than_a_share_of_a_chunk_is_given_back_at_once() -> None:
 
 def test_room_gathers_where_a_chunk_is_wanted() -> None:
     desk = Desk()
-    assert desk.leases.gather(QUOTA, TPM) == 0
+    assert desk.leases.gather(QUOTA, refusal(QUOTA, TPM)) == 0
     desk.made_busy()
-    assert desk.leases.gather(QUOTA, TPM) == CHUNK
-    assert desk.leases.gather(QUOTA, Bucket("small", "tokens", 600, 60.0, 4)) == SECOND // 10
+    assert desk.leases.gather(QUOTA, refusal(QUOTA, TPM)) == CHUNK
+    small = Quota("acme", (RPM, Bucket("small", "tokens", 600, 60.0, 4)))
+    assert desk.leases.gather(small, refusal(small, small.buckets[1])) == SECOND // 10
+    assert desk.leases.gather(QUOTA, refusal(QUOTA, TPM, CHUNK - 1)) == CHUNK
+    assert desk.leases.gather(QUOTA, refusal(QUOTA, TPM, CHUNK)) == 0, "it is there, and somebody asked for more"
 
 
 def test_what_buckets_of_a_tenant_are_charged_goes_together() -> None:
