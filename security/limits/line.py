@@ -31,7 +31,7 @@ AT_ONCE, TOGETHER = 4, 64
 """Most batches on their way; most calls in one, and most messages beside them."""
 FAILURES = 3
 """Batches in a row after which the store is left alone, until it answers again somebody who can wait."""
-FOREIGN = "WRONGTYPE"
+FOREIGN = ("WRONGTYPE", "user_script:", "Error running script", "hash value is not an integer")
 """How errors begin that say something of one key alone: somebody else has written to it."""
 STOOD_STILL = 0.005
 """Seconds by which a timer is late because of our own loop."""

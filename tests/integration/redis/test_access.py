@@ -70,11 +70,16 @@ async def test_p45_a_bucket_is_small_whatever_is_taken_of_it_and_goes_by_itself(
 
 async def test_another_ones_key_spoils_nobody_elses_day(valkey: ValkeyServer) -> None:
     async with gateway(valkey.url, [1000.0]) as stand:
-        spoilt, sound = stand.quota(stand.slots("spoilt", 10)), stand.quota(stand.bucket("sound", 1000))
+        sound, spoilt = stand.quota(stand.bucket("sound", 1000)), stand.quota(stand.slots("spoilt", 10))
+        words, money = stand.quota(stand.bucket("words", 10)), stand.quota(stand.budget("day", 10**9))
+        await stand.spend(money, 10, 10)
         with valkey.client() as client:
             client.lpush(spoilt.slots[0].key, "x")
             for _ in range(10):  # they travel together
-                await asyncio.gather(stand.use(sound, 10, 10), stand.use(spoilt, 10, 10))
+                client.set(words.buckets[0].key, "two words")
+                client.hset(money.budgets[0].key, "spent", "12.5")
+                strangers = stand.use(spoilt, 10, 10), stand.use(words, 1, 1), stand.spend(money, 1, 1)
+                await asyncio.gather(stand.use(sound, 10, 10), *strangers)
             assert client.get(sound.buckets[0].key) == "1006000000 1000000000"
         assert not stand.limiter.trouble
         assert not stand.limiter._line._failures  # type: ignore[attr-defined]
