@@ -54,6 +54,7 @@ class Leases:
         self._known = known
         self._leases: dict[str, _Lease] = {}
         self._paces: dict[str, _Pace] = {}
+        self._asked: set[str] = set()
 
     def __repr__(self) -> str:
         return f"<Leases of {len(self._leases)} buckets>"
@@ -93,13 +94,26 @@ class Leases:
                 yield Quota(quota.tenant, (bucket,)), more
 
     def wanted(self, quota: Quota, asked: Sequence[int], gateways: int) -> list[int]:
-        """Of each bucket, to be taken in advance with a question for so much; nothing unless the limit is busy."""
+        """Of each bucket, to be taken in advance with a question for so much; nothing unless the limit is busy.
+
+        Nor of one for which somebody is asking already: whoever is told owes an `answered`.
+        """
         if not self._are_busy(quota):
             return []
-        return [
-            min(max(CHUNK // gateways, micros), bucket.span // (4 * gateways)) if micros else 0
+        wanted = [
+            min(max(CHUNK // gateways, micros), bucket.span // (4 * gateways))
+            if micros and bucket.key not in self._asked
+            else 0
             for bucket, micros in zip(quota.buckets, asked, strict=True)
         ]
+        self._asked.update(bucket.key for bucket, micros in zip(quota.buckets, wanted, strict=True) if micros)
+        return wanted
+
+    def answered(self, quota: Quota, wanted: Sequence[int]) -> None:
+        """The question that took so much along has been, or never will be."""
+        for bucket, micros in zip(quota.buckets, wanted, strict=False):
+            if micros:
+                self._asked.discard(bucket.key)
 
     def gather(self, quota: Quota, refusal: Decision) -> int:
         """Microseconds in which room of what has refused is to gather, so that there is a chunk to be taken then.

@@ -81,8 +81,8 @@ class RedisLimiter:
         asked = charges(quota, cost)
         refuse_misfits(quota, asked)
         name, now = self._mint(), self._now()
+        advance = self._leases.wanted(quota, asked, self._shares.gateways)
         try:
-            advance = self._leases.wanted(quota, asked, self._shares.gateways)
             call = script.reserve(quota, asked, advance, name, now, cost.money)
             while (reply := await self._line.ask(call))[0] == script.UNREAD:
                 await self._cashier.learn(quota.budgets[reply[1] - 1])
@@ -93,12 +93,13 @@ class RedisLimiter:
         except asyncio.CancelledError:
             self._line.tell(script.take_back(quota, asked, name, now, cost.money))
             raise
+        finally:
+            self._leases.answered(quota, advance)
         decision, granted = script.decision(quota, asked, reply, cost.money)
         self._known.note(quota, decision)
         if decision.refused_by is not None:
             wait = self._denials.note(decision, self._leases.gather(quota, decision))
-            await asyncio.sleep(0)  # by when whoever was answered at the same time has noted what they got beyond need
-            leased = self._leases.draw(quota, asked)
+            leased = self._leases.draw(quota, asked)  # of what was taken in advance by who asked before it
             if leased is None:
                 raise OverLimit(quota, replace(decision, wait=wait))
             return Reservation(quota, leased, self._end_leased)

@@ -25,6 +25,12 @@ class Desk:
     def take(self, tokens: int, quota: Quota = QUOTA) -> Decision | None:
         return self.leases.take(quota, charges(quota, Cost(1, tokens)))
 
+    def wanted(self) -> list[int]:
+        """By a question that is answered."""
+        wanted = self.leases.wanted(QUOTA, [5, 5], 1)
+        self.leases.answered(QUOTA, wanted)
+        return wanted
+
     def made_busy(self) -> None:
         for _ in range(BUSY):
             self.take(1)
@@ -41,13 +47,26 @@ def test_only_busy_limits_are_taken_in_advance() -> None:
         assert desk.take(1) is None
     assert desk.leases.wanted(QUOTA, [5, 5], 1) == []
     desk.take(1)
-    assert desk.leases.wanted(QUOTA, [5, 5], 1) == [CHUNK, CHUNK]
+    assert desk.wanted() == [CHUNK, CHUNK]
     desk.clock[0] += 1
     desk.take(1)
-    assert desk.leases.wanted(QUOTA, [5, 5], 1) == [CHUNK, CHUNK], "the second before counts"
+    assert desk.wanted() == [CHUNK, CHUNK], "the second before counts"
     desk.clock[0] += 2
     desk.take(1)
     assert desk.leases.wanted(QUOTA, [5, 5], 1) == []
+
+
+def test_of_a_bucket_one_question_at_a_time_takes_in_advance() -> None:
+    desk = Desk()
+    desk.made_busy()
+    other = Quota("acme", (TPM, Bucket("other", "tokens", 600, 60.0)))
+    assert desk.leases.wanted(QUOTA, [5, 0], 1) == [CHUNK, 0]
+    assert desk.leases.wanted(QUOTA, [5, 5], 1) == [0, CHUNK]
+    desk.leases.answered(QUOTA, [CHUNK, 0])
+    assert desk.leases.wanted(QUOTA, [5, 5], 1) == [CHUNK, 0]
+    for _ in range(BUSY):
+        desk.take(1, other)
+    assert desk.leases.wanted(other, [5, 5], 1) == [0, CHUNK]
 
 
 @pytest.mark.parametrize(
