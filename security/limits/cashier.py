@@ -6,14 +6,28 @@ import asyncio
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 
 from security.limits import readings, script
 from security.limits.api import Cost, Decision, LimitsAway, Quota
 from security.limits.budget import Budget, Ledger
 from security.limits.limiter import AWAY
 from security.limits.line import Line
+from security.limits.spending import costs
 
 GRACE = 60.0
+
+_NOTHING = Decision(0, (), (), ())
+
+
+@dataclass(slots=True)
+class _Debt:
+    """What requests owe a budget that ended here while the store was away; the last did so `until` then."""
+
+    tenant: str
+    budget: Budget
+    money: int = 0
+    until: int = 0
 
 
 class Cashier:
@@ -25,6 +39,7 @@ class Cashier:
         self._line = line
         self._readings = readings.Readings(ledger, wall)
         self._grace = grace
+        self._debts: dict[str, _Debt] = {}
 
     def __repr__(self) -> str:
         return f"<Cashier by {self._readings!r}, {self._grace:g} s without the store>"
@@ -56,7 +71,20 @@ class Cashier:
         """A reservation made there has ended; `began`: when it had been made."""
         self._line.tell(script.pay(quota, decision, actual, name, now, (began, self.now())))
 
-    def owe(self, name: str, quota: Quota, decision: Decision, actual: Cost) -> None:
-        """What was reserved here alone: its budgets are charged, and its slots are free."""
-        rest = Quota(quota.tenant, (), tuple(decision.held), budgets=quota.budgets)
-        self.pay(rest, Decision(0, (), (), ()), actual, name, 0, 0)
+    def owe(self, name: str, quota: Quota, _alone: Decision, actual: Cost) -> None:
+        """What was reserved here alone: its budgets are charged, together once the store is back if it is away."""
+        if not self._line.trouble:
+            self.pay(Quota(quota.tenant, budgets=quota.budgets), _NOTHING, actual, name, 0, 0)
+            return
+        for budget in quota.budgets:
+            debt = self._debts.setdefault(budget.key, _Debt(quota.tenant, budget))
+            debt.money += costs(actual)
+            debt.until = self.now()
+
+    def settle_up(self, mint: Callable[[], str]) -> None:
+        """The store is back, or it is the end. `mint` gives names that nobody else gives."""
+        debts, self._debts = self._debts, {}
+        for debt in debts.values():
+            owed = Cost(0, money=debt.money)
+            quota, lasted = Quota(debt.tenant, budgets=(debt.budget,)), (0, debt.until)
+            self._line.tell(script.pay(quota, _NOTHING, owed, mint(), 0, lasted))

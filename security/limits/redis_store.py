@@ -133,6 +133,7 @@ class RedisLimiter:
     async def aclose(self) -> None:
         self._charge(self._leases.give_back(self._shares.gateways, all_of_it=True))
         self._charge(self._shares.debts())
+        self._cashier.settle_up(self._mint)
         await self._line.aclose()
 
     async def beat(self) -> bool:
@@ -156,6 +157,7 @@ class RedisLimiter:
         self._charge(self._leases.give_back(self._shares.gateways))
         if self._alone and self._line.sound:
             self._alone = False
+            self._cashier.settle_up(self._mint)
             for debts in script.portions(self._shares.debts()):
                 self._charge(debts)
                 await self._line.flush()
@@ -190,13 +192,13 @@ class RedisLimiter:
             raise LimitsAway(AWAY)
         if quota.budgets:
             self._cashier.check(quota)
+        self._alone = True
         if quota.mode == "open":
             nothing = Decision(0, [0] * len(quota.buckets), [None] * len(quota.buckets), ())
             return Reservation(quota, nothing, partial(self._cashier.owe, self._mint()) if quota.budgets else None)
         for slots in quota.slots:
             if slots.enforce and len(self._held.get(slots.key, ())) >= max(1, slots.limit // self._shares.gateways):
                 raise OverLimit(quota, Decision(0, [0] * len(quota.buckets), (), (), (), slots, SLOT_WAIT))
-        self._alone = True
         mine = self._shares.take(quota, cost)
         decision = replace(mine.decision, held=quota.slots)
         name = self._mint()
@@ -226,7 +228,7 @@ class RedisLimiter:
         self._charge(self._shares.late())
         if quota.budgets:
             self._cashier.owe(name, quota, decision, actual)
-        elif decision.held:  # the store knows of them, if it came back meanwhile
+        if decision.held:  # the store knows of them, if it came back meanwhile
             self._line.tell(script.settle(Quota(quota.tenant, (), tuple(decision.held)), (), (), name, self._now()))
         self._let_go(decision, name)
 

@@ -7,8 +7,9 @@ import time
 
 import pytest
 
-from security.limits.api import Cost, OverLimit, Quota
+from security.limits.api import Cost, Mode, OverLimit, Quota
 from security.limits.line import DEADLINE, LONGEST
+from security.limits.outbox import KEPT
 from security.limits.redis_store import RedisLimiter
 from tests.support.limiting import LimiterStand, admitted, gateway
 from tests.support.relay import relaying
@@ -149,3 +150,20 @@ async def test_nobody_waits_for_ever_while_the_loop_is_busy(valkey: ValkeyServer
         assert time.monotonic() - began < 10 * LONGEST * DEADLINE
         await asking
         valkey.thaw()
+
+
+@pytest.mark.parametrize("mode", ["share", "open"])
+async def test_whatever_many_have_spent_without_it_is_charged(valkey: ValkeyServer, mode: Mode) -> None:
+    """More than there are messages that are kept."""
+    async with gateway(valkey.url, [1000.0], deadline=SLACK) as stand:
+        budget = stand.budget("day", 10**9)
+        quota, many = Quota("acme", mode=mode, budgets=(budget,)), KEPT + 1000
+        await stand.spend(quota, 1, 1)
+        stand.later(1)
+        valkey.freeze()
+        await until_told(lambda: stand.spend(quota, 1, 1), lambda _: limiter_of(stand).trouble)
+        for _ in range(many):
+            await stand.spend(quota, 1, 1)
+        valkey.thaw()
+        await is_back(stand)
+        assert sum(await stand.spent(quota)) == stand.book.spent[budget.key] > many
