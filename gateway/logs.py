@@ -16,15 +16,17 @@ import msgspec
 from gateway.line_writer import LineWriter
 from gateway.log_form import Form, Timestamps
 
+_CHATTY: Final = ("uvicorn.error", "alembic", "gateway.store.database")
+"""Whose words of start and stop our own events say; in the last one's name SQLAlchemy speaks of a pool of ours."""
 _UVICORN: Final = ("uvicorn", "uvicorn.error", "uvicorn.access", "uvicorn.asgi")
 
 
 def configure(level: str, stream: TextIO, form: Form = "json") -> None:
     """Send the standard library's logging, uvicorn's included, to `stream`'s descriptor in one of the two forms.
 
-    Of uvicorn's and Alembic's, warnings and errors are kept, at debug level all. Access lines are off: they quote paths
-    and queries, and every request has its own line already. The process's last lines are written when it exits; `level`
-    is one of `log_form.LEVELS` in any case.
+    Of uvicorn's, Alembic's and SQLAlchemy's, warnings and errors are kept, at debug level all. Access lines are off:
+    they quote paths and queries, and every request has its own line already. The process's last lines are written when
+    it exits; `level` is one of `log_form.LEVELS` in any case.
     """
     lines = _Lines(LineWriter(stream.fileno()))
     lines.setFormatter(JsonFormatter() if form == "json" else ConsoleFormatter())
@@ -35,7 +37,11 @@ def configure(level: str, stream: TextIO, form: Form = "json") -> None:
         logger.handlers.clear()
         logger.propagate = True
     logging.getLogger("uvicorn.access").disabled = True
-    for name in ("uvicorn.error", "alembic"):  # what they say of start and stop, our own events say
+    for name in (
+        "uvicorn.error",
+        "alembic",
+        "gateway.store.database",
+    ):  # of a pool of ours SQLAlchemy talks as that; what they say of start and stop, our own events say
         logging.getLogger(name).setLevel(least if least == logging.DEBUG else max(least, logging.WARNING))
 
 

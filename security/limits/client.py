@@ -21,9 +21,8 @@ def connect(url: str) -> Redis | RedisCluster:
     """
     scheme, colon, rest = url.partition("://")
     if not colon or scheme not in SCHEMES:
-        raise ValueError(
-            "takes a URL that begins with redis://, rediss://, unix://, redis+cluster:// or redis+sentinel://"
-        )
+        *others, last = (f"{name}://" for name in SCHEMES)
+        raise ValueError(f"takes a URL that begins with {', '.join(others)} or {last}")
     try:
         return _connected(scheme, rest)
     except sentinel.SentinelUrlError:

@@ -86,7 +86,9 @@ def _counted(found: SeenLimits) -> str:
     if found.store == "shared":
         return f"in the store that gateways share, of which there are {found.gateways}"
     assert found.without_store is not None  # there is a plan
-    meanwhile = AWAY[found.without_store].format(found.gateways)
+    meanwhile = AWAY[found.without_store].format(found.gateways) if found.enforced else "nobody is refused"
+    if found.enforced and found.budgets and found.without_store != "closed":
+        meanwhile += ", budgets for no longer than quotas.budget_grace"
     return f"the store is away from this gateway, and this is what it knows; meanwhile {meanwhile}"
 
 

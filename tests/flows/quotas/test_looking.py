@@ -217,7 +217,9 @@ def test_while_the_store_is_away_what_is_known_is_shown(
 ) -> None:
     with running_valkey() as server:
         monkeypatch.setenv(VARIABLE, server.url)
-        with looked_at(fleet, tmp_path, RICH, quotas=of(server)) as (place, viewer):
+        tried = plan("tried", key={RPM: 5}, without_store="closed", enforce=False)
+        tenants = {"acme": {"plan": "rich"}, "eve": {"plan": "tried"}}
+        with looked_at(fleet, tmp_path, RICH, tried, tenants=tenants, quotas=of(server)) as (place, viewer):
             key = place.keys["acme"].id
             place.ask(named("first"), "acme")
             wait_until(lambda: viewer.standing(key)[f"key:{DAY}"][0] < WHOLE_DAY)
@@ -226,6 +228,7 @@ def test_while_the_store_is_away_what_is_known_is_shown(
             found = wait_until(lambda: viewer.show(key), lambda found: found["store"] == "away")
             assert (found["limits"][0]["remaining"], found["without_store"]) == (before[0], "closed")
             assert "meanwhile nobody passes\n" in viewer.said(key)
+            assert "meanwhile nobody is refused\n" in viewer.said(place.keys["eve"].id)
             server.start()
             wait_until(lambda: viewer.show(key)["store"] == "shared")
 

@@ -21,7 +21,8 @@ CANARY = "CANARY-7f3a"
 
 @pytest.fixture
 def logging_restored() -> Iterator[None]:
-    root, access, *quiet = (logging.getLogger(name) for name in ("", "uvicorn.access", "uvicorn.error", "alembic"))
+    names = ("", "uvicorn.access", "uvicorn.error", "alembic", "gateway.store.database")
+    root, access, *quiet = map(logging.getLogger, names)
     before = root.handlers[:], root.level, access.disabled
     levels = [logger.level for logger in quiet]
     yield
@@ -169,7 +170,7 @@ def test_a_person_at_a_terminal_gets_plain_lines_and_all_else_json() -> None:
 
 
 @pytest.mark.usefixtures("logging_restored")
-@pytest.mark.parametrize("name", ["uvicorn.error", "alembic.runtime.migration"])
+@pytest.mark.parametrize("name", ["uvicorn.error", "alembic.runtime.migration", "gateway.store.database._Pool"])
 @pytest.mark.parametrize(("level", "heard"), [("debug", 4), ("info", 2), ("warning", 2), ("error", 1)])
 def test_of_others_words_what_repeats_our_events_is_for_debugging(
     pipe: tuple[IO[bytes], IO[bytes]], name: str, level: str, heard: int

@@ -15,7 +15,10 @@ SENTINELS = "takes its Sentinels as redis+sentinel://HOST:PORT,HOST:PORT/MASTER"
 NO_MASTER = "names no master behind its Sentinels: redis+sentinel://HOST:PORT,HOST:PORT/MASTER"
 NO_DATABASE = "takes nothing but the number of a database behind the master's name"
 NO_URL = "is no URL of a Redis"
-SCHEMES = "takes a URL that begins with redis://, rediss://, unix://, redis+cluster:// or redis+sentinel://"
+SCHEMES = (
+    "takes a URL that begins with redis://, rediss://, unix://, redis+cluster://, rediss+cluster://, redis+sentinel:// "
+    "or rediss+sentinel://"
+)
 
 
 def watched(url: str) -> tuple[SentinelConnectionPool, list[dict[str, Any]]]:
