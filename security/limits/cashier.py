@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from security.limits import readings, script
 from security.limits.api import Cost, Decision, LimitsAway, Quota
@@ -40,6 +40,8 @@ class Cashier:
         self._readings = readings.Readings(ledger, wall)
         self._grace = grace
         self._debts: dict[str, _Debt] = {}
+        self._lent: dict[str, tuple[Quota, int]] = {}
+        self._told: dict[str, int] = {}
 
     def __repr__(self) -> str:
         return f"<Cashier by {self._readings!r}, {self._grace:g} s without the store>"
@@ -71,8 +73,18 @@ class Cashier:
         """A reservation made there has ended; `began`: when it had been made."""
         self._line.tell(script.pay(quota, decision, actual, name, now, (began, self.now())))
 
-    def owe(self, name: str, quota: Quota, _alone: Decision, actual: Cost) -> None:
+    def lend(self, name: str, quota: Quota, money: int) -> None:
+        """So much is held here alone; the store is told once it is back, if it is held then still."""
+        self._lent[name] = quota, money
+
+    def owe(self, name: str, quota: Quota, alone: Decision, actual: Cost) -> None:
         """What was reserved here alone: its budgets are charged, together once the store is back if it is away."""
+        self._lent.pop(name, None)
+        began = self._told.pop(name, None)
+        if began is not None:
+            held = Decision(0, (), (), (), money=alone.money)
+            self.pay(Quota(quota.tenant, budgets=quota.budgets), held, actual, name, 0, began)
+            return
         if not self._line.trouble:
             self.pay(Quota(quota.tenant, budgets=quota.budgets), _NOTHING, actual, name, 0, 0)
             return
@@ -83,6 +95,11 @@ class Cashier:
 
     def settle_up(self, mint: Callable[[], str]) -> None:
         """The store is back, or it is the end. `mint` gives names that nobody else gives."""
+        for name, (quota, money) in self._lent.items():
+            budgets = tuple(replace(budget, enforce=False) for budget in quota.budgets)  # it is so already
+            self._told[name] = self.now()
+            self._line.tell(script.reserve(Quota(quota.tenant, budgets=budgets), (), (), name, 0, money))
+        self._lent.clear()
         debts, self._debts = self._debts, {}
         for debt in debts.values():
             owed = Cost(0, money=debt.money)

@@ -10,6 +10,7 @@ from typing import Any
 from redis import exceptions
 from redis.asyncio import RedisCluster
 
+from security.limits.going import goes_on
 from security.limits.script import Call
 from security.limits.wire import Wire
 
@@ -31,7 +32,7 @@ class ClusterWire(Wire):
 
     async def follow(self) -> None:
         """Asks who has which keys, once a node was lost: the driver does so for single commands alone."""
-        while True:
+        while goes_on():
             await asyncio.sleep(LOOK)
             if self._lost:
                 self._lost = not await self._learn()

@@ -13,6 +13,7 @@ from redis.asyncio import Redis, RedisCluster
 from redis.exceptions import RedisClusterException, RedisError
 
 from security.limits.cluster import ClusterWire
+from security.limits.going import goes_on
 from security.limits.outbox import Outbox
 from security.limits.script import Call
 from security.limits.wire import ServerWire, Wire
@@ -125,7 +126,7 @@ class Line:
 
     async def run(self) -> None:
         """Tell what no question takes along, until cancelled."""
-        while True:
+        while goes_on():
             await self._some.wait()
             await asyncio.sleep(GATHER)
             if not await self.flush():

@@ -14,6 +14,7 @@ from security.limits.api import SECOND, Cost, Decision, LimitsAway, OverLimit, Q
 from security.limits.cashier import Cashier
 from security.limits.denials import Denials
 from security.limits.gcra import SLOT_WAIT, charges, owes, refuse_misfits
+from security.limits.going import goes_on
 from security.limits.known import Known
 from security.limits.leases import Leases, together
 from security.limits.limiter import AWAY, Levels
@@ -176,7 +177,7 @@ class RedisLimiter:
         return True
 
     async def _look_on(self) -> None:
-        while True:
+        while goes_on():
             await asyncio.sleep(RETRY)
             await self.look()
 
@@ -203,6 +204,8 @@ class RedisLimiter:
         decision = replace(mine.decision, held=quota.slots)
         name = self._mint()
         self._hold(decision, name)
+        if quota.budgets:
+            self._cashier.lend(f"{name}-money", quota, decision.money)
         return Reservation(mine.quota, decision, partial(self._end_alone, name, mine))
 
     def _end(self, name: str, quota: Quota, decision: Decision, actual: Cost) -> None:
@@ -227,7 +230,7 @@ class RedisLimiter:
         mine.settle(actual)
         self._charge(self._shares.late())
         if quota.budgets:
-            self._cashier.owe(name, quota, decision, actual)
+            self._cashier.owe(f"{name}-money", quota, decision, actual)
         if decision.held:  # the store knows of them, if it came back meanwhile
             self._line.tell(script.settle(Quota(quota.tenant, (), tuple(decision.held)), (), (), name, self._now()))
         self._let_go(decision, name)

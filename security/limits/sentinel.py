@@ -13,6 +13,8 @@ from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import Sentinel, SentinelConnectionPool
 from redis.exceptions import RedisError
 
+from security.limits.going import goes_on
+
 PORT = 26379
 PATIENCE = 0.1
 """Seconds in which one Sentinel must answer: a silent one is not to hide the others from who has half a second."""
@@ -33,7 +35,7 @@ class MasterPool(SentinelConnectionPool):
 
     async def follow(self) -> None:
         """Notice that another is the master now, until cancelled: who was replaced without need answers for a while."""
-        while True:
+        while goes_on():
             await asyncio.sleep(LOOK)
             with suppress(RedisError, OSError):  # nobody knows of another, and this one may be well
                 await self.get_master_address()

@@ -167,3 +167,20 @@ async def test_whatever_many_have_spent_without_it_is_charged(valkey: ValkeyServ
         valkey.thaw()
         await is_back(stand)
         assert sum(await stand.spent(quota)) == stand.book.spent[budget.key] > many
+
+
+async def test_money_that_is_held_without_it_is_held_once_it_is_back(valkey: ValkeyServer) -> None:
+    async with gateway(valkey.url, [1000.0], deadline=SLACK) as stand:
+        quota = stand.quota(stand.budget("day", 1000))
+        await stand.spend(quota, 10, 10)
+        stand.later(1)
+        valkey.freeze()
+        held = [await stand.ask(quota, money=100) for _ in range(9)]
+        valkey.thaw()
+        await is_back(stand)
+        assert await stand.spent(quota) == [910]
+        await stand.refusal(quota, money=100)
+        stand.later(1)
+        for one in held:
+            one.settle(Cost(1, money=70))
+        assert await stand.spent(quota) == [640]
