@@ -37,11 +37,7 @@ def configure(level: str, stream: TextIO, form: Form = "json") -> None:
         logger.handlers.clear()
         logger.propagate = True
     logging.getLogger("uvicorn.access").disabled = True
-    for name in (
-        "uvicorn.error",
-        "alembic",
-        "gateway.store.database",
-    ):  # of a pool of ours SQLAlchemy talks as that; what they say of start and stop, our own events say
+    for name in _CHATTY:
         logging.getLogger(name).setLevel(least if least == logging.DEBUG else max(least, logging.WARNING))
 
 

@@ -168,8 +168,8 @@ class Line:
             taken = [self._waiting.popleft() for _ in range(min(TOGETHER, len(self._waiting)))]
             asked = [one for one in taken if not one[1].done()]
             if asked:
-                due, end = (loop.time() + times * self._deadline for times in (1, LONGEST))
-                batch = _Batch(self._outbox.take(TOGETHER), asked, due, end)
+                now, longest = loop.time(), LONGEST * self._deadline
+                batch = _Batch(self._outbox.take(TOGETHER), asked, now + self._deadline, now + longest)
                 self._batches.add(batch)
                 batch.task = loop.create_task(self._carry(batch))
                 self._tasks.add(batch.task)

@@ -156,9 +156,10 @@ class RedisLimiter:
         elif self._known.now() >= self._count_at:
             await self._say_here({})
         self._charge(self._leases.give_back(self._shares.gateways))
+        if self._line.sound:
+            self._cashier.settle_up(self._mint)
         if self._alone and self._line.sound:
             self._alone = False
-            self._cashier.settle_up(self._mint)
             for debts in script.portions(self._shares.debts()):
                 self._charge(debts)
                 await self._line.flush()
@@ -193,13 +194,13 @@ class RedisLimiter:
             raise LimitsAway(AWAY)
         if quota.budgets:
             self._cashier.check(quota)
-        self._alone = True
         if quota.mode == "open":
             nothing = Decision(0, [0] * len(quota.buckets), [None] * len(quota.buckets), ())
             return Reservation(quota, nothing, partial(self._cashier.owe, self._mint()) if quota.budgets else None)
         for slots in quota.slots:
             if slots.enforce and len(self._held.get(slots.key, ())) >= max(1, slots.limit // self._shares.gateways):
                 raise OverLimit(quota, Decision(0, [0] * len(quota.buckets), (), (), (), slots, SLOT_WAIT))
+        self._alone = True
         mine = self._shares.take(quota, cost)
         decision = replace(mine.decision, held=quota.slots)
         name = self._mint()
