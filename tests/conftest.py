@@ -5,6 +5,7 @@ And what a whole run has only one of: the Triton server, the PostgreSQL server, 
 
 from __future__ import annotations
 
+import gc
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,6 +29,13 @@ settings.load_profile("steady")  # unless the command says --hypothesis-profile=
 # Programs that tests start and interrupt would inherit a Ctrl-C that is ignored, as a shell's background jobs have it.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_finish() -> None:
+    """Thousands of tests live as long as the run: a collector that walks them stops all that runs here for a second."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)

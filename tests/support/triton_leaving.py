@@ -22,9 +22,13 @@ _FIRST = 0.1
 
 @dataclass(slots=True)
 class Leaving:
-    """One client. `left` is on the machine's monotonic clock, as the journal's times are."""
+    """One client. `heard` and `left` are on the machine's monotonic clock, as the journal's times are.
+
+    At `heard` it began to wait for the last that it was sent: by then it had, and the gateway had counted, all before.
+    """
 
     label: str
+    heard: float
     left: float
     record: dict[str, Any] = field(default_factory=dict)
     begun: list[Entry] = field(default_factory=list)
@@ -34,6 +38,11 @@ class Leaving:
     def latencies(self) -> list[float]:
         """Seconds until a model ended each of its generations: none if it left before one began."""
         return [max(0.0, one.at - self.left) for one in self.ended]
+
+    @property
+    def unseen(self) -> float:
+        """Seconds of which it did not hear: the gateway may have read nothing in them, as where this process stood."""
+        return sum(max(0.0, one.at - self.heard) for one in self.ended)
 
     @property
     def uncounted(self) -> int:
@@ -61,10 +70,11 @@ async def _visit(stand: TritonStand, model: str, patience: float, *, abrupt: boo
         b"POST /v1/completions HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\n"
         b"x-client-request-id: %b\r\ncontent-length: %d\r\n\r\n%b" % (label.encode(), len(body), body)
     )
+    heard = waiting = time.monotonic()
     try:
         async with asyncio.timeout(patience):
             while await reader.read(65536):
-                pass
+                heard, waiting = waiting, time.monotonic()
     except TimeoutError:
         pass
     left = time.monotonic()
@@ -72,7 +82,7 @@ async def _visit(stand: TritonStand, model: str, patience: float, *, abrupt: boo
         writer.transport.abort()
     else:
         writer.close()
-    return Leaving(label, left)
+    return Leaving(label, heard, left)
 
 
 async def settled(stand: TritonStand, journal: Journal, leavings: Sequence[Leaving], generates: str) -> None:
