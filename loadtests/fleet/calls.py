@@ -84,12 +84,17 @@ class Call:
         return entry
 
 
+class Forgotten(Exception):
+    """Some of the calls that are asked for are not kept any more: whoever counts must not take the rest for all."""
+
+
 class CallLog:
     """The newest `bound` calls of a replica in order, and counts over all of them since the last reset."""
 
     def __init__(self, bound: int = 10_000) -> None:
         self._calls: deque[Call] = deque(maxlen=bound)
         self._number = 0
+        self._forgotten = 0  # the number of the last call that had to make room for newer ones
         self._watchers: list[tuple[Callable[[Sequence[Call]], bool], asyncio.Future[None]]] = []
         self.counts = dict.fromkeys(("started", "finished", "cancelled", "fault", "tokens"), 0)
 
@@ -106,13 +111,17 @@ class CallLog:
         return self._calls[at]
 
     def since(self, number: int) -> list[Call]:
-        """The calls after number `number`."""
+        """The calls after number `number`. Raises `Forgotten` if some of them had to make room for newer ones."""
+        if number < self._forgotten:
+            raise Forgotten(f"the calls up to {self._forgotten} are forgotten: ask sooner")
         return [call for call in self._calls if call.number > number]
 
     def open(self, path: str, headers: list[tuple[bytes, bytes]], raw: bytes) -> Call:
         self._number += 1
         self.counts["started"] += 1
         call = Call(self._number, path, headers, raw)
+        if len(self._calls) == self._calls.maxlen:
+            self._forgotten = self._calls[0].number
         self._calls.append(call)
         if self._watchers:
             self._tell()
@@ -136,6 +145,7 @@ class CallLog:
     def reset(self) -> None:
         """Forget the calls and the counts; numbers go on."""
         self._calls.clear()
+        self._forgotten = 0
         self.counts = dict.fromkeys(self.counts, 0)
 
     async def wait_for(self, predicate: Callable[[Sequence[Call]], bool], timeout: float = 5.0) -> list[Call]:  # noqa: ASYNC109 -- its bound is its point

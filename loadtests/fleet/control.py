@@ -2,7 +2,7 @@
 
     GET  /_control            the settings                    POST /_control  changes them: a JSON object of members
     GET  /_calls?since=N      the calls after number N        POST /_reset    settings as started, empty log, open
-    GET  /_stats              counts and gauges
+    GET  /_calls              the newest 10,000               GET  /_stats    counts and gauges
     POST /_listen             {"mode": "open" | "refused" | "backlog_full", "drop": true: reset present connections}
 
 On a replica's port they are about that replica; on the control port, which is always open and never counted, about the
@@ -18,6 +18,7 @@ from urllib.parse import parse_qs
 import msgspec
 
 from loadtests.fleet.answers import error
+from loadtests.fleet.calls import Forgotten
 from loadtests.fleet.settings import Mode
 
 if TYPE_CHECKING:
@@ -48,9 +49,11 @@ def obey(fleet: list[Replica], own: Replica | None, order: Order) -> tuple[int, 
         replica = own or fleet[query.get("replica", 0)]
         if order.method == "POST":
             _command(replica, order)
-        answer = _report(replica, order.path, query.get("since", 0))
+        answer = _report(replica, order.path, query.get("since"))
     except LookupError:
         return 404, error(f"No {order.method} {order.path} here.", "invalid_request_error", "not_found")
+    except Forgotten as gone:
+        return 410, error(str(gone), "invalid_request_error", "forgotten")
     except ValueError as nonsense:  # msgspec's errors, too
         return 400, error(str(nonsense), "invalid_request_error", None)
     return 200, msgspec.json.encode(answer)
@@ -69,12 +72,13 @@ def _command(replica: Replica, order: Order) -> None:
             raise LookupError
 
 
-def _report(replica: Replica, path: str, since: int) -> Any:
+def _report(replica: Replica, path: str, since: int | None) -> Any:
     match path:
         case "/_control":
             return replica.settings
         case "/_calls":
-            return [call.as_dict() for call in replica.calls.since(since)]
+            calls = replica.calls if since is None else replica.calls.since(since)
+            return [call.as_dict() for call in calls]
         case "/_stats" | "/_reset" | "/_listen":
             return replica.stats()
     raise LookupError
