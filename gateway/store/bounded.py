@@ -13,7 +13,7 @@ from gateway.admin.roles import ROLES
 from gateway.store.database import close, connect, is_sqlite
 from gateway.store.records import RegistryError
 from gateway.store.registry import Registry
-from gateway.store.tables import CHANGES, KEYS
+from gateway.store.tables import CHANGES, KEYS, good_key
 from security.api import StoreAway
 
 T = TypeVar("T")
@@ -76,9 +76,8 @@ class BoundedRegistry:
             if state == self._seen:
                 return False
             scopes = cast(KEYS.c.scopes, String)
-            good = KEYS.c.revoked.is_(None), or_(KEYS.c.expires.is_(None), KEYS.c.expires > int(self._wall()))
             rules = or_(*(scopes.contains(f'"{scope}"') for scope in ROLES))
-            found = await connection.scalar(select(KEYS.c.id).where(*good, rules).limit(1))
+            found = await connection.scalar(select(KEYS.c.id).where(good_key(int(self._wall())), rules).limit(1))
         if found is None:
             self._seen = state
         return found is not None

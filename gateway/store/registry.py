@@ -32,7 +32,7 @@ from gateway.store.records import (
     check_tenant,
 )
 from gateway.store.steering import SteeringTable
-from gateway.store.tables import AUDIT, KEYS, TENANTS
+from gateway.store.tables import AUDIT, KEYS, TENANTS, good_key
 from gateway.store.usage import UsageTable
 from security.api import SCOPES
 from security.keys import NewKey, mint
@@ -99,6 +99,12 @@ class Registry:
         if tenant is not None:
             query = query.where(KEYS.c.tenant == comparable(tenant))
         return await self._page(Key, query)
+
+    async def has_good_key(self) -> bool:
+        """Whether anybody has one that is neither revoked nor over."""
+        async with self._engine.connect() as connection:
+            good = select(KEYS.c.id).where(good_key(int(self._wall()))).limit(1)
+            return await connection.scalar(good) is not None
 
     async def key(self, key_id: str) -> Key:
         """Raises NotThere."""

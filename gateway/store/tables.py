@@ -17,7 +17,10 @@ from sqlalchemy import (
     PrimaryKeyConstraint,
     String,
     Table,
+    and_,
+    or_,
 )  # fmt: skip
+from sqlalchemy.sql.elements import ColumnElement
 
 METADATA = MetaData()
 
@@ -151,3 +154,8 @@ USAGE_DAYS = Table(
     sqlite_with_rowid=False,
 )
 """What the rows of a day add up to, kept when they are gone. A row and its share of the sum are written together."""
+
+
+def good_key(now: int) -> ColumnElement[bool]:
+    """Of a row of `KEYS`: it is neither revoked nor over."""
+    return and_(KEYS.c.revoked.is_(None), or_(KEYS.c.expires.is_(None), KEYS.c.expires > now))

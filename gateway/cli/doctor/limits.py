@@ -27,17 +27,23 @@ def look(config: Config) -> Iterator[Finding]:
     except ValueError as error:
         yield Finding("wrong", SUBJECT, f"quotas.store: {error}", "mend it, or take quotas.store out")
         return
-    if trouble := asyncio.run(_trouble(client)):
+    trouble, evicts = asyncio.run(_asked(client))
+    if trouble:
         yield Finding(
             "wrong", SUBJECT, f"the store that gateways share can't be asked ({trouble})",
             "see that it runs, and that quotas.store has its URL, with the user and TLS that it wants",
+        )  # fmt: skip
+    elif evicts:
+        yield Finding(
+            "note", SUBJECT, f"the store that gateways share throws keys away when its memory is full ({evicts}):"
+            " a limit whose key is thrown away begins anew", "set its maxmemory-policy to noeviction",
         )  # fmt: skip
     else:
         yield Finding("ok", SUBJECT, "the store that gateways share answers")
 
 
-async def _trouble(client: Redis | RedisCluster) -> str:
-    """The kind of error, whose words might tell more than they should; "" if there was none."""
+async def _asked(client: Redis | RedisCluster) -> tuple[str, str]:
+    """The kind of error, whose words might tell more than they should, and by what policy it evicts: "" if none."""
     from redis.exceptions import RedisClusterException, RedisError
 
     from security.limits import script
@@ -45,8 +51,20 @@ async def _trouble(client: Redis | RedisCluster) -> str:
     try:
         async with asyncio.timeout(SECONDS):
             await client.script_load(script.text())
+            return "", await _evicts(client)
     except (RedisError, RedisClusterException, OSError) as error:
-        return type(error).__name__
+        return type(error).__name__, ""
     finally:
         await client.aclose()
-    return ""
+
+
+async def _evicts(client: Redis | RedisCluster) -> str:
+    """By what policy, if its memory is bounded and we may know."""
+    from redis.exceptions import NoPermissionError
+
+    try:
+        memory = await client.info("memory")
+    except NoPermissionError:
+        return ""
+    policy = str(memory.get("maxmemory_policy", ""))
+    return policy if memory.get("maxmemory") and policy != "noeviction" else ""

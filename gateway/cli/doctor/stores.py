@@ -54,9 +54,9 @@ async def _judged(engine: AsyncEngine, *, is_file: bool) -> Finding:
         if is_file:
             return Finding("ok", SUBJECT, f"{where} will be brought up to date at the start")
         return Finding("wrong", SUBJECT, f"{where} has not the tables of this version", "run: snowshed migrate")
-    if not await Registry(engine, time.time).keys(limit=1):
+    if not await Registry(engine, time.time).has_good_key():
         return Finding(
-            "note", SUBJECT, f"{where} holds no key: nobody will be let in",
+            "note", SUBJECT, f"{where} holds no key that is good: nobody will be let in",
             "make one: snowshed tenants create NAME, then snowshed keys create NAME",
         )  # fmt: skip
-    return Finding("ok", SUBJECT, f"{where} holds keys")
+    return Finding("ok", SUBJECT, f"{where} holds good keys")

@@ -224,6 +224,8 @@ def test_the_database_of_keys_is_looked_at_and_a_file_is_not_made(tmp_path: Path
     book = KeyBook(f"sqlite:///{file}")
     assert "nobody will be let in" in keys_of(tmp_path, sqlite=str(file))["what"]
     book.tenant()
+    book.revoke(book.key())
+    assert "nobody will be let in" in keys_of(tmp_path, sqlite=str(file))["what"]
     book.key()
     assert keys_of(tmp_path, sqlite=str(file))["level"] == "ok"
     with sqlite3.connect(file) as connection:

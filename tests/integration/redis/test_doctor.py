@@ -34,6 +34,18 @@ def test_a_store_that_answers_is_well_also_for_a_user_with_no_more_rights_than_n
         assert found(tmp_path, f"redis://snow:pw@127.0.0.1:{server.port}")[0] == "ok"
 
 
+def test_a_store_that_may_evict_limits_is_noted(tmp_path: Path) -> None:
+    """Also the keys that end anyhow, which all of limits do."""
+    with running_valkey() as server, server.client() as client:
+        client.config_set("maxmemory-policy", "volatile-lru")
+        assert found(tmp_path, server.url)[0] == "ok"  # there is no end to its memory
+        client.config_set("maxmemory", "100mb")
+        level, what = found(tmp_path, server.url)
+        assert (level, "(volatile-lru)" in what) == ("note", True)
+        client.config_set("maxmemory-policy", "noeviction")
+        assert found(tmp_path, server.url)[0] == "ok"
+
+
 def test_a_store_that_refuses_or_is_away_is_wrong_and_its_password_not_told(tmp_path: Path) -> None:
     with running_valkey("secret") as server:
         refused = found(tmp_path, f"redis://:canary-31cd@127.0.0.1:{server.port}")
