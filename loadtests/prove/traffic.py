@@ -68,10 +68,10 @@ class Traffic:
         self.told.append(told)
         return told
 
-    async def leave_early(self) -> None:
+    async def leave_early(self, directive: str = "") -> None:
         """One whose client is gone after the first token of its stream. It is not told of."""
         visitor = await arrive(self._port)
-        await visitor.visit(self._request(), leave_after=1)
+        await visitor.visit(self._request(directive), leave_after=1)
 
     async def trickle(
         self, rate: float, seconds: float, enough: Callable[[], bool] = lambda: False,

@@ -22,6 +22,8 @@ from tests.support.waiting import until, until_told
 
 SOON = 3.0
 TIMER = 0.5
+LONG = 200
+"""Tokens of an answer that is never over before its client has left."""
 HANGING: dict[str, dict[str, Any]] = {"openai": {"fault": "accept_silent"}, "triton": {"wedged": True}}
 """What makes a server answer its probes and nothing else."""
 
@@ -94,8 +96,8 @@ async def test_p24_a_server_that_a_burst_of_cancellations_has_silenced_is_left_a
         wedged = pool.replicas[0]
         server.set(wedge_cancels=5, delay_ms=50)
         heard, began = changes(pool), asyncio.get_running_loop().time()
-        with traffic(gateway.port, "mock", stream=True) as fickle:
-            burst = asyncio.gather(*(fickle.leave_early() for _ in range(30)))
+        with traffic(gateway.port, "mock", stream=True, tokens=LONG) as fickle:
+            burst = asyncio.gather(*(fickle.leave_early(f"tokens={LONG}") for _ in range(30)))
             await clients.trickle(100, SOON, lambda: wedged.breaker.state == "ejected")
             await burst  # who was silenced before a first token has had one from elsewhere
         assert [(change.replica, change.after) for change in heard] == [(wedged.name, "ejected")]
