@@ -16,7 +16,10 @@ def paid(record: Record) -> tuple[int, int]:
     # Nobody has told what a prompt took whose answer was broken off, or not waited for: it was read all the same.
     read = record.first_at or (record.client_gone and record.attempts)
     prompt = record.prompt_tokens or (record.prompt if read else 0)
-    return min(prompt, MOST), min(record.completion_tokens, MOST)
+    completion = record.completion_tokens
+    if record.whole and record.first_at and not (record.prompt_tokens or completion):
+        completion = record.tokens - record.prompt  # a text in one piece, which nobody has counted: as was expected
+    return min(prompt, MOST), min(completion, MOST)
 
 
 def priced_as(label: str) -> str:

@@ -138,6 +138,17 @@ def test_what_is_charged_is_what_the_ledger_writes_down(fleet: SpawnedFleet, tmp
         assert len(purse._spent) == 6
 
 
+@pytest.mark.parametrize("stream", [False, True], ids=["unary", "stream"])
+def test_an_answer_that_nobody_counted_is_not_free(fleet: SpawnedFleet, tmp_path: Path, *, stream: bool) -> None:
+    """In one piece it costs what was expected, in chunks those."""
+    with paying(fleet, tmp_path, plan(tenant={"budgets": {"day": 10}})) as place:
+        wanted = named("asks", "tokens=40,fault=no_usage", stream=stream, max_tokens=40)
+        assert place.ask(wanted, "acme").told == (200, "")
+        spent = written(place, 1)
+        assert counted(place) == {"day_budget": spent}
+        assert 40 * 2000 < spent < 100 * 2000
+
+
 def test_a_gateway_goes_on_with_what_the_ledger_has(fleet: SpawnedFleet, tmp_path: Path) -> None:
     """After a restart: the budget pays for as much as if there had been none."""
     with paying(fleet, tmp_path, plan(tenant={"budgets": {"month": "0.150"}})) as place:

@@ -178,6 +178,16 @@ async def test_what_was_paid_for_a_mistake_before_it_was_found_is_not_written_do
     assert paid(exchange.record) == (30, 7)
 
 
+def test_an_answer_in_one_piece_that_nobody_counted_is_paid_for_as_expected(exchange: Exchange) -> None:
+    record = exchange.record
+    record.whole = True
+    assert paid(record) == (0, 0), "nothing has been answered"
+    record.first_at = 1.0
+    assert paid(record) == (EXPECTED, 9 * EXPECTED)
+    record.use(17, 0, exact=True)
+    assert paid(record) == (17, 0)
+
+
 async def test_what_an_end_would_cost_that_can_not_be_reckoned_is_not_held_for_ever(exchange: Exchange) -> None:
     limiter = LocalLimiter(lambda: 0.0, Book())
     mine = Slots(key("acme", "slots"), 1)
