@@ -89,7 +89,7 @@ class Record:
     output_cap: int
     """Tokens at which each answer was to end, as its caller's limits had no more left; 0: they left what was asked."""
     cut: bool
-    """Whether a model server went on beyond that, and its stream was ended here."""
+    """Whether a model server went on beyond what they had left, and its stream was ended here."""
     tenant: str
     """Who asked; "" without authentication, and for who was refused."""
     key: str

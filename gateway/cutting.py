@@ -24,14 +24,14 @@ _decode = msgspec.json.Decoder(Ends).decode
 _encode = msgspec.json.Encoder().encode
 
 
-async def pass_on_up_to_cap(reply: Reply, exchange: Exchange) -> None:
-    """As `engines.api.pass_on`, but where more has come than the cap allows the stream ends, as if it ended by itself.
+async def pass_on_up_to(each: int, reply: Reply, exchange: Exchange) -> None:
+    """As `engines.api.pass_on`, but where more has come than `each` answer may have the stream ends, as if by itself.
 
     The rest is up to whoever holds the reply: leaving it stops the model server.
     """
     record = exchange.record
     ending = Ending(record.answers, chat=exchange.kind == "chat")
-    most = record.output_cap * record.answers
+    most = each * record.answers
     async for data in reply:
         keeps_up = exchange.take(data)
         ending.hear(data)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from engines.api import Reply, pass_on
-from gateway.cutting import pass_on_up_to_cap
+from gateway.cutting import pass_on_up_to
 from gateway.exchange import Exchange
 
 
@@ -16,9 +16,9 @@ async def relay(reply: Reply, exchange: Exchange) -> None:
             exchange.start(reply, len(document))
             exchange.wire.write(document)
             exchange.record.sent_bytes = len(document)
-        elif exchange.record.output_cap:
+        elif exchange.most is not None:
             exchange.start(reply)
-            await pass_on_up_to_cap(reply, exchange)
+            await pass_on_up_to(exchange.most, reply, exchange)
         else:
             exchange.start(reply)
             await pass_on(reply, exchange)

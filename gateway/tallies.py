@@ -172,7 +172,7 @@ class Tally:
         self.overhead.observe_all([record.overhead for record in records])
         self.queued.observe_all([record.queued for record in records])
         self.interrupted += len([record for record in records if record.outcome == "failed"])
-        capped = [record for record in records if record.output_cap]
+        capped = [record for record in records if record.output_cap or record.cut]
         cut = sum(record.cut for record in capped)
         self.capped += len(capped) - cut
         self.cut += cut

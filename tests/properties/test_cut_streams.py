@@ -94,7 +94,7 @@ def test_what_the_client_has_is_what_is_charged(edge: Edge, stream: tuple[int, l
     exchange = Exchange(edge, "chat", HEADERS, wire, Intake(PatientSource(), edge.memory, edge.bounds.body))
     exchange.stream = exchange.record.stream = True
     record = exchange.record
-    record.output_cap, record.answers = cap, answers
+    exchange.most, record.answers = cap, answers
     asyncio.run(relay(Fed(pieces), exchange))
     *events, last, rest = wire.written.split(b"\n\n")
     assert (last + b"\n\n", rest) == (DONE, b"")

@@ -176,6 +176,20 @@ def test_a_stream_is_cut_whose_model_server_goes_on_beyond_its_cap(place: Queuei
     assert metric_of(place, cut="true") == 1
 
 
+def test_a_stream_is_cut_as_well_whose_model_server_does_not_heed_the_caller_s_own_cap(place: Queueing) -> None:
+    """Which is lower than what is left, and no reason to let all of it pass."""
+    leave(place, 500)
+    answer = place.ask(named("asks", ENDLESS, stream=True, max_tokens=50), "acme", x_client_request_id="it").answer
+    assert (answer.status, answer.done, ends(answer)) == (200, True, {0: "length"})
+    (call,) = place.wait_for_asked(1)
+    record = place.record("it")
+    assert record["completion_tokens"] <= call.tokens < 500 + SENT_ON
+    assert (call.outcome, record["output_cap"], record["cut"]) == ("cancelled", 0, True)
+    place.gateway.wait_idle()
+    assert left(place)[MINE] == 0
+    assert metric_of(place, cut="true") == 1
+
+
 def metric_of(place: Queueing, **labels: str) -> float:
     """Answers with a cap, once they are counted."""
     page = wait_until(

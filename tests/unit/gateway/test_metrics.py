@@ -72,6 +72,7 @@ def folded(*records: Record) -> Metrics:
         ({"first_at": 1.0, "output_cap": 5}, "capped_total", {"model": "tiny", "cut": "false"}, 1),
         ({"first_at": 1.0, "output_cap": 5, "cut": True}, "capped_total", {"cut": "true"}, 1),
         ({"first_at": 1.0, "output_cap": 5, "cut": True}, "capped_total", {"cut": "false"}, 0),
+        ({"first_at": 1.0, "cut": True}, "capped_total", {"cut": "true"}, 1),  # it heeded not even its own cap
         ({"attempts": 0}, "failovers_total", {}, 0),
         ({}, "requests_total", {"version": "tiny@1"}, 1),
         ({"version": ""}, "requests_total", {"version": "none"}, 1),
