@@ -12,6 +12,8 @@ from gateway.quotas import NOBODY, described, named
 from security.limits.api import Limit, NeverFits, OverLimit, Slots, Unit, key
 from security.limits.budget import Budget
 
+_PLAIN: Final = 1e6
+"""Seconds from which a number is no longer said with six digits."""
 _EVERYBODY: Final = key(NOBODY, "")
 _SHOWN: Final = {"jwt": "the token subject's", "mesh": "the mesh identity's"}
 """In place of a key, by how their ids begin."""
@@ -26,7 +28,7 @@ _LESS: Final[Mapping[Unit, str]] = {
 
 def over(error: OverLimit) -> str:
     """Of slots nobody knows when one is free."""
-    wait = f"{ceil(error.wait * 1000) / 1000:g} s"
+    wait = f"{ceil(error.wait * 1000) / 1000:g} s" if error.wait < _PLAIN else f"{ceil(error.wait)} s"
     then = f"ask again in {wait}" if isinstance(error.limit, Slots) else f"there is room again in {wait}"
     few = ", fewer than this request may take" if error.remaining else ""
     return f"Over {_spoken(error.limit)} ({error.remaining} are left{few}); {then}."

@@ -21,8 +21,11 @@ REPLICAS = ("REPLICA", "MODELS", "STATE", "SHARE", "IN FLIGHT", "TOKENS", "CALLS
 
 
 def part(name: str) -> str:
-    """Of a path."""
-    return quote(name, safe="")
+    """Of a path. Raises Mistake."""
+    try:
+        return quote(name, safe="")
+    except UnicodeEncodeError:
+        raise Mistake(f"{name}: is no text in UTF-8.") from None
 
 
 def whole(name: str) -> str:

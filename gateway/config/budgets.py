@@ -9,7 +9,7 @@ from gateway.config.quotas import Allowance, Mistake, Plan, Quotas
 
 def mistakes(quotas: Quotas, kind: str, models: Mapping[str, str], priced: Collection[str]) -> Iterator[Mistake]:
     """`kind`: of how callers are known; `models`: the names that they may ask for, each with the model that has its
-    price; `priced`: those that have one.
+    price; `priced`: those that have one by now.
     """
     for path, allowance, named in _allowances(quotas):
         if not allowance.budgets:
@@ -18,7 +18,8 @@ def mistakes(quotas: Quotas, kind: str, models: Mapping[str, str], priced: Colle
         if kind != "keys":
             yield where, "takes auth.kind keys: what was spent is read from the database of the keys"
         if free := unpriced(named, models, priced):
-            yield where, f"{free[0]} has no price: ledger.prices takes an entry for it, of 0 if it costs nothing"
+            entry = "an entry for it, of 0 if it costs nothing, that holds already"
+            yield where, f"{free[0]} has no price: ledger.prices takes {entry}"
 
 
 def unpriced(named: str | None, models: Mapping[str, str], priced: Collection[str]) -> list[str]:

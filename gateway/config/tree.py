@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from itertools import combinations
 from typing import Annotated, Self
 
@@ -85,7 +86,8 @@ def quota_mistakes(config: Config) -> Iterator[Mistake]:
 def budget_mistakes(config: Config) -> Iterator[Mistake]:
     """Of its budgets, with paths in the section of quotas."""
     models = {name: spec.name for spec in config.models for name in spec.names}
-    priced = {price.model for price in config.ledger.prices}
+    today = datetime.now(UTC).date()
+    priced = {price.model for price in config.ledger.prices if price.since <= today}
     yield from budgets.mistakes(config.quotas, config.auth.kind, models, priced)
 
 

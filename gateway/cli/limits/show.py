@@ -40,7 +40,7 @@ def command(*, name: str, access: Access, as_json: bool) -> None:
     Who shows a token or comes through a mesh has an id such as jwt:alice, as in the gateway's log. Looking takes
     nothing of any limit.
     """
-    if key_id(name.encode()):
+    if key_id(name.encode(errors="surrogateescape")):
         raise Mistake("KEY takes a key's id, the twelve characters behind sk-snow-: arguments can be read by others.")
     found = asked(admin(access), f"/v1/limits/{part(name)}", SeenLimits)
     if as_json:

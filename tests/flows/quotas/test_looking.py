@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import time
 from collections.abc import Iterator
@@ -266,6 +267,12 @@ def test_who_is_not_known_is_told_without_being_named(fleet: SpawnedFleet, tmp_p
         said = viewer.refused(name)
         assert said.startswith("There is no key or tenant of that name")
         assert name not in said
+
+
+def test_what_is_no_text_is_a_mistake() -> None:
+    """As a shell gives it on: bytes that are not UTF-8."""
+    said = complaint(snowshed("limits", "show", os.fsdecode(b"\xff"), SNOWSHED_ADMIN_KEY="k"), 2)
+    assert said.endswith("is no text in UTF-8.")
 
 
 def test_a_whole_key_is_not_sent_anywhere(fleet: SpawnedFleet, tmp_path: Path) -> None:

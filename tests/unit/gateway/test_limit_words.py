@@ -10,6 +10,12 @@ from security.limits.api import SECOND, Bucket, Decision, OverLimit, Quota, key
 BUCKET = Bucket(key("acme", "key", "k1", "tokens_per_minute"), "tokens", 300, 60)
 
 
+@pytest.mark.parametrize(("wait", "said"), [(0.0205, "0.021"), (34127.9991, "34128"), (6_829_060.25, "6829061")])
+def test_a_wait_is_said_in_plain_figures(wait: float, said: str) -> None:
+    refused = Decision(0, [0], [None], (), refused_by=BUCKET, wait=round(wait * SECOND))
+    assert limit_words.over(OverLimit(Quota("acme", (BUCKET,)), refused)).endswith(f"there is room again in {said} s.")
+
+
 @pytest.mark.parametrize(
     ("level", "left"),
     [(15, "225 are left, fewer than this request may take"), (60, "0 are left")],

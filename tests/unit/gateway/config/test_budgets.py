@@ -52,6 +52,17 @@ def test_a_colon_in_a_model_s_own_name_makes_no_adapter_of_it() -> None:
     assert "a:7b has no price" in mistakes(given("a"))
 
 
+def test_a_price_that_only_begins_is_none_yet() -> None:
+    """Until then all would be had for nothing."""
+
+    def given(since: str) -> dict[str, Any]:
+        prices = {"prices": [{"model": name, "since": since, "input": 1, "output": 0} for name in ("a", "b")]}
+        return tree("keys", prices, key={"budgets": {"day": 1}})
+
+    check(given("2026-01-01"), "test")
+    assert "a has no price" in mistakes(given("9999-12-31"))
+
+
 @pytest.mark.parametrize("holder", ["key", "tenant"])
 def test_others_take_a_price_of_every_model(holder: str) -> None:
     told = mistakes(tree("keys", {}, **{holder: {"budgets": {"day": 1}}}))
