@@ -10,13 +10,14 @@ from pydantic import Field, WithJsonSchema, model_validator
 
 from engines.units import Seconds
 from gateway.config.sections import Section
-from gateway.config.values import Name
+from gateway.config.values import IN_FIGURES, Name
 from gateway.pricing import MICRO, Price
 
 DEAREST = 10_000
 PerMillion = Annotated[
     Decimal,
     Field(ge=0, le=DEAREST, decimal_places=6, allow_inf_nan=False),
+    IN_FIGURES,
     WithJsonSchema(
         {
             "anyOf": [

@@ -12,7 +12,7 @@ from pydantic import AfterValidator, Field, WithJsonSchema
 from engines.credentials import SecretReference
 from engines.units import Seconds
 from gateway.config.sections import Section
-from gateway.config.values import Printable
+from gateway.config.values import IN_FIGURES, Printable
 from security.api import DEFAULT_PLAN, IS_NAME
 from security.ids import LONGEST
 from security.keys import key_id
@@ -60,6 +60,7 @@ DEAREST: Final = 10**9
 Money = Annotated[
     Decimal,
     Field(gt=0, le=DEAREST, decimal_places=6, allow_inf_nan=False),
+    IN_FIGURES,
     WithJsonSchema(
         {
             "anyOf": [

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, PlainSerializer
 
 from engines.units import SIZE
 
@@ -96,3 +96,6 @@ Printable = Annotated[str, AfterValidator(_printable)]
 Host = Annotated[str, AfterValidator(_host)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 Bytes = Annotated[int, Field(ge=1024, le=1 << 34), SIZE]
+
+IN_FIGURES = PlainSerializer(lambda number: f"{number:f}", str, when_used="json")
+"""How decimals are told: as our own schema takes them, never as 1E+9."""

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from gateway.config import ConfigError, check
+from gateway.config.quotas import Budgets
 
 MODELS = [{"name": name, "engine": "openai", "replicas": [{"url": "http://127.0.0.1:1/v1"}]} for name in ("a", "b")]
 PRICED = {"prices": [{"model": name, "input": 1, "output": 0} for name in ("a", "b")]}
@@ -87,3 +88,10 @@ def test_money_has_bounds(value: Any, words: str) -> None:
 
 def test_no_budget_is_no_mistake_anywhere() -> None:
     check(tree("none", {}, tenant={"budgets": {}}, key={"requests_per_minute": 1}), "test")
+
+
+@pytest.mark.parametrize(("given", "told"), [("1e9", "1000000000"), ("1E+5", "100000"), ("5.00", "5.00"), (0.5, "0.5")])
+def test_money_is_told_in_figures(given: object, told: str) -> None:
+    """As it may be given back: what the schema takes has no exponent."""
+    budgets = Budgets.model_validate({"day": given})
+    assert budgets.model_dump(mode="json") == {"day": told, "month": None}
