@@ -12,7 +12,6 @@ from tests.support.promises import PROMISES, Promises
 from tests.support.talk import Talk
 
 TIMES = {"head": 0.5, "body": 0.5, "idle": 0.5, "stall": 0.5}
-LIMITS = {"bodies": 12 << 20}
 
 
 @pytest.fixture(scope="session")
@@ -49,7 +48,7 @@ def gateway(running: RunningGateway, upstream: SpawnedReplica) -> Iterator[Runni
 
 @pytest.fixture(scope="module")
 def running_hasty(adapter: Adapter, upstream: SpawnedReplica) -> Iterator[RunningGateway]:
-    with running_gateway(configuration([upstream.url], timeouts=TIMES, limits=LIMITS), adapter) as gateway:
+    with running_gateway(configuration([upstream.url], timeouts=TIMES), adapter) as gateway:
         yield gateway
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
 from contextlib import ExitStack
 
 import pytest
 
 from tests.support.fleet import SpawnedReplica
-from tests.support.gateway import RunningGateway
+from tests.support.gateway import Adapter, RunningGateway, configuration, running_gateway
 from tests.support.promises import Promises
 from tests.support.talk import CHAT, Talk, chat, chunked, chunked_head, request
 from tests.support.waiting import PATIENCE
@@ -16,6 +17,8 @@ from tests.support.waiting import PATIENCE
 GOOD = request(chat())
 MEGABYTE = b"x" * 1_000_000
 SLACK = 8
+ROOM = 12 << 20
+"""Bytes for all bodies of the gateway that has little room for them."""
 
 
 def head_of(length: int, *fields: bytes, target: bytes = CHAT) -> bytes:
@@ -143,21 +146,29 @@ def test_a_malformed_body_is_answered_at_once(talk: Talk, promises: Promises, ch
         assert answer.error["code"] == "malformed_request"
 
 
-def test_bodies_in_memory_are_bounded_over_all_connections(hasty: RunningGateway, upstream: SpawnedReplica) -> None:
+@pytest.fixture
+def narrow(adapter: Adapter, upstream: SpawnedReplica) -> Iterator[RunningGateway]:
+    """With little room for bodies, and time enough for them to arrive on a busy machine."""
+    with running_gateway(configuration([upstream.url], limits={"bodies": ROOM}), adapter) as gateway:
+        yield gateway
+        gateway.wait_idle()
+
+
+def test_bodies_in_memory_are_bounded_over_all_connections(narrow: RunningGateway) -> None:
     """Two bodies of five megabytes fit into twelve; the third is told to come back, and the two are not disturbed."""
     body = chat("x" * 5_000_000 + "@@tokens=1@@")
-    held = hasty.objects.edge.memory
+    held = narrow.objects.edge.memory
     with ExitStack() as stack:
-        first, second, third = (stack.enter_context(Talk(hasty.url)) for _ in range(3))
+        first, second, third = (stack.enter_context(Talk(narrow.url)) for _ in range(3))
         for talk in (first, second):
             talk.send(request(body)[:-10])
-        hasty.wait_until(lambda: held.held > 9_000_000)
+        narrow.wait_until(lambda: held.held > 9_000_000)
         answer = third.ask(request(body))
         assert (answer.status, answer.error["code"], answer.headers["retry-after"]) == (503, "overloaded", "1")
         assert third.ask(GOOD).status == 200 if not answer.closes else True
         for talk in (first, second):
             assert talk.ask(body[-10:]).status == 200
-    assert held.held <= 12 << 20
+    assert held.held <= ROOM
 
 
 def test_bodies_behind_a_refusal_take_no_memory(talk: Talk, gateway: RunningGateway) -> None:

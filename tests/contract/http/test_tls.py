@@ -21,8 +21,8 @@ GOOD = request(chat())
 
 @pytest.fixture(scope="module")
 def running_tls(adapter: Adapter, upstream: SpawnedReplica) -> Iterator[RunningGateway]:
-    tree = configuration([upstream.url], timeouts={"head": 0.5, "body": 0.5, "idle": 0.5})
-    with running_gateway(tree, adapter, tls=KEY_AND_CERTIFICATE) as gateway:
+    """With patience for clients on a busy machine."""
+    with running_gateway(configuration([upstream.url]), adapter, tls=KEY_AND_CERTIFICATE) as gateway:
         yield gateway
 
 
@@ -31,6 +31,15 @@ def tls(running_tls: RunningGateway, upstream: SpawnedReplica) -> Iterator[Runni
     upstream.reset()
     yield running_tls
     running_tls.wait_idle()
+
+
+@pytest.fixture
+def hasty_tls(adapter: Adapter, upstream: SpawnedReplica) -> Iterator[RunningGateway]:
+    """With half a second for a body, and two before or after a request."""
+    tree = configuration([upstream.url], timeouts={"body": 0.5, "idle": 2.0})
+    with running_gateway(tree, adapter, tls=KEY_AND_CERTIFICATE) as gateway:
+        yield gateway
+        gateway.wait_idle()
 
 
 def connect(gateway: RunningGateway) -> Talk:
@@ -65,11 +74,11 @@ def test_a_refusal_is_read_though_much_follows(tls: RunningGateway, promises: Pr
         assert (answer.status, answer.closes) == (413, True)
 
 
-def test_slow_bodies_and_idle_connections(tls: RunningGateway, promises: Promises) -> None:
-    with connect(tls) as talk:
+def test_slow_bodies_and_idle_connections(hasty_tls: RunningGateway, promises: Promises) -> None:
+    with connect(hasty_tls) as talk:
         assert talk.send(GOOD[:-5]).answer().status == 408
     if promises.heads_are_timed:
-        with connect(tls) as talk:
+        with connect(hasty_tls) as talk:
             assert talk.ask(GOOD).status == 200
             assert talk.ending() == ([], "eof")
 

@@ -35,7 +35,7 @@ def test_prompts_beyond_the_limit_wait_until_others_have_begun_to_answer(fleet: 
     limits = {"requests": 8, "prompt_tokens": 1500}
     with queueing(fleet, tmp_path, served(fleet.urls, limits=limits)) as place:
         place.upstream.set(slots=ROOMY)
-        directive = "tokens=40,ttft_ms=300,delay_ms=20"
+        directive = "tokens=150,ttft_ms=300,delay_ms=20"
         pair = [place.asking(named(f"n{number}", directive, stream=True, user="x" * 4000)) for number in range(2)]
         assert [one.result().answer.done for one in pair] == [True, True]
         first, second = place.asked()

@@ -99,6 +99,6 @@ def test_p13_a_saturated_upstream_is_no_dead_one(healthy: SpawnedFleet) -> None:
         for client in (one, other):
             client.socket.sendall(wanted)
         for replica in healthy.replicas:
-            replica.wait_for(lambda calls: len(calls) == 1)
+            replica.wait_for(lambda calls: len(calls) >= 1)
         gateway.wait_until(lambda: get(gateway, "/readyz")[0] == 200)
         assert get(gateway, "/livez")[0] == 200

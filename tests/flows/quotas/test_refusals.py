@@ -97,15 +97,16 @@ def test_p17_waiting_exactly_as_long_as_told_is_enough(fleet: SpawnedFleet, tmp_
 
 
 def test_p17_the_official_sdk_waits_as_told_and_no_longer(fleet: SpawnedFleet, tmp_path: Path) -> None:
-    with limited(fleet, tmp_path, plan(key={"requests_per_minute": 60})) as place:
-        use_up(place, Cost(60))
-        with client(place) as once, pytest.raises(openai.RateLimitError) as caught:
-            once.chat.completions.create(**body())
+    with limited(fleet, tmp_path, plan(key={"requests_per_minute": 20})) as place:
+        with client(place) as once:
+            use_up(place, Cost(20))
+            began = time.monotonic()
+            with pytest.raises(openai.RateLimitError) as caught:
+                once.chat.completions.create(**body())
         error = caught.value
         assert (error.status_code, error.code, error.type) == (429, "rate_limit_exceeded", "requests")
         told = int(error.response.headers["retry-after-ms"]) / 1000
-        assert 0 < told <= 1
-        began = time.monotonic()
+        assert 0 < told <= 3
         with client(place, max_retries=1) as patient:
             answer = patient.chat.completions.create(**body())
         assert answer.choices[0].finish_reason == "stop"

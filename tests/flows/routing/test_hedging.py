@@ -25,6 +25,8 @@ from tests.support.waiting import wait_until
 from tests.support.written import written
 
 AFTER = 0.2
+LATE_MS = AFTER * 1000 + 2000
+"""Long after a hedge is due, even where the gateway is held up for a second before it looks."""
 TOKENS = 6
 ENGINES = ("openai", "triton")
 
@@ -138,7 +140,7 @@ def test_the_other_replicas_content_counts_and_the_silent_one_is_told_to_stop(st
 
 
 def test_the_first_ones_content_counts_if_it_comes_sooner(stand: Stand) -> None:
-    stand.first.set(ttft_ms=AFTER * 1000 + 600)
+    stand.first.set(ttft_ms=LATE_MS)
     stand.second.set(ttft_ms=60_000)
     before = stand.outcomes()
     answer = stand.ask()
@@ -171,7 +173,7 @@ def test_who_answers_in_time_is_not_hedged(stand: Stand) -> None:
 
 def test_slow_replicas_get_no_more_hedges_than_the_budget_has(stand: Stand) -> None:
     for replica in stand.fleet.replicas:
-        replica.set(ttft_ms=AFTER * 1000 + 400)
+        replica.set(ttft_ms=LATE_MS)
     before = stand.outcomes()
     assert all(stand.ask().text == text(TOKENS) for _ in range(3))
     assert sum(int(replica.stats()["started"]) for replica in stand.fleet.replicas) == 4
@@ -179,7 +181,7 @@ def test_slow_replicas_get_no_more_hedges_than_the_budget_has(stand: Stand) -> N
 
 
 def test_a_hedge_that_fails_does_no_harm(stand: Stand) -> None:
-    stand.first.set(ttft_ms=AFTER * 1000 + 500)
+    stand.first.set(ttft_ms=LATE_MS)
     stand.second.set(fault="reset")
     before = stand.outcomes()
     assert stand.ask().text == text(TOKENS)

@@ -100,13 +100,13 @@ def test_a_kept_replica_keeps_its_connections(fleet: SpawnedFleet, tmp_path: Pat
 def test_a_replica_that_is_gone_ends_its_streams_and_then_its_connections(fleet: SpawnedFleet, tmp_path: Path) -> None:
     with reloadable(tree(served(fleet, 0)), tmp_path) as stand, stand.gateway.client() as client:
         with ThreadPoolExecutor(1) as elsewhere:
-            streamed = elsewhere.submit(ask, client, body("tokens=200,delay_ms=5", stream=True))
+            streamed = elsewhere.submit(ask, client, body("tokens=600,delay_ms=5", stream=True))
             fleet.replicas[0].wait_for(lambda calls: any(call.first is not None for call in calls))
             stand.reload(tree(served(fleet, 1)))
             with stand.gateway.client() as another:
                 assert ask(another, body()).text == text(SIZES[1])
             assert stand.leaving == 1
-            assert streamed.result(PATIENCE).text == text(200)
+            assert streamed.result(PATIENCE).text == text(600)
         assert streamed.result().done
         assert fleet.replicas[0].stats()["started"] == 1
         stand.gateway.wait_until(lambda: stand.leaving == 0)

@@ -124,7 +124,7 @@ async def test_tokens_come_at_their_pace(replica: Replica) -> None:
     (call,) = await replica.wait_for(lambda calls: calls[0].outcome == "finished")
     assert call.first is not None
     assert call.end is not None
-    assert 0.09 <= call.first - call.start < 1
+    assert 0.09 <= call.first - call.start < 3
     assert 0.29 <= call.end - call.start < 3  # on an absolute schedule, so a late first token takes from the gaps
     streams[1].close()
 

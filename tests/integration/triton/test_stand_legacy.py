@@ -138,7 +138,7 @@ async def test_a_full_queue_is_refused(triton: TritonServer, client: RawTriton) 
 
 async def test_the_engine_tells_its_load(triton: TritonServer, client: RawTriton) -> None:
     triton.need("ensemble")
-    call = client.open("ensemble", legacy("@@delay_ms=10,tokens=50@@", 50), "load")
+    call = client.open("ensemble", legacy("@@delay_ms=10,tokens=2000@@", 2000), "load")
     await call.read()
     name = 'nv_trt_llm_request_metrics{model="tensorrt_llm",request_type="active",version="1"}'
     active = next(line for line in triton.scrape().splitlines() if line.startswith(name))
