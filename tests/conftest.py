@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import gc
 import signal
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -19,6 +19,7 @@ from tests.support.databases import PostgresServer, running_postgres, sqlite
 from tests.support.forking import forks
 from tests.support.triton import revived, running_triton
 
+FAILED = pytest.StashKey[bool]()
 TRITON_DIED = pytest.StashKey[bool]()
 
 # A merge must not hang on luck or on a busy neighbour; searching with many seeds is `make prove`'s work.
@@ -61,15 +62,24 @@ def triton_lives(request: pytest.FixtureRequest) -> Iterator[None]:
     if shared is not None:
         revived(shared)
     yield
-    if shared is not None and revived(shared):
+    if shared is not None and revived(shared, may_hang=request.node.stash.get(FAILED, False)):
         request.node.stash[TRITON_DIED] = True
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Whether it failed is known when its fixtures end."""
+    report = yield
+    if report.failed:
+        item.stash[FAILED] = True
+    return report
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
-    """A test that fails while Triton dies of a fault of its own, as old servers do of cancellations, has another try.
+    """A test that fails while Triton dies or hangs by a fault of its own, as old servers do, has another try.
 
-    What makes it die each time fails still, and each death is told in a warning.
+    What makes it die each time fails still, and each time is told in a warning.
     """
     if not isinstance(item, pytest.Function) or "triton" not in item.fixturenames:
         return None

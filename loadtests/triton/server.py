@@ -20,7 +20,7 @@ from loadtests.triton import journal
 from loadtests.triton.command import HOST, PROGRAM, Ports, environment, words
 from loadtests.triton.repository import MODELS, lay_out
 
-_START, _STOP, _POLL = 120.0, 10.0, 0.02
+_START, _STOP, _ANSWER, _POLL = 120.0, 10.0, 5.0, 0.02
 _TAIL, _LAST = 15, 40
 """Lines of the server's log in an error: of the errors in it, and of all where it died; a trace has twenty."""
 _SHARED = "/dev/shm"  # noqa: S108 - where Triton keeps what it shares with its models
@@ -154,9 +154,19 @@ class TritonServer:
         how = signal.Signals(-status).name if status < 0 else f"status {status}"
         return "\n".join([f"Triton died ({how}). It said last:", *self.log().splitlines()[-_LAST:]])
 
-    def revive(self) -> str:
-        """If it died, start it again with the models that it had; its `death`."""
-        if told := self.death():
+    def hang(self) -> str:
+        """Which of the models that were loaded does not answer any more, and what the server said last, if one does."""
+        asked = {"text_input": "@@tokens=1@@", "max_tokens": 1}
+        for model in sorted(self._loaded):
+            path = f"/v2/models/{quote(model)}/generate_stream"
+            status, answer = self.ask("POST", path, asked, seconds=_ANSWER)
+            if status != http.client.OK and b" inputs" not in answer:  # who wants other ones says so
+                return "\n".join([f"Triton's model {model} hangs. It said last:", *self.log().splitlines()[-_LAST:]])
+        return ""
+
+    def revive(self, *, may_hang: bool = False) -> str:
+        """If it died, or hangs, start it again with the models that it had; its `death`, or `hang`."""
+        if told := self.death() or (self.hang() if may_hang else ""):
             loaded = sorted(self._loaded)
             self.kill()
             self.start()

@@ -40,9 +40,9 @@ def running_triton(*models: str, options: Sequence[str] = ()) -> Iterator[Triton
         yield server
 
 
-def revived(server: TritonServer) -> bool:
-    """Start it again if it died, and warn of how that was. Whether it had."""
-    if told := server.revive():
+def revived(server: TritonServer, *, may_hang: bool = False) -> bool:
+    """Start it again if it died, or hangs, and warn of how that was. Whether it did."""
+    if told := server.revive(may_hang=may_hang):
         with warnings.catch_warnings():
             warnings.simplefilter("always")  # elsewhere warnings are errors
             warnings.warn(told, stacklevel=2)

@@ -87,6 +87,22 @@ def test_a_server_that_died_is_started_again_and_its_end_is_told() -> None:
         assert server.death() == ""
 
 
+def test_a_server_that_hangs_is_started_again_and_told_by_its_model() -> None:
+    with running_triton() as server:
+        server.need("ensemble", "generic", "embedder")
+        revived(server, may_hang=True)  # whatever inputs a model wants, it answers
+        before = server.pid
+        for pid in set(group(before)) - {before}:
+            os.kill(pid, signal.SIGSTOP)
+        revived(server)
+        assert server.pid == before, "it has not died"
+        with pytest.warns(UserWarning, match="Triton's model ensemble hangs"):
+            revived(server, may_hang=True)
+        assert server.pid != before
+        assert server.is_ready("ensemble")
+        assert server.hang() == ""
+
+
 def test_a_server_whose_owner_dies_dies_too() -> None:
     code = (
         "import os, sys; from loadtests.triton import TritonServer; server = TritonServer(['llmapi']); server.start();"
