@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -82,8 +83,10 @@ class Keeping(logging.Handler):
 
 @contextmanager
 def listening() -> Iterator[list[logging.LogRecord]]:
-    """What the gateway says of itself."""
+    """What the gateway says of itself in this thread: those of whole runs, in threads of their own, speak as well."""
     handler, logger = Keeping(), logging.getLogger("snowshed")
+    here = threading.get_ident()
+    handler.addFilter(lambda record: record.thread == here)
     before = logger.level
     logger.setLevel(logging.INFO)
     logger.addHandler(handler)
